@@ -1,0 +1,58 @@
+# make demo and make test are for everybody; each can be run first, on a machine with Python 3.11-3.13, make and git.
+# BACKEND: cpu (default), tensorflow (with a GPU), jax or torch.
+
+BACKEND ?= cpu
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export KERAS_BACKEND ?= $(if $(filter jax torch,$(BACKEND)),$(BACKEND),tensorflow)
+
+# The first Python on this machine that is recent enough and can make virtual environments.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
+	$$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: setup demo test test-slow book results bench lint address notebooks
+
+setup: $(BIN)/.ready-$(BACKEND)
+
+$(BIN)/.ready-$(BACKEND): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 with venv was found (on Debian: apt-get install python3-venv); set PYTHON=/path/to/python." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(BACKEND),all]'
+	touch $@
+
+demo: setup
+	mkdir -p runs
+	papermill notebooks/mit_512.ipynb runs/mit_512-gap.ipynb -p head gap -p scale demo
+	papermill notebooks/mit_512.ipynb runs/mit_512-wise.ipynb -p head wise -p scale demo
+	$(MAKE) book
+	@echo "Done. Open _build/html/book/mit_512.html: your two runs are on it; their notebooks are in runs/."
+
+book: setup
+	jupyter-book build . --all -W -n --keep-going
+	python scripts/check_book.py _build/html
+
+test: setup lint
+	pytest -n auto --dist loadfile -m "not slow"
+
+test-slow: setup
+	pytest -m slow
+
+lint: setup
+	ruff check .
+	ruff format --check .
+
+bench: setup
+	python benchmarks/heads.py
+
+# The committed records: every demo row, trained from a clean tree (about 40 minutes on two cores).
+results: setup
+	python scripts/results.py
+
+# The notebooks as they are stored: executed at demo scale.
+notebooks: setup
+	python scripts/store_notebooks.py
+
+# make address URL=https://github.com/<owner>/<repository>
+address: setup
+	python scripts/address.py "$(URL)"

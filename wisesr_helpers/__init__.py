@@ -1,0 +1,41 @@
+"""Wise-SrNet, reproduced: heads, backbones, data, training and records behind the book and its notebooks.
+
+Names are loaded when first used, so that importing the package costs next to nothing and loads
+neither Keras nor a backend.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "Experiment": "experiment",
+    "contribution_map": "attribution",
+    "build_backbone": "backbones",
+    "build_classifier": "models",
+    "count_flops": "counts",
+    "count_params": "counts",
+    "fingerprint": "fingerprints",
+    "load_classifier": "models",
+    "load_runs": "runs",
+    "published": "published",
+    "STUDIES": "studies",
+}
+_MODULES = ("layers", "plots", "report")
+
+__all__ = ["HEADS", *_MODULES, *_NAMES]  # noqa: PLE0604 - the names are strings
+
+
+def __getattr__(name):
+    if name == "HEADS":
+        heads = importlib.import_module("wisesr_helpers.heads")
+        return {head.name: head.description for head in heads.REGISTRY.values()}
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"wisesr_helpers.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"wisesr_helpers.{name}")
+    raise AttributeError(f"module 'wisesr_helpers' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted(set(__all__) | set(globals()))

@@ -1,0 +1,47 @@
+"""The one place that imports Keras: a missing backend is answered with a sentence, start-up chatter is dropped."""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+@contextlib.contextmanager
+def _quiet_start():
+    """Hold back what C++ writes to standard error while a backend starts; give it out if the start fails.
+
+    TensorFlow writes two lines before its own log levels apply; in a notebook they are a red box.
+    """
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        original = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(original, held.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+
+
+try:
+    with _quiet_start():
+        import keras
+except ModuleNotFoundError as error:
+    if error.name not in BACKENDS:
+        raise
+    raise ModuleNotFoundError(
+        f"Keras has no backend to run on: '{error.name}' is not installed. Install one with "
+        f"pip install 'wisesr_helpers[{error.name}]'. To use another one that is already installed, set the "
+        f"environment variable KERAS_BACKEND to {', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}.",
+        name=error.name,
+    ) from None
+
+__all__ = ["keras"]

@@ -1,0 +1,170 @@
+"""Backbones by name: ``keras.applications`` and two small ones, with the paper's preprocessing inside."""
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers import ImageNetPreprocessing
+
+layers = keras.layers
+
+# These begin with a normalisation of their own, so the paper's preprocessing would be applied on top of it.
+NORMALISES_INSIDE = ("EfficientNet", "ConvNeXt", "MobileNetV3")
+
+
+def _block(x, filters, size, strides, padding, name):
+    x = layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)  # short runs need quick statistics
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def small_patch(inputs):
+    """Separate patches of 32×32 pixels: no overlap, no padding, receptive field = stride = 32.
+
+    What it sees of one patch can't depend on any other, so the head alone can bring in positions.
+
+    Args:
+        inputs: Keras tensor (N, H, W, 3).
+
+    Returns:
+        Feature map (N, H // 32, W // 32, 96).
+    """
+    x = _block(inputs, 64, 16, 16, "valid", "patch1")
+    x = _block(x, 64, 1, 1, "valid", "mix1")
+    x = _block(x, 96, 2, 2, "valid", "patch2")
+    return _block(x, 96, 1, 1, "valid", "mix2")
+
+
+def small_conv(inputs):
+    """Ordinary convolutions, stride 32: overlapping and zero-padded, so positions leak in by themselves.
+
+    Args:
+        inputs: Keras tensor (N, H, W, 3).
+
+    Returns:
+        Feature map (N, ⌈H / 32⌉, ⌈W / 32⌉, 96).
+    """
+    x = _block(inputs, 16, 7, 4, "same", "conv1")
+    x = _block(x, 32, 3, 2, "same", "conv2")
+    x = _block(x, 64, 3, 2, "same", "conv3")
+    x = _block(x, 96, 3, 2, "same", "conv4")
+    x = _block(x, 96, 3, 1, "same", "conv5")
+    return _block(x, 96, 3, 1, "same", "conv6")
+
+
+SMALL = {"small_patch": small_patch, "small_conv": small_conv}
+
+
+def backbone_names():
+    """Every name that :func:`build_backbone` takes, the small ones first."""
+    applications = [name for name in dir(keras.applications) if name[0].isupper()]
+    return [*SMALL, *applications]
+
+
+def check_backbone(name):
+    """Refuse a name that is no backbone.
+
+    Raises:
+        ValueError: With the names that are meant most likely, and where the rest are listed.
+    """
+    if name in backbone_names():
+        return
+    import difflib
+
+    near = difflib.get_close_matches(str(name), backbone_names(), n=3, cutoff=0.5)
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise ValueError(
+        f"Unknown backbone '{name}'.{meant} Valid: {', '.join(SMALL)}, and any model of keras.applications by its "
+        "Keras name (Xception, ResNet50, DenseNet121, …)."
+    )
+
+
+def preprocessing_mode(name, preprocessing=None):
+    """Which preprocessing goes into the model.
+
+    Args:
+        name: Backbone.
+        preprocessing: None: "caffe" as in the paper (Table 3), and "none" for backbones that normalise
+            inside; "caffe", "tf", "torch" or "none".
+
+    Returns:
+        "caffe", "tf", "torch" or "none".
+
+    Raises:
+        ValueError: An unknown value, or one other than "none" for a backbone that normalises inside.
+    """
+    inside = name.startswith(NORMALISES_INSIDE)
+    if preprocessing is None:
+        return "none" if inside else "caffe"
+    if preprocessing not in ("caffe", "tf", "torch", "none"):
+        raise ValueError(f"Unknown preprocessing '{preprocessing}'. Valid: caffe, tf, torch, none.")
+    if inside and preprocessing != "none":
+        raise ValueError(
+            f"{name} normalises its input itself, so preprocessing must be 'none' or left out; "
+            f"received '{preprocessing}'."
+        )
+    return preprocessing
+
+
+def image_shape(image_size):
+    """(height, width) of ``image_size``, a side in pixels or a pair.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    pair = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
+        raise ValueError(f"image_size must be a side in pixels or (height, width); received {image_size!r}.")
+    return pair
+
+
+def build_backbone(name, image_size, weights=None, preprocessing=None):
+    """A backbone up to its last feature map.
+
+    Args:
+        name: "small_patch", "small_conv", or a model of ``keras.applications`` by its Keras name.
+        image_size: Side in pixels, or (height, width).
+        weights: None (random), "imagenet", or the path of a weights file.
+        preprocessing: See :func:`preprocessing_mode`.
+
+    Returns:
+        ``keras.Model``: RGB images (N, H, W, 3), 0..255, in; the feature map (N, h, w, C), of the
+        layer named "features", out. One flat graph.
+
+    Raises:
+        ValueError: An unknown backbone, size or preprocessing, or weights that it doesn't have.
+    """
+    check_backbone(name)
+    inputs = keras.Input((*image_shape(image_size), 3), name="image")
+    mode = preprocessing_mode(name, preprocessing)
+    x = inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing")(inputs)
+    if name in SMALL:
+        features = SMALL[name](x)
+    else:
+        application = getattr(keras.applications, name)
+        features = application(include_top=False, weights=None, input_tensor=x).output
+    features = layers.Identity(name="features")(features)
+    model = keras.Model(inputs, features, name=name)
+    if weights is not None:
+        _load_weights(model, name, weights)
+    return model
+
+
+def _load_weights(model, name, weights):
+    if name in SMALL and weights == "imagenet":
+        raise ValueError(f"{name} has no ImageNet weights; weights must be None or a path.")
+    if weights == "imagenet":
+        application = getattr(keras.applications, name)
+        shape = model.input_shape[1:]
+        try:
+            pretrained = application(include_top=False, weights="imagenet", input_shape=shape)
+        except Exception as error:  # Keras raises a plain Exception when the download fails
+            raise OSError(
+                f"The ImageNet weights of {name} could not be downloaded ({error}). Connect to the network once, or "
+                "put the file that this message names into the folder models/ of KERAS_HOME (~/.keras by default)."
+            ) from error
+        trained = [layer for layer in model.layers if layer.weights]
+        for ours, theirs in zip(trained, (x for x in pretrained.layers if x.weights), strict=True):
+            ours.set_weights(theirs.get_weights())
+    else:
+        try:
+            model.load_weights(weights)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"The weights in '{weights}' do not fit {name}: {error}") from error

@@ -1,0 +1,95 @@
+"""Parameters and floating-point operations of a model, counted from its layers."""
+
+import math
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers import GlobalDepthwisePooling2D
+
+layers = keras.layers
+
+
+def count_params(model):
+    """Number of weights, trainable or not, as the paper's tables count them."""
+    return model.count_params()
+
+
+def count_flops(model):
+    """Floating-point operations for one image, as Table 1 counts them.
+
+    2 per multiply-add, 1 per bias output, 2 per batch-normalisation output, 1 per output of a
+    residual addition, the window's size per pooled output; activations, concatenations and
+    everything else 0.
+
+    Args:
+        model: ``keras.Model`` with an input of known size.
+
+    Returns:
+        int; Table 1 prints it in G = 10⁹.
+
+    Raises:
+        ValueError: A layer has weights and no rule.
+    """
+    return sum(_layer_flops(layer) for layer in model.layers)
+
+
+def _layer_flops(layer):
+    if isinstance(layer, keras.Model):
+        return count_flops(layer)
+    for kind, rule in _RULES:
+        if isinstance(layer, kind):
+            return rule(layer, _size(layer.output))
+    if layer.weights:
+        raise ValueError(f"No rule counts the operations of '{layer.name}' ({type(layer).__name__}).")
+    return 0
+
+
+def _size(tensor):
+    """Values of a tensor for one image."""
+    return math.prod(tensor.shape[1:])
+
+
+def _bias(layer, outputs):
+    return outputs if layer.use_bias else 0
+
+
+def _conv(layer, outputs):
+    per_output = math.prod(layer.kernel_size) * layer.input.shape[-1] // layer.groups
+    return 2 * per_output * outputs + _bias(layer, outputs)
+
+
+def _depthwise(layer, outputs):
+    return 2 * math.prod(layer.kernel_size) * outputs + _bias(layer, outputs)
+
+
+def _separable(layer, outputs):
+    between = outputs // layer.filters * layer.input.shape[-1] * layer.depth_multiplier
+    pointwise = 2 * layer.input.shape[-1] * layer.depth_multiplier * outputs
+    return 2 * math.prod(layer.kernel_size) * between + pointwise + _bias(layer, outputs)
+
+
+def _dense(layer, outputs):
+    return 2 * layer.input.shape[-1] * outputs + _bias(layer, outputs)
+
+
+def _window(layer, outputs):
+    return math.prod(layer.pool_size) * outputs
+
+
+def _global_depthwise(layer, channels):
+    kernel = layer.kernel.shape  # (h, w, C, 1)
+    blocks = math.prod(kernel)
+    averaging = layer.window**2 * blocks if layer.window > 1 else 0
+    return averaging + 2 * blocks + _bias(layer, channels)
+
+
+_RULES = (  # the first that fits; subclasses before their parents
+    (layers.SeparableConv2D, _separable),
+    (layers.DepthwiseConv2D, _depthwise),
+    (layers.Conv2D, _conv),
+    (layers.Dense, _dense),
+    (GlobalDepthwisePooling2D, _global_depthwise),
+    (layers.BatchNormalization, lambda layer, outputs: 2 * outputs),
+    (layers.Add, lambda layer, outputs: (len(layer.input) - 1) * outputs),
+    ((layers.MaxPooling2D, layers.AveragePooling2D), _window),
+    ((layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D), lambda layer, outputs: _size(layer.input)),
+)

@@ -1,0 +1,161 @@
+"""Heads: how the last feature map becomes class scores. A head is a short list of Keras layers."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers import GlobalDepthwisePooling2D, check_pool_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """One way from a feature map to a vector that the classifier reads.
+
+    Attributes:
+        name: What users type.
+        description: One line.
+        figure: Where the paper draws it.
+        build: ``(pool_size, **options) → list of Keras layers``, without dropout and classifier.
+        pools: Whether it averages blocks before anything else, so that it takes ``pool_size``.
+        dropout_rate: Share of the vector that is dropped in training; None: the head has no dropout.
+        options: Name → what it does, of the head's further options.
+    """
+
+    name: str
+    description: str
+    figure: str
+    build: Callable
+    pools: bool = False
+    dropout_rate: float | None = None
+    options: Mapping = dataclasses.field(default_factory=dict)
+
+
+REGISTRY = {}
+
+
+def register(name, description, figure, **traits):
+    """Decorator that adds a head; what it decorates is the head's ``build``.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+
+    def add(build):
+        if name in REGISTRY:
+            raise ValueError(f"A head named '{name}' is registered already: {REGISTRY[name].description}.")
+        REGISTRY[name] = Head(name, description, figure, build, **traits)
+        return build
+
+    return add
+
+
+def get_head(name):
+    """The head of that name.
+
+    Raises:
+        ValueError: There is none; the valid names are listed.
+    """
+    if name not in REGISTRY:
+        raise ValueError(f"Unknown head '{name}'. Valid heads: {', '.join(REGISTRY)}.")
+    return REGISTRY[name]
+
+
+def head_layers(
+    name,
+    feature_shape,
+    classes,
+    pool_size=None,
+    dropout_rate=None,
+    classifier_activation="softmax",
+    **options,
+):
+    """The layers of a head, to be applied one after the other.
+
+    Args:
+        name: One of ``ws.HEADS``.
+        feature_shape: (H, W, C) of the last feature map.
+        classes: Number of classes.
+        pool_size: Side of the averaged blocks; None: the paper's rule (heads that pool only).
+        dropout_rate: None: the head's own (heads with dropout only).
+        classifier_activation: Of the last layer; None gives logits.
+        **options: The head's own options.
+
+    Returns:
+        List of Keras layers; the last is a float32 ``Dense`` named "predictions", its kernel
+        N(0, 0.01) as in the authors' code.
+
+    Raises:
+        ValueError: A value that this head does not take, with those that it does.
+    """
+    head = get_head(name)
+    height, width, _ = feature_shape
+    for option in options:
+        if option not in head.options:
+            takes = f"it takes {', '.join(head.options)}" if head.options else "it takes none"
+            raise ValueError(f"Head '{name}' has no option '{option}'; {takes}.")
+    if head.pools:
+        pool_size = check_pool_size(pool_size, height, width)
+    elif pool_size is not None:
+        raise ValueError(f"Head '{name}' averages no blocks, so it takes no pool_size; received {pool_size!r}.")
+    if head.dropout_rate is None and dropout_rate is not None:
+        with_dropout = [other.name for other in REGISTRY.values() if other.dropout_rate is not None]
+        known = f" Heads with dropout: {', '.join(with_dropout)}." if with_dropout else ""
+        raise ValueError(f"Head '{name}' has no dropout, so it takes no dropout_rate; received {dropout_rate}.{known}")
+    layers = list(head.build(pool_size, **options))
+    rate = head.dropout_rate if dropout_rate is None else dropout_rate
+    if rate is not None:
+        layers.append(keras.layers.Dropout(rate, name="dropout"))
+    layers.append(
+        keras.layers.Dense(
+            classes,
+            activation=classifier_activation,
+            kernel_initializer=keras.initializers.RandomNormal(mean=0.0, stddev=0.01),
+            dtype="float32",
+            name="predictions",
+        )
+    )
+    return layers
+
+
+def describe_head(layers, feature_shape):
+    """What a head does, step by step, for its diagram.
+
+    Args:
+        layers: What :func:`head_layers` returns.
+        feature_shape: (H, W, C) of the feature map.
+
+    Returns:
+        List of (layer, detail, output shape): ("average pooling", "3×3", (5, 5, 2048)), ….
+    """
+    steps, shape = [], tuple(feature_shape)
+    for layer in layers:
+        if isinstance(layer, GlobalDepthwisePooling2D):
+            window = check_pool_size(layer.pool_size, *shape[:2])
+            if window > 1:
+                shape = (shape[0] // window, shape[1] // window, shape[2])
+                steps.append(("average pooling", f"{window}×{window}", shape))
+            limit = ", weights ≥ 0" if layer.depthwise_constraint else ""
+            steps.append(("depthwise", f"{shape[0]}×{shape[1]}{limit}", (shape[2],)))
+        elif isinstance(layer, keras.layers.GlobalAveragePooling2D):
+            steps.append(("average", f"{shape[0]}×{shape[1]}", (shape[2],)))
+        elif isinstance(layer, keras.layers.Dense):
+            steps.append(("fully connected", layer.activation.__name__, (layer.units,)))
+        else:
+            steps.append((layer.name, "", tuple(layer.compute_output_shape((None, *shape))[1:])))
+        shape = steps[-1][2]
+    return steps
+
+
+@register("gap", "global average pooling: every position counts the same", "Figures 1a, 3a, 8a")
+def gap(pool_size):
+    return [keras.layers.GlobalAveragePooling2D(name="pooling")]
+
+
+@register(
+    "wise",
+    "Wise-SrNet: average blocks, then learn a non-negative weight for every position of every channel",
+    "Figures 3e, 8c",
+    pools=True,
+)
+def wise(pool_size):
+    return [GlobalDepthwisePooling2D(pool_size, name="pooling")]

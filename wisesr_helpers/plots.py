@@ -1,0 +1,187 @@
+"""Every figure: functions that draw on the axes they are given and return them, and words for who can't see them."""
+
+import base64
+import io
+
+import numpy as np
+
+from wisesr_helpers.metrics import wilson_interval
+
+# Colour-blind safe (Okabe and Ito), one per head, the same on every page.
+COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
+OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COMPUTING, ARRAY = "#F6D5CC", "#CFE3F2"  # layers and arrays in diagrams, as the paper colours them
+MARKS = {"small_patch": ("o", "-"), "small_conv": ("s", "--")}
+
+
+def colour(head):
+    """The colour of a head."""
+    return COLOURS.get(head) or OTHER_COLOURS[sum(head.encode()) % len(OTHER_COLOURS)]
+
+
+def figure(width=7.0, height=3.5, columns=1, rows=1, **options):
+    """A white figure with constrained layout (inches), so that it reads in light and dark pages.
+
+    Returns:
+        (figure, axes): a single Axes for one row and column, else an array of them.
+    """
+    from matplotlib.figure import Figure
+
+    drawn = Figure((width, height), facecolor="white", layout="constrained")
+    return drawn, drawn.subplots(rows, columns, **options)
+
+
+def show(drawn, alt, dpi=110):
+    """Display a figure with a description for readers who can't see it.
+
+    Args:
+        drawn: matplotlib Figure.
+        alt: The description; it also travels inside the PNG, where the book finds it.
+        dpi: Pixels an inch.
+    """
+    from IPython.display import display
+
+    png = io.BytesIO()
+    drawn.savefig(png, format="png", dpi=dpi, metadata={"Description": alt, "Software": None})
+    data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt}
+    display(data, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def labelled_sample(dataset, axes):
+    """The first test image of each class, one on each of the axes, titled with its class."""
+    labels = np.asarray(dataset.test.labels)
+    for label, ax in enumerate(np.ravel(axes)):
+        index = int(np.flatnonzero(labels == label)[0])
+        ax.imshow(dataset.test.rgb(np.array([index]))[0])
+        ax.set_title(dataset.classes[label], fontsize=9)
+        ax.set_axis_off()
+    return axes
+
+
+def head_diagram(steps, feature_shape, ax):
+    """A head as boxes: layers that compute in red, the arrays between them in blue, as in Figures 3 and 8.
+
+    Args:
+        steps: What :func:`wisesr_helpers.heads.describe_head` returns: (layer, array) pairs of labels.
+        feature_shape: (H, W, C) of the feature map.
+        ax: Axes to draw on.
+    """
+    boxes = [("×".join(map(str, feature_shape)), "feature map", ARRAY)]
+    for layer, detail, shape in steps:
+        boxes.append((layer, detail, COMPUTING))
+        boxes.append(("×".join(map(str, shape)), "", ARRAY))
+    for i, (text, detail, face) in enumerate(boxes):
+        ax.text(
+            i, 0, f"{text}\n{detail}" if detail else text, ha="center", va="center", fontsize=8.5,
+            bbox={"boxstyle": "round,pad=0.45", "facecolor": face, "edgecolor": "#555555"},
+        )
+        if i:
+            ax.annotate("", (i - 0.36, 0), (i - 0.62, 0), arrowprops={"arrowstyle": "->", "color": "#555555"})
+    ax.set_xlim(-0.6, len(boxes) - 0.4)
+    ax.set_ylim(-0.6, 0.6)
+    ax.set_axis_off()
+    return ax
+
+
+def curves(records, ax, measure="test_top1"):
+    """A measure by epoch, a line a run: colour by head, dashes by backbone.
+
+    Args:
+        records: Records of runs.
+        ax: Axes to draw on.
+        measure: A key of the history: "test_top1", "top1", "loss", ….
+    """
+    named = set()
+    for record in records:
+        outcome = record["outcome"]
+        head, backbone = outcome["parameters"]["head"], outcome["parameters"]["backbone"]
+        label = f"{backbone} + {head}"
+        ax.plot(
+            [row["epoch"] for row in outcome["history"]],
+            [np.nan if row[measure] is None else row[measure] for row in outcome["history"]],
+            MARKS.get(backbone, ("^", ":"))[1],
+            color=colour(head), linewidth=1.5, alpha=0.85, label=None if label in named else label,
+        )
+        named.add(label)
+    ax.set_xlabel("epoch")
+    if "top" in measure:
+        ax.set_ylim(0, 1.02)
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
+def describe_curves(records, measure="test_top1"):
+    """:func:`curves` in words, from the same data."""
+    parts = []
+    for record in records:
+        outcome = record["outcome"]
+        first, last = outcome["history"][0][measure], outcome["history"][-1][measure]
+        name = "{backbone} with {head}, seed {seed}".format(**outcome["parameters"])
+        parts.append(f"{name}: {_share(first)} after epoch 1, {_share(last)} after epoch {len(outcome['history'])}")
+    return f"{measure.replace('_', ' ')} by epoch. " + "; ".join(parts) + "."
+
+
+def accuracies(runs, ax):
+    """Final test top-1 of every run, with its 95 % Wilson interval, grouped by backbone and head.
+
+    Args:
+        runs: DataFrame as ``ws.load_runs`` returns it.
+        ax: Axes to draw on.
+    """
+    groups = sorted(runs.groupby(["backbone", "head"], sort=False), key=lambda group: group[0], reverse=True)
+    for position, ((_, head), group) in enumerate(groups):
+        for k, row in enumerate(group.itertuples()):
+            low, high = wilson_interval(row.correct, row.images)
+            y = position + 0.16 * (k - (len(group) - 1) / 2)
+            ax.plot([low, high], [y, y], color=colour(head), linewidth=2, alpha=0.6)
+            ax.plot(row.top1, y, "o", color=colour(head), markersize=5)
+    ax.set_yticks(range(len(groups)), [f"{backbone} + {head}" for (backbone, head), _ in groups])
+    ax.set_xlim(0, 1.02)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.set_xlabel("test top-1, final epoch")
+    ax.grid(axis="x", alpha=0.3)
+    return ax
+
+
+def describe_accuracies(runs):
+    """:func:`accuracies` in words, from the same data."""
+    parts = [
+        f"{row.backbone} with {row.head}, seed {row.seed}: {_share(row.top1)}" for row in runs.itertuples()
+    ]
+    return "Final test top-1 accuracy with 95 % intervals. " + "; ".join(parts) + "."
+
+
+def contributions(model, dataset, axes):
+    """Test images, spread over the classes, with what every position adds to the predicted class."""
+    from wisesr_helpers.attribution import contribution_map
+
+    axes = np.ravel(axes)
+    labels = np.asarray(dataset.test.labels)
+    indices = np.linspace(0, len(labels) - 1, len(axes)).astype(int)
+    images = dataset.test.rgb(indices)
+    predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)
+    for ax, image, label, guess, added in zip(
+        axes, images, labels[indices], predicted, contribution_map(model, images, predicted), strict=True
+    ):
+        attention(image, added, ax)
+        ax.set_title(f"{dataset.classes[label]}\n→ {dataset.classes[guess]}", fontsize=9)
+    return axes
+
+
+def attention(image, contributions, ax):
+    """An image with the contribution of every position over it: red adds to the class, blue takes away."""
+    height, width = image.shape[:2]
+    most = float(np.abs(contributions).max()) or 1.0
+    ax.imshow(image, extent=(0, width, height, 0))
+    ax.imshow(
+        contributions, cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.55, extent=(0, width, height, 0),
+        interpolation="nearest",
+    )
+    ax.set_axis_off()
+    return ax
+
+
+def _share(value):
+    return "no finite value" if value is None else f"{value:.1%}"

@@ -1,0 +1,70 @@
+"""Training recipes as frozen dataclasses: the paper's (Tables 4 and 8) and the demo's."""
+
+import dataclasses
+import re
+
+from wisesr_helpers.published import number, printed
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        epochs: Passes over the training split.
+        batch_size: Images per step.
+        learning_rate: The first one.
+        momentum: Of SGD.
+        decay_rate: Factor on the learning rate at every step of the staircase.
+        decay_epochs: Epochs between two steps of the staircase; in optimiser steps
+            ``decay_epochs · ⌊N / batch_size⌋``, as in the authors' code.
+        weights: The backbone's initial weights: None (random) or "imagenet".
+        augmentation: None: images are used as they are.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float
+    decay_rate: float
+    decay_epochs: int
+    weights: str | None = None
+    augmentation: str | None = None
+
+    def optimizer(self, train_images):
+        """A fresh Keras optimiser with its schedule, for a training split of ``train_images`` images."""
+        from wisesr_helpers._keras import keras
+
+        schedule = keras.optimizers.schedules.ExponentialDecay(
+            self.learning_rate,
+            decay_steps=self.decay_epochs * max(1, train_images // self.batch_size),
+            decay_rate=self.decay_rate,
+            staircase=True,
+        )
+        return keras.optimizers.SGD(schedule, momentum=self.momentum)
+
+
+def paper_recipe(table, column):
+    """The paper's recipe, read from its table of training parameters.
+
+    Args:
+        table: "Table 4" (224×224) or "Table 8" (512×512).
+        column: The dataset, as the table's column is labelled.
+
+    Returns:
+        Recipe.
+
+    Raises:
+        ValueError: There is no such table or column.
+    """
+    decay = re.fullmatch(r"([\d.]+) every (\d+) epochs", printed(table, "Learning rate decay", column))
+    momentum = re.search(r"momentum: ?([\d.]+)", printed(table, "Optimizer", column))
+    return Recipe(
+        epochs=int(number(table, "Epochs", column)),
+        batch_size=int(number(table, "Batch Size", column)),
+        learning_rate=number(table, "Initial Learning rate", column),
+        momentum=float(momentum[1]),
+        decay_rate=float(decay[1]),
+        decay_epochs=int(decay[2]),
+        weights="imagenet" if printed(table, "Transfer Learning", column).startswith("Yes") else None,
+    )

@@ -1,0 +1,134 @@
+"""Results as tables and sentences: the paper's numbers and ours, each saying which kind it is."""
+
+import pandas as pd
+
+from wisesr_helpers.counts import count_flops, count_params
+from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.models import build_classifier
+from wisesr_helpers.progress import duration
+from wisesr_helpers.published import published
+from wisesr_helpers.studies import DEMO_NOTE, get_study
+
+
+def describe_result(record):
+    """One sentence with the final epoch's accuracy, its interval, and the kind of data."""
+    outcome = record["outcome"]
+    final = outcome["final"]
+    kind = "" if outcome["dataset"]["photographs"] else f" ({DEMO_NOTE})"
+    return (
+        f"{outcome['parameters']['backbone']} + {outcome['parameters']['head']}: top-1 {final['top1']:.1%} "
+        f"(95 % interval {_interval(final['top1_correct'], final['count'])}) after epoch {final['epoch']}, "
+        f"{final['top1_correct']} of {final['count']} test images; chance is "
+        f"{1 / len(outcome['dataset']['classes']):.1%}{kind}."
+    )
+
+
+def published_results(study):
+    """The paper's results of a study, with intervals computed from its test set's size.
+
+    Args:
+        study: Name of a study.
+
+    Returns:
+        DataFrame, a row a model as printed: backbone, head, parameters, top-1, 95 % interval, top-5
+        where it is printed.
+    """
+    study = get_study(study)
+    images = study.test_images
+    printed = published().query("where == @study.table and source == 'paper'")
+    rows = printed.pivot(index=["backbone", "head"], columns="column", values="value")
+    rows = rows.loc[list(dict.fromkeys(zip(printed["backbone"], printed["head"], strict=True)))].reset_index()
+    correct = [round(float(value) * images) for value in rows["Top-1 accuracy"]]
+    rows.insert(rows.columns.get_loc("Top-1 accuracy") + 1, "95 % interval", [_interval(c, images) for c in correct])
+    rows.columns.name = None
+    return rows
+
+
+def counts_beside_published(study, head):
+    """Parameters of the paper's models, counted on models built now, beside the printed ones.
+
+    Args:
+        study: Name of a study.
+        head: A head of the study's table.
+
+    Returns:
+        DataFrame: backbone, printed (where the paper prints it), counted, GFLOPs (of one image, counted).
+    """
+    study = get_study(study)
+    printed = published().query("where == @study.table and column == 'Parameters' and head == @head")
+    printed = printed.set_index("backbone")["number"]
+    rows = []
+    for backbone in study.backbones:
+        model = build_classifier(backbone, head, study.classes, study.image_size)
+        rows.append(
+            {
+                "backbone": backbone,
+                "printed": int(printed[backbone]) if backbone in printed else None,
+                "counted": count_params(model),
+                "GFLOPs": round(count_flops(model) / 1e9, 2),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def results_table(runs):
+    """Our runs, a row each: model, seed, epochs, final and best top-1 with the interval of the final one.
+
+    Args:
+        runs: DataFrame as ``ws.load_runs`` returns it.
+    """
+    return pd.DataFrame(
+        {
+            "kind": [_kind(row) for row in runs.itertuples()],
+            "backbone": runs["backbone"],
+            "head": runs["head"],
+            "seed": runs["seed"],
+            "parameters": [f"{value:,}" for value in runs["params"]],
+            "epochs": runs["epochs"],
+            "top-1, final epoch": [_share(value) for value in runs["top1"]],
+            "95 % interval": [_interval(row.correct, row.images) for row in runs.itertuples()],
+            "top-1, best epoch": [_share(value) for value in runs["best_top1"]],
+            "status": runs["status"],
+        }
+    )
+
+
+def provenance(runs):
+    """Where runs come from, a row each: what made them, when the code has changed since, and how long they took."""
+    rows = []
+    for row in runs.itertuples():
+        execution = row.record["execution"]
+        versions = execution["versions"]
+        rows.append(
+            {
+                "run": row.identity,
+                "data": f"{row.dataset}, {row.record['outcome']['dataset']['train']:,} + {row.images:,} images",
+                "device": f"{execution['device']}, {execution['threads']} threads, {execution['machine']}",
+                "software": f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}",
+                "commit": _commit(execution),
+                "time": duration(sum(execution["seconds"])),
+                "command": execution["command"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _commit(execution):
+    if execution["commit"] is None:
+        return "none: not run from a checkout"
+    return execution["commit"][:10] + ("" if execution["clean"] else ", with uncommitted changes")
+
+
+def _kind(row):
+    return row.scale if row.record["outcome"]["dataset"]["photographs"] else DEMO_NOTE
+
+
+def _interval(correct, images):
+    if images is None:
+        return "none"
+    low, high = wilson_interval(correct, images)
+    return f"{low:.1%} to {high:.1%}"
+
+
+def _share(value):
+    return "none" if value is None else f"{value:.1%}"

@@ -1,0 +1,218 @@
+"""Runs: what names one, where it lives, and what its record holds."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Mapping
+
+SCHEMA = 1
+RECORD = "record.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunParameters:
+    """What makes a run the run it is.
+
+    Attributes:
+        study: One of ``ws.STUDIES``.
+        scale: "paper", "demo" or "smoke".
+        backbone: Its Keras name, or one of the small ones.
+        head: One of ``ws.HEADS``.
+        seed: Of the weights, the order and every other random number.
+        options: Options that differ from the defaults.
+        dataset: Name of the dataset, for studies where it varies.
+    """
+
+    study: str
+    scale: str
+    backbone: str
+    head: str
+    seed: int
+    options: Mapping = dataclasses.field(default_factory=dict)
+    dataset: str = ""
+
+    @property
+    def identity(self):
+        """The run's name: ``mit_512--demo--small_patch--wise--s0``, and 8 hex digits if there are options."""
+        parts = [self.study, self.dataset, self.scale, self.backbone, self.head, f"s{self.seed}"]
+        if self.options:
+            parts.append(hashlib.sha256(canonical(dict(self.options)).encode()).hexdigest()[:8])
+        return "--".join(part for part in parts if part)
+
+
+def canonical(value):
+    """JSON text that is the same for equal values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def outcome_hash(outcome):
+    """SHA-256 of an outcome, hexadecimal."""
+    return hashlib.sha256(canonical(outcome).encode()).hexdigest()
+
+
+def project_root():
+    """The checkout that this package is imported from, or None."""
+    root = pathlib.Path(__file__).resolve().parent.parent
+    return root if (root / "pyproject.toml").exists() and (root / "notebooks").is_dir() else None
+
+
+def default_runs_dir():
+    """``WISESR_RUNS`` if set, else ``runs/`` of the project, or of the working directory outside a checkout."""
+    return pathlib.Path(os.environ.get("WISESR_RUNS") or (project_root() or pathlib.Path.cwd()) / "runs")
+
+
+def shown(path):
+    """A path as people read it: relative to the project or the working directory where it lies inside."""
+    path = pathlib.Path(path).resolve()
+    for base in (project_root(), pathlib.Path.cwd().resolve()):
+        if base and path.is_relative_to(base):
+            return str(path.relative_to(base))
+    home = pathlib.Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def write_record(folder, outcome, execution):
+    """Write a run's record so that it is there whole or not at all.
+
+    Args:
+        folder: The run's folder; made if missing.
+        outcome: What the command determines: the same bytes whenever it is run on one machine.
+        execution: When, where and how fast.
+
+    Raises:
+        OSError: The folder can't be written; the message says what to do.
+    """
+    folder = pathlib.Path(folder)
+    record = {
+        "schema": SCHEMA,
+        "identity": folder.name,
+        "outcome": outcome,
+        "outcome_sha256": outcome_hash(outcome),
+        "execution": execution,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{RECORD}.{os.getpid()}"
+        temporary.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(temporary, folder / RECORD)
+    except OSError as error:
+        raise OSError(
+            f"The run can't be kept in '{folder}' ({error.strerror or error}). Give a folder that can be written "
+            "with runs_dir, or set WISESR_RUNS."
+        ) from error
+    return record
+
+
+def read_record(path):
+    """A record as a dict; ``path`` is its file or its run's folder.
+
+    Raises:
+        ValueError: The file is no record of this schema, or its outcome was changed by hand.
+    """
+    path = pathlib.Path(path)
+    path = path / RECORD if path.is_dir() else path
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        schema, outcome, digest = record["schema"], record["outcome"], record["outcome_sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"'{path}' is no record of a run ({error}). Delete it and train the run again.") from error
+    if schema != SCHEMA:
+        raise ValueError(f"'{path}' has schema {schema}; this version reads {SCHEMA}. Train the run again.")
+    if outcome_hash(outcome) != digest:
+        raise ValueError(
+            f"The outcome in '{path}' was changed after it was written: its SHA-256 is {outcome_hash(outcome)}, "
+            f"the record says {digest}. Train the run again."
+        )
+    return record
+
+
+def load_runs(*folders):
+    """Records as a table, one row a run.
+
+    Args:
+        *folders: Folders with records, as ``*.json`` or as run folders; missing ones hold no runs.
+
+    Returns:
+        DataFrame: study, dataset, scale, backbone, head, seed, status, top1, top5 (final epoch, fractions
+        of the test set), best_top1, correct, images (of the test split), epochs, params, commit, identity, folder, record.
+        A run that stands in several folders is listed once, from the first.
+    """
+    import pandas as pd
+
+    rows = {}
+    for folder in map(pathlib.Path, folders):
+        for path in sorted([*folder.glob("*.json"), *folder.glob(f"*/{RECORD}")]):
+            row = _row(read_record(path), folder)
+            rows.setdefault(row["identity"], row)
+    return pd.DataFrame(list(rows.values()), columns=_COLUMNS)
+
+
+_COLUMNS = (
+    "study dataset scale backbone head seed status top1 top5 best_top1 correct images epochs params commit "
+    "identity folder record"
+).split()
+
+
+def _row(record, folder):
+    outcome, execution = record["outcome"], record["execution"]
+    final = outcome["final"] or {"top1": None, "top5": None, "top1_correct": None, "count": None}
+    return {
+        **{key: outcome["parameters"][key] for key in ("study", "scale", "backbone", "head", "seed")},
+        "dataset": outcome["dataset"]["name"],
+        "status": outcome["status"],
+        "top1": final["top1"],
+        "top5": final["top5"],
+        "best_top1": outcome["best"] and outcome["best"]["top1"],
+        "correct": final["top1_correct"],
+        "images": final["count"],
+        "epochs": len(outcome["history"]),
+        "params": outcome["model"]["params"],
+        "commit": execution["commit"],
+        "identity": record["identity"],
+        "folder": str(folder),
+        "record": record,
+    }
+
+
+def git_state():
+    """(commit, whether the tree was clean) of the project, or (None, None) outside a checkout."""
+    root = project_root()
+    if root is None:
+        return None, None
+
+    def git(*words):
+        return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), git("status", "--porcelain") == ""
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def environment():
+    """Versions and machine of this process, for a record's execution."""
+    from wisesr_helpers._keras import keras
+
+    backend = keras.backend.backend()
+    packages = ["keras", "numpy", "opencv-python-headless", "opencv-python", "tensorflow", "tensorflow-cpu", "jax"]
+    versions = {"python": platform.python_version(), "wisesr_helpers": importlib.metadata.version("wisesr_helpers")}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    commit, clean = git_state()
+    return {
+        "backend": backend,
+        "device": ", ".join(keras.distribution.list_devices()),
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "versions": versions,
+        "commit": commit,
+        "clean": clean,
+    }
