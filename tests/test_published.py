@@ -1,5 +1,6 @@
 """The published numbers against each other: whatever one of them says about another is recomputed here."""
 
+import hashlib
 import math
 import re
 import subprocess
@@ -34,6 +35,9 @@ AVERAGE_FC = "average pooling with fully connected layer"
 # Parameters of keras.applications models without their top, for the backbones that Table 1 does not list.
 KERAS_BASES = {"ResNet50V2": 23_564_800, "DenseNet169": 12_642_880, "DenseNet201": 18_321_984}
 VGG16_WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+
+# Of every label, unit and value of the tables, compared word by word with the printed ones.
+TABLES_SHA256 = "a258ed9e33fc42af19d8fa89b094a83b21a1dbcf110a1efffa5b40b1abc15d87"
 
 # What no arithmetic reaches: words, names and references that contradict another place of the source.
 CONTRADICTIONS = {
@@ -252,6 +256,23 @@ def derived():
         ("Section 3.3", "at 512×512", "Table 8", "MIT Indoors Scene"),
     ):
         put(where, row, "Batch Size", "images per batch", exact(table, "Batch Size", dataset))
+    put(
+        "Section 3.2",
+        "training",
+        "Initial Learning rate",
+        "number",
+        exact("Table 4", "Initial Learning rate", "MIT Indoors Scenes"),
+    )
+    momentum = re.search(r"momentum:([\d.]+)", printed("Table 4", "Optimizer", "MIT Indoors Scenes"))[1]
+    put("Section 3.2", "training", "Momentum", "number", momentum)
+    decay, interval = re.findall(r"[\d.]+", printed("Table 4", "Learning rate decay", "MIT Indoors Scenes"))
+    put("Section 3.2", "training", "Learning rate decay", "number", decay)
+    put("Section 3.2", "training", "Learning rate decay interval", "epochs", interval)
+    put("README", "code example, classification layer", "Neurons", "neurons", mit)
+    seventy = exact("Table 2", "Sub-ImageNet", "Number of Classes")
+    put("Section 2.3", "classification layer example", "Neurons", "neurons", seventy)
+    put("Section 2.5", "classes behind Table 1", "Number of Classes", "classes", seventy)
+    put("Table 1 caption", "classes", "Number of Classes", "classes", seventy)
     notebooks = sum(e.where == "README" and e.column == "Notebook" for e in _entries())
     put("Seeds' README", "notebooks in the authors' code", "Notebooks", "count", notebooks)
 
@@ -332,7 +353,7 @@ def test_slips_are_exactly_where_arithmetic_disagrees():
         if e.source == "paper" and e.unit == "fraction":
             wrong = not attainable(e.value, int(exact("Table 2", DATASET_OF_TABLE[e.where], "Test Images")))
         else:
-            wrong = e.column == "Image Size" and not re.fullmatch(r"(\d+)([×x]\1([×x]3)?)?", e.value)
+            wrong = "Image Size" in (e.row, e.column) and not re.fullmatch(r"(\d+)([×x]\1([×x]3)?)?", e.value)
         if wrong:
             expected.add(key(e))
     by_hand = {key(e) for e in _entries() if key(e)[:4] in CONTRADICTIONS}
@@ -375,6 +396,27 @@ def test_mit_gains_at_224_are_against_gap_with_dropout(baseline, agreeing):
     gains = {row: gain("Table 7", row, "wise_dropout", baseline) for row in rows}
     hits = [agrees(printed("Section 3.2.3", f"{row}, over GAP", GAIN), gains[row], "nearest") for row in rows]
     assert sum(hits) == agreeing
+
+
+def test_feature_maps_follow_from_image_sides():
+    for pixels, cells, pooled in (side("Table 4", "Sub-ImageNet"), side("Table 8", "MIT Indoors Scene")):
+        images = f"images of {pixels}×{pixels}"
+        assert printed("Section 2.4", f"{images}, before pooling", "Feature map size") == f"{cells}×{cells}"
+        assert printed("Section 2.4", f"{images}, after pooling", "Feature map size") == f"{pooled}×{pooled}"
+        shown = f"{cells}×{cells}×{channels('Xception')}"
+        assert printed("Section 3.3", f"Xception at {pixels}×{pixels}", "Feature map size") == shown
+    assert printed("Figure 7", "depthwise layer", "Kernel size") == f"{pooled}×{pooled}"
+    shown = f"{pooled}×{pooled}×{channels('Xception')}"
+    assert printed("Section 3.3", "proposed head, after pooling", "Feature map size") == shown
+    assert printed("Section 3.3", AVERAGE_FC, "Feature map size") == shown
+
+
+def test_abstract_discussion_and_conclusion_claim_the_same():
+    for end in ("low", "high"):
+        at_512 = f"gain at 512×512 on MIT Indoors Scenes ({end})"
+        assert len({printed(where, at_512, GAIN) for where in ("Abstract", "Section 4", "Section 5")}) == 1
+        at_224 = f"gain at 224×224 ({end})"
+        assert printed("Abstract", at_224, GAIN) == printed("Section 5", at_224, GAIN)
 
 
 def test_section_2_5_gives_xception_the_counts_of_resnet50():
@@ -451,6 +493,11 @@ def test_entries_are_well_formed():
         assert not re.search(r"[.!?] [A-Z]", e.slip), e
         assert e.unit != "text" or math.isnan(e.number), e
         assert not (e.unit in ("fraction", "percent", "percentage points") and math.isnan(e.number)), e
+
+
+def test_tables_are_as_they_were_compared_with_the_sources():
+    rows = sorted("\t".join((*key(e), e.value)) for e in _entries() if re.fullmatch(r"Table \d", e.where))
+    assert hashlib.sha256("\n".join(rows).encode()).hexdigest() == TABLES_SHA256
 
 
 def test_files_have_one_table_each():
@@ -535,6 +582,15 @@ def test_published_is_a_fresh_copy():
     del first["slip"]
     assert not (published()["number"] == -1.0).any()
     assert "slip" in published().columns
+
+
+def test_the_package_offers_published_before_and_after_the_module_is_imported():
+    code = (
+        "import wisesr_helpers as ws; first = ws.published(); second = ws.published();"
+        "from wisesr_helpers.published import published;"
+        "assert first.equals(second) and first.equals(ws.published()) and first.equals(published())"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True, timeout=60)
 
 
 def test_lookups_need_no_pandas():

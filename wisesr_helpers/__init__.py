@@ -19,11 +19,12 @@ _NAMES = {
     "load_classifier": "models",
     "load_runs": "runs",
     "published": "published",
+    "ResultsPage": "pages",
     "STUDIES": "studies",
 }
 _MODULES = ("layers", "plots", "report")
 
-__all__ = ["HEADS", *_MODULES, *_NAMES]  # noqa: PLE0604 - the names are strings
+__all__ = ["HEADS", *_MODULES, *_NAMES]
 
 
 def __getattr__(name):

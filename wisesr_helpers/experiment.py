@@ -72,9 +72,7 @@ class Experiment:
         plan = self.study.smoke if self.scale == "smoke" else self.study.demo
         self.plan = plan
         self.recipe = dataclasses.replace(plan.recipe, epochs=epochs or plan.recipe.epochs)
-        self.parameters = runs.RunParameters(
-            self.study.name, self.scale, self.backbone, head, seed, self.options
-        )
+        self.parameters = runs.RunParameters(self.study.name, self.scale, self.backbone, head, seed, self.options)
         self.data_dir = pathlib.Path(data_dir).expanduser() if data_dir else default_cache()
         self.folder = (
             pathlib.Path(runs_dir).expanduser() if runs_dir else runs.default_runs_dir()
@@ -100,7 +98,7 @@ class Experiment:
     def _check_options(self, options):
         if options is not None and not isinstance(options, dict):
             raise ValueError(
-                f'options must be a mapping of names to values; received {options!r}. '
+                f"options must be a mapping of names to values; received {options!r}. "
                 'With papermill: -y "options: {name: value}".'
             )
         for option in options or {}:
@@ -139,9 +137,10 @@ class Experiment:
             f"{plan.classes} classes, drawn from scikit-learn's handwritten digits; no photographs."
         )
         print(f"Model: {self.backbone} + {self.head.name} ({self.head.description}).")
+        staircase = f"{recipe.learning_rate} × {recipe.decay_rate} every {_count(recipe.decay_epochs, 'epoch')}"
         print(
-            f"Recipe: {recipe.epochs} epochs, batch {recipe.batch_size}, SGD with momentum {recipe.momentum}, learning "
-            f"rate {recipe.learning_rate} × {recipe.decay_rate} every {_count(recipe.decay_epochs, 'epoch')}, no augmentation."
+            f"Recipe: {recipe.epochs} epochs, batch {recipe.batch_size}, SGD with momentum {recipe.momentum}, "
+            f"learning rate {staircase}, no augmentation."
         )
         print(f"Time: about {progress.duration(60 * plan.minutes)} on two cores.")
         print(
@@ -153,18 +152,14 @@ class Experiment:
     def dataset(self):
         """The scale's dataset, made or loaded when first asked for."""
         folder = None if self.scale == "smoke" else self.data_dir / "scenes"
-        return scenes_dataset(
-            self.study.image_size, self.plan.classes, self.plan.train, self.plan.test, folder=folder
-        )
+        return scenes_dataset(self.study.image_size, self.plan.classes, self.plan.train, self.plan.test, folder=folder)
 
     def build(self):
         """The untrained classifier; its weights are a function of the seed."""
         from wisesr_helpers._keras import keras
 
         keras.utils.set_random_seed(self.parameters.seed)
-        return build_classifier(
-            self.backbone, self.head.name, self.plan.classes, self.study.image_size, **self.options
-        )
+        return build_classifier(self.backbone, self.head.name, self.plan.classes, self.study.image_size, **self.options)
 
     def head_steps(self, model):
         """The steps of a built model's head, for its diagram."""

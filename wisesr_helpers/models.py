@@ -47,9 +47,7 @@ def build_classifier(
         raise ValueError(f"classes must be a whole number of at least 2; received {classes!r}.")
     base = build_backbone(backbone, image_size, weights, preprocessing)
     x = base.output  # (N, h, w, C)
-    steps = head_layers(
-        head, x.shape[1:], classes, pool_size, dropout_rate, classifier_activation, **options
-    )
+    steps = head_layers(head, x.shape[1:], classes, pool_size, dropout_rate, classifier_activation, **options)
     for layer in steps:
         x = layer(x)
     return keras.Model(base.input, x, name=f"{backbone}_{head}")

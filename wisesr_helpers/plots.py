@@ -70,15 +70,28 @@ def head_diagram(steps, feature_shape, ax):
     for layer, detail, shape in steps:
         boxes.append((layer, detail, COMPUTING))
         boxes.append(("×".join(map(str, shape)), "", ARRAY))
-    for i, (text, detail, face) in enumerate(boxes):
-        ax.text(
-            i, 0, f"{text}\n{detail}" if detail else text, ha="center", va="center", fontsize=8.5,
-            bbox={"boxstyle": "round,pad=0.45", "facecolor": face, "edgecolor": "#555555"},
-        )
-        if i:
-            ax.annotate("", (i - 0.36, 0), (i - 0.62, 0), arrowprops={"arrowstyle": "->", "color": "#555555"})
-    ax.set_xlim(-0.6, len(boxes) - 0.4)
-    ax.set_ylim(-0.6, 0.6)
+    box = None
+    for text, detail, face in boxes:
+        style = {
+            "ha": "left",
+            "va": "center",
+            "fontsize": 8.5,
+            "bbox": {"boxstyle": "round,pad=0.45", "facecolor": face, "edgecolor": "#555555"},
+        }
+        words = f"{text}\n{detail}" if detail else text
+        if box is None:
+            box = ax.annotate(words, (0.01, 0.5), xycoords="axes fraction", **style)
+        else:  # each box stands to the right of the one before
+            arrow = {"arrowstyle": "<-", "color": "#555555", "shrinkA": 6, "shrinkB": 6}
+            box = ax.annotate(
+                words,
+                (1, 0.5),
+                xycoords=box,
+                xytext=(28, 0),
+                textcoords="offset points",
+                arrowprops=arrow,
+                **style,
+            )
     ax.set_axis_off()
     return ax
 
@@ -100,10 +113,14 @@ def curves(records, ax, measure="test_top1"):
             [row["epoch"] for row in outcome["history"]],
             [np.nan if row[measure] is None else row[measure] for row in outcome["history"]],
             MARKS.get(backbone, ("^", ":"))[1],
-            color=colour(head), linewidth=1.5, alpha=0.85, label=None if label in named else label,
+            color=colour(head),
+            linewidth=1.5,
+            alpha=0.85,
+            label=None if label in named else label,
         )
         named.add(label)
     ax.set_xlabel("epoch")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     if "top" in measure:
         ax.set_ylim(0, 1.02)
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -147,9 +164,7 @@ def accuracies(runs, ax):
 
 def describe_accuracies(runs):
     """:func:`accuracies` in words, from the same data."""
-    parts = [
-        f"{row.backbone} with {row.head}, seed {row.seed}: {_share(row.top1)}" for row in runs.itertuples()
-    ]
+    parts = [f"{row.backbone} with {row.head}, seed {row.seed}: {_share(row.top1)}" for row in runs.itertuples()]
     return "Final test top-1 accuracy with 95 % intervals. " + "; ".join(parts) + "."
 
 
@@ -159,7 +174,8 @@ def contributions(model, dataset, axes):
 
     axes = np.ravel(axes)
     labels = np.asarray(dataset.test.labels)
-    indices = np.linspace(0, len(labels) - 1, len(axes)).astype(int)
+    chosen = np.linspace(0, len(dataset.classes) - 1, len(axes)).astype(int)
+    indices = np.array([np.flatnonzero(labels == label)[0] for label in chosen])
     images = dataset.test.rgb(indices)
     predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)
     for ax, image, label, guess, added in zip(
@@ -176,7 +192,12 @@ def attention(image, contributions, ax):
     most = float(np.abs(contributions).max()) or 1.0
     ax.imshow(image, extent=(0, width, height, 0))
     ax.imshow(
-        contributions, cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.55, extent=(0, width, height, 0),
+        contributions,
+        cmap="RdBu_r",
+        vmin=-most,
+        vmax=most,
+        alpha=0.55,
+        extent=(0, width, height, 0),
         interpolation="nearest",
     )
     ax.set_axis_off()

@@ -10,10 +10,12 @@ Sources: ``paper`` is Rahimzadeh et al., "Wise-SrNet", arXiv 2104.12294, with it
 
 import csv
 import re
+import sys
+from collections import namedtuple
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from types import ModuleType
 
 # Tables 5, 6, 7 and 9 name a run "<backbone>+<head>"; Table 1 names the head by its column.
 _HEAD_OF_LABEL = {
@@ -37,19 +39,8 @@ _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 _NUMERAL = re.compile(r"(\d+|\d{1,3}(?:,\d{3})+)(\.\d+)?( million)?")
 
 
-class Entry(NamedTuple):
-    """One printed value; the fields are the columns of `published`."""
-
-    source: str
-    where: str
-    row: str
-    column: str
-    value: str
-    unit: str
-    number: float
-    backbone: str
-    head: str
-    slip: str
+# One printed value; the fields are the columns of `published`.
+Entry = namedtuple("Entry", "source where row column value unit number backbone head slip")
 
 
 def _number(value, unit):
@@ -80,9 +71,8 @@ def _entries():
     """All entries, a tuple of `Entry`, in the order of the file names and then of the lines."""
     entries = []
     folder = files(__package__) / "published_data"
-    for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if not path.name.endswith(".csv"):
-            continue
+    tables = [path for path in folder.iterdir() if path.name.endswith(".csv")]
+    for path in sorted(tables, key=lambda path: path.name):
         source = path.name.split("_")[0]
         with path.open(encoding="utf-8", newline="") as file:
             for line in csv.DictReader(file, strict=True):
@@ -111,8 +101,7 @@ def _find(where, row, column, unit, source):
     """The one `Entry` with these labels; ValueError with the nearest labels otherwise."""
     found = _entries()
     wanted = {"source": source, "where": where, "row": row, "column": column}
-    if unit is not None:
-        wanted["unit"] = unit
+    wanted |= {} if unit is None else {"unit": unit}
     for name, label in wanted.items():
         labels = list(dict.fromkeys(getattr(entry, name) for entry in found))
         if label not in labels:
@@ -123,7 +112,7 @@ def _find(where, row, column, unit, source):
         found = [entry for entry in found if getattr(entry, name) == label]
     if len(found) > 1:
         units = ", ".join(repr(entry.unit) for entry in found)
-        place = " / ".join((source, where, row, column))
+        place = f"{source} / {where} / {row} / {column}"
         raise ValueError(f"{len(found)} published numbers match {place}; give one of the units {units}.")
     return found[0]
 
@@ -147,3 +136,12 @@ def number(where, row, column, unit=None, source="paper"):
         place = " / ".join((source, where, row, column))
         raise ValueError(f"{place} is printed as {entry.value!r}, which is not a number.")
     return entry.number
+
+
+class _Callable(ModuleType):
+    # Importing this module binds the package's name `published` to it: `ws.published()` must still work.
+    def __call__(self):
+        return self.published()
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from wisesr_helpers.counts import count_flops, count_params
+from wisesr_helpers.experiment import Experiment
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.models import build_classifier
 from wisesr_helpers.progress import duration
@@ -42,6 +43,14 @@ def published_results(study):
     rows.insert(rows.columns.get_loc("Top-1 accuracy") + 1, "95 % interval", [_interval(c, images) for c in correct])
     rows.columns.name = None
     return rows
+
+
+def published_gains(study):
+    """Gain in top-1 of "wise" over "gap" in a study's table, in percentage points: backbone → float."""
+    study = get_study(study)
+    printed = published().query("where == @study.table and column == 'Top-1 accuracy' and source == 'paper'")
+    top1 = printed.set_index(["backbone", "head"])["number"]
+    return {name: 100 * (top1[name, "wise"] - top1[name, "gap"]) for name in study.backbones}
 
 
 def counts_beside_published(study, head):
@@ -93,8 +102,13 @@ def results_table(runs):
     )
 
 
-def provenance(runs):
-    """Where runs come from, a row each: what made them, when the code has changed since, and how long they took."""
+def provenance(runs, whose):
+    """Where runs come from, a row each: data, device, software, commit, time and the command that makes them.
+
+    Args:
+        runs: DataFrame as ``ws.load_runs`` returns it.
+        whose: "committed" or "yours".
+    """
     rows = []
     for row in runs.itertuples():
         execution = row.record["execution"]
@@ -102,15 +116,33 @@ def provenance(runs):
         rows.append(
             {
                 "run": row.identity,
+                "whose": whose,
                 "data": f"{row.dataset}, {row.record['outcome']['dataset']['train']:,} + {row.images:,} images",
                 "device": f"{execution['device']}, {execution['threads']} threads, {execution['machine']}",
                 "software": f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}",
                 "commit": _commit(execution),
+                "code": "today's" if code_is_current(row.record) else "changed since",
                 "time": duration(sum(execution["seconds"])),
                 "command": execution["command"],
             }
         )
     return pd.DataFrame(rows)
+
+
+def code_is_current(record):
+    """Whether a record was made by today's code: its fingerprint is computed anew."""
+    outcome = record["outcome"]
+    chosen = outcome["parameters"]
+    experiment = Experiment(
+        chosen["study"],
+        head=chosen["head"],
+        backbone=chosen["backbone"],
+        scale=chosen["scale"],
+        seed=chosen["seed"],
+        epochs=outcome["recipe"]["epochs"],
+        options=chosen["options"],
+    )
+    return outcome["code"] == experiment.fingerprint
 
 
 def _commit(execution):

@@ -139,7 +139,8 @@ def load_runs(*folders):
 
     Returns:
         DataFrame: study, dataset, scale, backbone, head, seed, status, top1, top5 (final epoch, fractions
-        of the test set), best_top1, correct, images (of the test split), epochs, params, commit, identity, folder, record.
+        of the test split), best_top1, correct, images (of the test split), epochs, params, commit, identity,
+        folder, record.
         A run that stands in several folders is listed once, from the first.
     """
     import pandas as pd
@@ -155,7 +156,7 @@ def load_runs(*folders):
 _COLUMNS = (
     "study dataset scale backbone head seed status top1 top5 best_top1 correct images epochs params commit "
     "identity folder record"
-).split()
+).split()  # noqa: SIM905 - a list of names reads better as words
 
 
 def _row(record, folder):
@@ -179,8 +180,12 @@ def _row(record, folder):
     }
 
 
-def git_state():
-    """(commit, whether the tree was clean) of the project, or (None, None) outside a checkout."""
+def git_state(besides="results"):
+    """(commit, whether the tree was clean) of the project, or (None, None) outside a checkout.
+
+    Args:
+        besides: A folder whose changes don't count: records come from code, never from other records.
+    """
     root = project_root()
     if root is None:
         return None, None
@@ -189,7 +194,7 @@ def git_state():
         return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD"), git("status", "--porcelain") == ""
+        return git("rev-parse", "HEAD"), git("status", "--porcelain", "--", ".", f":!{besides}") == ""
     except (OSError, subprocess.CalledProcessError):
         return None, None
 
@@ -199,8 +204,19 @@ def environment():
     from wisesr_helpers._keras import keras
 
     backend = keras.backend.backend()
-    packages = ["keras", "numpy", "opencv-python-headless", "opencv-python", "tensorflow", "tensorflow-cpu", "jax"]
-    versions = {"python": platform.python_version(), "wisesr_helpers": importlib.metadata.version("wisesr_helpers")}
+    packages = [
+        "keras",
+        "numpy",
+        "opencv-python-headless",
+        "opencv-python",
+        "tensorflow",
+        "tensorflow-cpu",
+        "jax",
+    ]
+    versions = {
+        "python": platform.python_version(),
+        "wisesr_helpers": importlib.metadata.version("wisesr_helpers"),
+    }
     for package in packages:
         try:
             versions[package] = importlib.metadata.version(package)

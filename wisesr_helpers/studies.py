@@ -16,6 +16,9 @@ class Demo:
         test: Test scenes.
         recipe: Recipe; its epochs are the scale's own.
         minutes: What it takes on two cores, measured.
+        backbones: Of the committed records, side by side.
+        heads: Of the committed records.
+        seeds: Of the committed records: 0, 1, ….
     """
 
     classes: int
@@ -23,6 +26,9 @@ class Demo:
     test: int
     recipe: Recipe
     minutes: float
+    backbones: tuple = ("small_patch", "small_conv")
+    heads: tuple = ("gap", "wise")
+    seeds: int = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +78,6 @@ class Study:
         return dataclasses.replace(self.demo, train=24, test=12, recipe=recipe, minutes=0.2)
 
 
-DEMO_BACKBONES = ("small_patch", "small_conv")
 DEMO_NOTE = "demo: not the paper's data"  # on every figure and record of the demo and smoke scales
 
 

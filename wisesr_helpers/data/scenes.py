@@ -123,7 +123,7 @@ def draw_scene(inner, outer, image_size, split, rng, jitter=True):
     count = glyphs_per_ring(image_size)
     blocks = _place_blocks(rng, cells, count)
     offsets = rng.integers(0, STRIDE, (len(blocks), 2)) if jitter else np.zeros((len(blocks), 2), int)
-    for k, (block, offset) in enumerate(zip(blocks, offsets)):
+    for k, (block, offset) in enumerate(zip(blocks, offsets, strict=True)):
         samples = glyphs(inner if k < count else outer, split)
         glyph = _enlarge(samples[rng.integers(len(samples))], STRIDE)
         y, x = block * STRIDE + offset

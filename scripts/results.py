@@ -1,0 +1,52 @@
+"""Make the committed records: train every demo row that has none from today's code, and copy its record to results/.
+
+Only from a clean tree, so that each record says which commit made it.
+"""
+
+import pathlib
+import shutil
+import sys
+
+import wisesr_helpers as ws
+from wisesr_helpers import runs
+from wisesr_helpers.report import code_is_current
+
+RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
+
+
+def rows():
+    """The demo rows of every study, seed by seed, so that an interrupted run leaves whole seeds."""
+    for study in ws.STUDIES.values():
+        for seed in range(study.demo.seeds):
+            for backbone in study.demo.backbones:
+                for head in study.demo.heads:
+                    yield {
+                        "study": study.name,
+                        "head": head,
+                        "backbone": backbone,
+                        "scale": "demo",
+                        "seed": seed,
+                    }
+
+
+def main():
+    """Train and copy what is missing; exit with a sentence if the tree is not clean."""
+    for row in rows():
+        experiment = ws.Experiment(**row)
+        kept = RESULTS / f"{experiment.parameters.identity}.json"
+        if kept.exists() and code_is_current(runs.read_record(kept)):
+            print(f"{kept.name} is current.")
+            continue
+        if not runs.git_state()[1]:
+            sys.exit(
+                "make results: the tree has uncommitted changes. Commit them first: a record says which commit made it."
+            )
+        print(f"{kept.name} …", flush=True)
+        experiment.overwrite = True
+        experiment.run()
+        RESULTS.mkdir(exist_ok=True)
+        shutil.copyfile(experiment.folder / runs.RECORD, kept)
+
+
+if __name__ == "__main__":
+    main()
