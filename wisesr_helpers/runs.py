@@ -156,7 +156,7 @@ def load_runs(*folders):
 _COLUMNS = (
     "study dataset scale backbone head seed status top1 top5 best_top1 correct images epochs params commit "
     "identity folder record"
-).split()  # noqa: SIM905 - a list of names reads better as words
+).split()
 
 
 def _row(record, folder):
