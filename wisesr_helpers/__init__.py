@@ -6,6 +6,9 @@ neither Keras nor a backend.
 
 import importlib
 
+# Bound here, before the module of the same name can take its place.
+from wisesr_helpers.published import published
+
 __version__ = "0.1.0"
 
 _NAMES = {
@@ -18,13 +21,12 @@ _NAMES = {
     "fingerprint": "fingerprints",
     "load_classifier": "models",
     "load_runs": "runs",
-    "published": "published",
     "ResultsPage": "pages",
     "STUDIES": "studies",
 }
-_MODULES = ("layers", "plots", "report")
+_MODULES = ("layers", "plots", "report", "studies")
 
-__all__ = ["HEADS", *_MODULES, *_NAMES]
+__all__ = ["HEADS", "published", *_MODULES, *_NAMES]
 
 
 def __getattr__(name):

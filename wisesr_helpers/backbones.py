@@ -1,5 +1,7 @@
 """Backbones by name: ``keras.applications`` and two small ones, with the paper's preprocessing inside."""
 
+import warnings
+
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers import ImageNetPreprocessing
 
@@ -109,7 +111,7 @@ def image_shape(image_size):
     Raises:
         ValueError: It is neither.
     """
-    pair = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    pair = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
         raise ValueError(f"image_size must be a side in pixels or (height, width); received {image_size!r}.")
     return pair
@@ -135,11 +137,19 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
     inputs = keras.Input((*image_shape(image_size), 3), name="image")
     mode = preprocessing_mode(name, preprocessing)
     x = inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing")(inputs)
-    if name in SMALL:
-        features = SMALL[name](x)
-    else:
-        application = getattr(keras.applications, name)
-        features = application(include_top=False, weights=None, input_tensor=x).output
+    try:
+        if name in SMALL:
+            features = SMALL[name](x)
+        else:
+            application = getattr(keras.applications, name)
+            features = application(include_top=False, weights=None, input_tensor=x).output
+        if 0 in features.shape:
+            raise ValueError("the feature map is empty")
+    except ValueError as error:
+        height, width = image_shape(image_size)
+        raise ValueError(
+            f"{name} can't be built for images of {height}×{width} pixels; use larger ones. ({error})"
+        ) from error
     features = layers.Identity(name="features")(features)
     model = keras.Model(inputs, features, name=name)
     if weights is not None:
@@ -165,6 +175,8 @@ def _load_weights(model, name, weights):
             ours.set_weights(theirs.get_weights())
     else:
         try:
-            model.load_weights(weights)
-        except (OSError, ValueError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # Keras only warns when it leaves a layer as it was
+                model.load_weights(weights)
+        except (OSError, ValueError, UserWarning) as error:
             raise ValueError(f"The weights in '{weights}' do not fit {name}: {error}") from error

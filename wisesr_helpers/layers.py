@@ -1,5 +1,7 @@
 """Keras layers of the project: the pooling that the heads are made of, and the paper's preprocessing."""
 
+import numpy as np
+
 from wisesr_helpers._keras import keras
 
 ops = keras.ops
@@ -50,15 +52,44 @@ def check_pool_size(pool_size, height, width):
     return pool_size
 
 
+def average_blocks(features, pool_size):
+    """Average blocks of a feature map; rows and columns that fill no block are dropped.
+
+    ``AveragePooling2D`` with a gradient of its own: every cell gets its block's, divided by the block's
+    size. XLA's gradient of the pooling takes several times as long on a CPU.
+
+    Args:
+        features: Tensor (N, H, W, C), height and width known.
+        pool_size: Side of a block in cells.
+
+    Returns:
+        Tensor (N, H // pool_size, W // pool_size, C).
+    """
+    if pool_size == 1:
+        return features
+    spare = [side % pool_size for side in features.shape[1:3]]
+
+    @ops.custom_gradient
+    def pool(x):
+        def backward(*args, upstream=None):
+            gradient = args[0] if upstream is None else upstream
+            gradient = ops.repeat(ops.repeat(gradient / pool_size**2, pool_size, axis=1), pool_size, axis=2)
+            return ops.pad(gradient, [(0, 0), (0, spare[0]), (0, spare[1]), (0, 0)]) if any(spare) else gradient
+
+        return ops.average_pool(x, pool_size, strides=pool_size, padding="valid"), backward
+
+    return pool(features)
+
+
 def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
     """Average blocks of a feature map, then take one weighted sum per channel.
 
     It equals ``AveragePooling2D(pool_size)`` → ``DepthwiseConv2D`` whose kernel covers the whole
     map → ``Flatten``. A convolution that can be placed only once is a weighted sum, and computed as
-    one it is several times faster. Rows and columns that fill no block are dropped, as there.
+    one it is several times faster.
 
     Args:
-        features: Tensor (N, H, W, C).
+        features: Tensor (N, H, W, C), height and width known.
         kernel: Tensor (H // pool_size, W // pool_size, C, 1), DepthwiseConv2D's layout.
         bias: Tensor (C,), or None.
         pool_size: Side of the averaged blocks in cells; 1 averages nothing.
@@ -66,9 +97,9 @@ def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
     Returns:
         Tensor (N, C).
     """
-    if pool_size > 1:
-        features = ops.average_pool(features, pool_size, strides=pool_size, padding="valid")  # (N, h, w, C)
-    pooled = ops.sum(features * kernel[..., 0], axis=(1, 2))  # (N, C)
+    height, width, channels, _ = kernel.shape
+    blocks = ops.reshape(average_blocks(features, pool_size), (-1, height * width, channels))
+    pooled = ops.sum(blocks * ops.reshape(kernel, (height * width, channels)), axis=1)  # (N, C)
     return pooled if bias is None else pooled + bias
 
 
@@ -171,10 +202,9 @@ class GlobalDepthwisePooling2D(keras.layers.Layer):
         The weight of a block is spread evenly over its cells; cells that fill no block have 0.
         """
         p = self.window
-        kernel = keras.ops.convert_to_numpy(self.kernel)[..., 0] / p**2  # (h, w, C)
+        kernel = ops.convert_to_numpy(self.kernel)[..., 0] / p**2  # (h, w, C)
         rows, columns, channels = kernel.shape
-        weights = keras.ops.zeros((height, width, channels), dtype="float32")
-        weights = keras.ops.convert_to_numpy(weights).copy()
+        weights = np.zeros((height, width, channels), np.float32)
         weights[: rows * p, : columns * p] = kernel.repeat(p, axis=0).repeat(p, axis=1)
         return weights
 

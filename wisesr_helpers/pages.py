@@ -52,8 +52,8 @@ class ResultsPage:
         parts = []
         for head, group in runs.groupby("head"):
             seeds = "1 seed" if len(group) == 1 else f"{len(group)} seeds"
-            parts.append(f"`{head}` {group['top1'].mean():.1%} ({seeds})")
-        return f"Mean test top-1 on `{backbone}`: " + ", ".join(parts) + "."
+            parts.append(f"{head} {group['top1'].mean():.1%} ({seeds})")
+        return f"Mean test top-1 on {backbone}: " + ", ".join(parts) + "."
 
     def verdict(self, backbone):
         """Whether "wise" ends above "gap" on a backbone, from committed demo runs.
@@ -71,9 +71,9 @@ class ResultsPage:
         seeds = min(len(runs[runs["head"] == head]) for head in ("gap", "wise"))
         counted = f" ({seeds} {'seed' if seeds == 1 else 'seeds'} a head)"
         if spans["wise"][0] > spans["gap"][1]:
-            return "supported: the intervals of `wise` lie above those of `gap`" + counted
+            return "supported: the intervals of wise lie above those of gap" + counted
         if spans["gap"][0] > spans["wise"][1]:
-            return "contradicted: the intervals of `gap` lie above those of `wise`" + counted
+            return "contradicted: the intervals of gap lie above those of wise" + counted
         return "no difference shown: the intervals overlap" + counted
 
     def published_table(self):

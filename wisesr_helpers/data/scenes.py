@@ -26,7 +26,7 @@ DIGIT_ORDER = (0, 1, 4, 2, 7, 3, 6, 5, 8, 9)  # first the digits that 8×8 pixel
 INNER = (0.0, 0.27)  # distance of a glyph's block from the scene's centre, as a share of its side
 OUTER = (0.33, 0.46)
 NOISE = 16  # standard deviation of the background, in grey levels around 64
-MIN_IMAGE_SIZE = 5 * STRIDE
+MIN_IMAGE_SIZE = 6 * STRIDE
 
 
 def class_pairs(classes):
@@ -100,8 +100,9 @@ def _place_blocks(rng, cells, count):
 
 
 def glyphs_per_ring(image_size):
-    """How many copies of each digit a scene of this size holds: 8 at 512, 3 at 224."""
-    return min(8, max(1, image_size // STRIDE - 4))
+    """How many copies of each digit a scene of this size holds: 8 at 512, 3 at 224; as many as find room."""
+    cells = image_size // STRIDE
+    return min(8, (cells - 1) // 2 if cells < 10 else cells // 2)
 
 
 def draw_scene(inner, outer, image_size, split, rng, jitter=True):
@@ -135,7 +136,7 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
     """The embedded scenes as a dataset, made once and kept in ``folder``.
 
     Args:
-        image_size: Side in pixels, at least 160.
+        image_size: Side in pixels, at least 192.
         classes: Even number of classes.
         train: Number of training scenes.
         test: Number of test scenes, drawn from handwriting that no training scene holds.

@@ -1,0 +1,31 @@
+"""Draw the picture of README and introduction from the embedded scenes and the committed records."""
+
+import pathlib
+
+import numpy as np
+
+import wisesr_helpers as ws
+from wisesr_helpers import plots
+from wisesr_helpers.data.scenes import class_pairs, draw_scene
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PICTURE = ROOT / "book" / "_static" / "what_the_demo_shows.png"
+
+
+def draw():
+    """(figure, description)."""
+    page = ws.ResultsPage("mit_512")
+    figure, axes = plots.figure(10, 2.9, columns=3, width_ratios=[1, 1, 2.2])
+    for index, (ax, pair) in enumerate(zip(axes[:2], class_pairs(2), strict=True)):
+        ax.imshow(draw_scene(*pair, 512, "test", np.random.default_rng(index)), cmap="gray", vmin=0, vmax=255)
+        ax.set_title("{} inside, {} outside".format(*pair), fontsize=9)
+        ax.set_axis_off()
+    plots.accuracies(page.committed, axes[2]).set_title(ws.studies.DEMO_NOTE, fontsize=9)
+    description = "Two mirrored scenes that hold the same digits at different places. "
+    return figure, description + plots.describe_accuracies(page.committed)
+
+
+if __name__ == "__main__":
+    figure, description = draw()
+    figure.savefig(PICTURE, dpi=110, metadata={"Description": description, "Software": None})
+    print(f"{PICTURE.relative_to(ROOT)}: {description}")

@@ -1,0 +1,25 @@
+"""Every test runs at smoke scale, in folders of its own, without a network."""
+
+import os
+import pathlib
+
+import pytest
+
+# Before anything imports Keras; subprocesses (papermill, kernels) inherit them.
+os.environ["WISESR_SCALE"] = "smoke"
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ["PYTHONWARNINGS"] = "ignore::DeprecationWarning"
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _fresh_runs(monkeypatch, tmp_path):
+    monkeypatch.setenv("WISESR_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("WISESR_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The project's folder."""
+    return ROOT

@@ -1,0 +1,86 @@
+"""The notebooks as users run them: under nbval at smoke scale, under papermill, and as they are stored."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+import wisesr_helpers as ws
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+PARAMETERS = "head backbone scale seed epochs data_dir runs_dir overwrite options".split()
+EVERYWHERE = {**os.environ, "WISESR_SCALE": "smoke"}
+
+
+def run(*words, **options):
+    return subprocess.run([sys.executable, "-m", *map(str, words)], capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_nbval_at_smoke_scale(path, tmp_path):
+    environment = {**EVERYWHERE, "WISESR_RUNS": str(tmp_path)}
+    done = run(
+        "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-q", path, env=environment, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert list(tmp_path.glob("*--smoke--*/record.json"))  # it did train, in the folder it was given
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_stored_with_outputs_of_the_demo(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [
+        cell for cell in notebook.cells if cell.cell_type == "code" and "hide-cell" not in cell.metadata.get("tags", [])
+    ]
+    outputs = [output for cell in code for output in cell.outputs]
+    assert all(cell.execution_count for cell in code)
+    assert not any(output.output_type == "error" for output in outputs)
+    assert not any(output.get("name") == "stderr" for output in outputs)
+    first = next(output for output in outputs if output.output_type == "stream")
+    assert first.text.startswith("Scale: demo (demo: not the paper's data)")
+    assert "-p scale paper" in first.text
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_are_short(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
+            assert len([line for line in cell.source.splitlines() if line.strip()]) <= 5, cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_help_names_every_parameter(path):
+    done = run("papermill", "--help-notebook", path)
+    for name in PARAMETERS:
+        assert f"{name}:" in done.stdout, name
+    assert all(head in done.stdout for head in ws.HEADS)
+
+
+def test_papermill_from_another_folder(tmp_path):
+    out = tmp_path / "out.ipynb"
+    notebook = ROOT / "notebooks/mit_512.ipynb"
+    words = ["-p", "head", "gap", "-p", "seed", "5", "-p", "runs_dir", tmp_path / "mine"]
+    done = run("papermill", notebook, out, *words, env=EVERYWHERE, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    record = json.loads((tmp_path / "mine/mit_512--smoke--small_patch--gap--s5/record.json").read_text())
+    assert record["outcome"]["status"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-p", "head", "vise"], "ValueError: Unknown head 'vise'. Valid heads: "),
+        (["-p", "scale", "paper"], "FileNotFoundError: scale='paper' needs MIT Indoor Scenes"),
+        (["-y", "options: {strat: uniform}"], "ValueError: Unknown option 'strat' for head 'wise'"),
+    ],
+)
+def test_a_mistake_ends_papermill_with_the_sentence(words, message, tmp_path):
+    done = run("papermill", ROOT / "notebooks/mit_512.ipynb", tmp_path / "out.ipynb", *words, env=EVERYWHERE)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert (tmp_path / "out.ipynb").exists()

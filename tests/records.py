@@ -1,0 +1,107 @@
+"""Records of runs that were never trained, for tests of what is made from records."""
+
+import json
+import pathlib
+
+from wisesr_helpers import runs
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def identity(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="demo"):
+    """The name of a run."""
+    return runs.RunParameters(study, scale, backbone, head, seed).identity
+
+
+def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="demo", **choices):
+    """(outcome, execution) of a run.
+
+    Args:
+        head, backbone, seed, study, scale: Its parameters.
+        **choices: correct (test images right after each epoch; () for none), images (of the test split),
+            losses (of the test split, after each epoch), status, code, commit, clean.
+    """
+    correct = choices.get("correct", (60, 270))
+    images = choices.get("images", 300)
+    losses = choices.get("losses", [1.5 / (k + 1) for k in range(len(correct))])
+    epochs = [
+        {
+            "epoch": k + 1,
+            "learning_rate": 0.045,
+            "loss": loss,
+            "top1": count / images,
+            "top5": 1.0,
+            "test_loss": loss,
+            "test_top1": count / images,
+            "test_top5": 1.0,
+        }
+        for k, (count, loss) in enumerate(zip(correct, losses, strict=True))
+    ]
+    ends = [
+        {
+            "loss": row["test_loss"],
+            "top1": row["test_top1"],
+            "top5": 1.0,
+            "top1_correct": count,
+            "top5_correct": images,
+            "count": images,
+            "epoch": row["epoch"],
+        }
+        for row, count in zip(epochs, correct, strict=True)
+    ]
+    outcome = {
+        "parameters": {
+            "study": study,
+            "scale": scale,
+            "backbone": backbone,
+            "head": head,
+            "seed": seed,
+            "options": {},
+            "dataset": "",
+        },
+        "dataset": {
+            "name": "embedded scenes",
+            "photographs": False,
+            "fingerprint": "f" * 64,
+            "classes": list("abcdef"),
+            "train": 1500,
+            "test": images,
+            "image_size": [512, 512],
+            "left_out": {},
+        },
+        "model": {"params": 87_654, "flops": 123_456_789, "feature_map": [16, 16, 96]},
+        "recipe": {"epochs": len(correct)},
+        "history": epochs,
+        "status": choices.get("status", "complete"),
+        "final": ends[-1] if ends else None,
+        "best": max(ends, key=lambda end: end["top1"]) if ends else None,
+        "correct": "",
+        "code": choices.get("code", "0" * 64),
+    }
+    execution = {
+        "backend": "tensorflow",
+        "device": "cpu:0",
+        "machine": "x86_64, Linux",
+        "threads": 2,
+        "versions": {"python": "3.12.1", "keras": "3.13.2"},
+        "commit": choices.get("commit", COMMIT),
+        "clean": choices.get("clean", True),
+        "command": f"papermill notebooks/{study}.ipynb runs/out.ipynb -p head {head} -p seed {seed}",
+        "seconds": [50.0] * len(correct),
+    }
+    return outcome, execution
+
+
+def keep(folder, **choices):
+    """Write a run into its own folder inside ``folder``; returns the record."""
+    named = {key: choices[key] for key in ("head", "backbone", "seed", "study", "scale") if key in choices}
+    return runs.write_record(pathlib.Path(folder) / identity(**named), *halves(**choices))
+
+
+def publish(folder, **choices):
+    """Write a run as ``<identity>.json`` into ``folder``, as `make results` leaves it; returns the record."""
+    record = keep(pathlib.Path(folder).parent / "trained", **choices)
+    path = pathlib.Path(folder) / f"{record['identity']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return record

@@ -1,0 +1,87 @@
+"""Backbones: names, shapes, preprocessing, and what they refuse."""
+
+import numpy as np
+import pytest
+
+import wisesr_helpers as ws
+from wisesr_helpers import backbones
+from wisesr_helpers._keras import keras
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "shape"),
+    [
+        ("small_patch", 512, (16, 16, 96)),
+        ("small_conv", 512, (16, 16, 96)),
+        ("small_patch", (224, 330), (7, 10, 96)),
+        ("Xception", 512, (16, 16, 2048)),
+        ("ResNet50V2", 512, (16, 16, 2048)),
+        ("DenseNet201", 512, (16, 16, 1920)),
+    ],
+)
+def test_feature_maps(name, size, shape):
+    model = ws.build_backbone(name, image_size=size)
+    assert model.output_shape[1:] == shape
+    assert model.layers[-1].name == "features"
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)  # one flat graph
+
+
+def test_small_patch_sees_separate_patches():
+    model = ws.build_backbone("small_patch", image_size=128)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (1, 128, 128, 3)).astype("float32")
+    changed = image.copy()
+    changed[0, 32:64, 64:96] = rng.integers(0, 256, (32, 32, 3))
+    differs = (np.asarray(model(image)) != np.asarray(model(changed))).any(axis=-1)[0]
+    expected = np.zeros((4, 4), bool)
+    expected[1, 2] = True
+    np.testing.assert_array_equal(differs, expected)
+
+
+def test_small_conv_sees_neighbours():
+    model = ws.build_backbone("small_conv", image_size=256)
+    image = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3)).astype("float32")
+    changed = image.copy()
+    changed[0, 96:128, 96:128] = 0
+    differs = (np.asarray(model(image)) != np.asarray(model(changed))).any(axis=-1)[0]
+    assert differs.sum() > 4
+
+
+def test_preprocessing_is_caffe_unless_the_backbone_normalises_itself():
+    assert backbones.preprocessing_mode("Xception") == "caffe"
+    assert ws.build_backbone("Xception", 96).get_layer("preprocessing").mode == "caffe"
+    assert "preprocessing" not in [layer.name for layer in ws.build_backbone("EfficientNetB0", 96).layers]
+    with pytest.raises(ValueError, match="EfficientNetB0 normalises its input itself"):
+        ws.build_backbone("EfficientNetB0", 96, preprocessing="caffe")
+    with pytest.raises(ValueError, match="Unknown preprocessing 'cafe'. Valid: caffe, tf, torch, none"):
+        ws.build_backbone("Xception", 96, preprocessing="cafe")
+
+
+def test_an_unknown_backbone_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match="Unknown backbone 'Xceptoin'. Did you mean Xception"):
+        ws.build_backbone("Xceptoin", 96)
+    with pytest.raises(ValueError, match="Valid: small_patch, small_conv, and any model of keras.applications"):
+        ws.build_backbone("imagenet_utils", 96)
+
+
+@pytest.mark.parametrize("size", ["512", (1, 2, 3), (0, 4), 2.5])
+def test_an_impossible_image_size_is_refused(size):
+    with pytest.raises(ValueError, match="image_size must be"):
+        ws.build_backbone("small_patch", size)
+
+
+def test_an_image_too_small_is_refused_with_the_backbones_name():
+    with pytest.raises(ValueError, match="small_patch"):
+        ws.build_backbone("small_patch", 16)
+
+
+def test_weights_are_loaded_from_a_path(tmp_path):
+    trained = ws.build_backbone("small_patch", 96)
+    trained.save_weights(tmp_path / "w.weights.h5")
+    loaded = ws.build_backbone("small_patch", 96, weights=tmp_path / "w.weights.h5")
+    for ours, theirs in zip(loaded.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="do not fit small_conv"):
+        ws.build_backbone("small_conv", 96, weights=tmp_path / "w.weights.h5")
+    with pytest.raises(ValueError, match="small_patch has no ImageNet weights"):
+        ws.build_backbone("small_patch", 96, weights="imagenet")

@@ -1,0 +1,265 @@
+"""A page of results: everything on it follows from records and published tables."""
+
+import base64
+import csv
+import html
+import io
+import re
+
+import pandas as pd
+import pytest
+import records
+
+import wisesr_helpers as ws
+from wisesr_helpers import pages, plots, report
+from wisesr_helpers.pages import ResultsPage
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return tmp_path / "results", tmp_path / "own"
+
+
+def page_of(folders, *committed, own=()):
+    """The page of records with these choices."""
+    results, mine = folders
+    for choices in committed:
+        records.publish(results, **choices)
+    for choices in own:
+        records.keep(mine, **choices)
+    return ResultsPage("mit_512", results, mine)
+
+
+def scores(gap, wise, **more):
+    """Choices of runs that end with these test images right of 300, a seed each."""
+    return [
+        {"head": head, "seed": seed, "correct": (50, right), **more}
+        for head, counts in (("gap", gap), ("wise", wise))
+        for seed, right in enumerate(counts)
+    ]
+
+
+def cells(output):
+    """The rows of an output's table, as lists of strings."""
+    rows = re.findall(r"<tr.*?>(.*?)</tr>", output.data, re.DOTALL)
+    return [[html.unescape(cell) for cell in re.findall(r"<t[hd]>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def linked_csv(output):
+    """(file name, rows) of an output's CSV link."""
+    ((name, data),) = re.findall(r'<a download="(.*?)" href="data:text/csv;base64,(.*?)">', output.data)
+    return name, list(csv.reader(io.StringIO(base64.b64decode(data, validate=True).decode("utf-8"))))
+
+
+@pytest.mark.parametrize(
+    ("gap", "wise", "verdict"),
+    [
+        ([150], [290], "supported: the intervals of wise lie above those of gap (1 seed a head)"),
+        (
+            [150, 160, 155],
+            [290, 280, 285],
+            "supported: the intervals of wise lie above those of gap (3 seeds a head)",
+        ),
+        ([290], [150], "contradicted: the intervals of gap lie above those of wise (1 seed a head)"),
+        ([150], [155], "no difference shown: the intervals overlap (1 seed a head)"),
+        ([150, 284], [290, 291], "no difference shown: the intervals overlap (2 seeds a head)"),
+        ([150, 150], [290, 152, 290], "no difference shown: the intervals overlap (2 seeds a head)"),
+        ([150], [], "not tested: no run is recorded"),
+        ([], [290], "not tested: no run is recorded"),
+        ([], [], "not tested: no run is recorded"),
+    ],
+)
+def test_the_verdict_follows_from_the_intervals_of_all_seeds(folders, gap, wise, verdict):
+    assert page_of(folders, *scores(gap, wise)).verdict("small_patch") == verdict
+
+
+def test_the_verdict_turns_where_the_intervals_part(folders):
+    """Wilson's interval of 150 of 300 ends at 0.5562 (by hand); that of 183 begins at 0.5537, of 184 at 0.5571."""
+    assert page_of(folders, *scores([150], [183])).verdict("small_patch").startswith("no difference")
+    assert page_of(folders, *scores([150], [184])).verdict("small_patch").startswith("supported")
+
+
+def test_the_verdicts_of_backbones_are_apart(folders):
+    page = page_of(folders, *scores([150], [290]), *scores([290], [288], backbone="small_conv"))
+    words = page.words()
+    assert words["verdict_patch"] == page.verdict("small_patch")
+    assert words["verdict_patch"].startswith("supported")
+    assert words["verdict_conv"].startswith("no difference")
+    assert words["verdict_paper"].startswith("not tested")
+
+
+def test_runs_of_other_scales_and_studies_and_own_runs_decide_nothing(folders):
+    others = [*scores([150], [290], scale="smoke"), *scores([150], [290], study="mit_224")]
+    page = page_of(folders, *others, own=scores([150], [290]))
+    assert page.verdict("small_patch") == "not tested: no run is recorded"
+    assert page.words()["finding"] == "No record of a demo run is committed."
+
+
+def test_the_finding_is_the_mean_over_seeds(folders):
+    page = page_of(folders, *scores([150, 156], [290]), {"backbone": "small_conv", "correct": (50, 123)})
+    assert page.words()["finding"] == (
+        "Mean test top-1 on small_patch: gap 51.0% (2 seeds), wise 96.7% (1 seed). "
+        "Mean test top-1 on small_conv: wise 41.0% (1 seed)."
+    )
+
+
+def top1_of_table_9(root):
+    with (root / "wisesr_helpers" / "published_data" / "paper_table_9.csv").open(encoding="utf-8", newline="") as file:
+        return {line["row"]: line["value"] for line in csv.DictReader(file) if line["column"] == "Top-1 accuracy"}
+
+
+def test_published_gains_are_those_of_the_table(root, folders):
+    top1 = top1_of_table_9(root)
+    gains = report.published_gains("mit_512")
+    assert list(gains) == ["Xception", "ResNet50V2", "DenseNet201"]
+    for backbone, gain in gains.items():
+        best, plain = top1[f"{backbone}+Avg+Depthwise Conv+Constraints"], top1[f"{backbone}+GAP"]
+        assert gain == pytest.approx(100 * (float(best) - float(plain)), abs=1e-9)
+    said = "72.05 (Xception), 4.55 (ResNet50V2) and 26.04 (DenseNet201) points"
+    assert page_of(folders).words()["gains"] == said
+
+
+def test_the_published_table_holds_the_printed_values_with_intervals(root, folders):
+    head, *rows = cells(page_of(folders).published_table())
+    assert len(rows) == 9
+    printed = list(top1_of_table_9(root).values())
+    assert [row[head.index("Top-1 accuracy")] for row in rows] == printed
+    assert rows[0][:2] == ["Xception", "gap"]
+    assert rows[0][head.index("Parameters")] == "20,998,763"
+    low, high = (float(end) for end in re.findall(r"([\d.]+)%", rows[3][head.index("95 % interval")]))
+    assert (low, high) == (46.7, 52.0)  # 661 of 1340, by Wilson's formula by hand
+
+
+def test_words_about_the_demo_are_its_numbers(folders):
+    demo = ws.STUDIES["mit_512"].demo
+    words = page_of(folders).words()
+    found = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", words["demo_data"])]
+    assert found == [demo.train, demo.test, demo.classes]
+    assert (words["demo_test"], words["demo_epochs"]) == (str(demo.test), str(demo.recipe.epochs))
+    assert (words["test_images"], words["paper_epochs"]) == ("1,340", "130")
+
+
+def test_the_table_of_runs_holds_their_numbers_and_the_csv_the_same(folders):
+    page = page_of(folders, *scores([150], [290, 280]), {"backbone": "small_conv", "correct": (299, 123)})
+    output = page.runs_table()
+    head, *rows = table = cells(output)
+    columns = ["backbone", "head", "seed", "top-1, final epoch", "top-1, best epoch", "epochs", "parameters"]
+    assert [[row[head.index(column)] for column in columns] for row in rows] == [
+        ["small_patch", "gap", "0", "50.0%", "50.0%", "2", "87,654"],
+        ["small_patch", "wise", "0", "96.7%", "96.7%", "2", "87,654"],
+        ["small_patch", "wise", "1", "93.3%", "93.3%", "2", "87,654"],
+        ["small_conv", "wise", "0", "41.0%", "99.7%", "2", "87,654"],
+    ]
+    assert rows[0][head.index("95 % interval")] == "44.4% to 55.6%"
+    assert {row[head.index("kind")] for row in rows} == {"demo: not the paper's data"}
+    assert linked_csv(output) == ("mit_512.csv", table)
+
+
+def test_a_run_without_an_epoch_is_listed_beside_others(folders):
+    page = page_of(folders, *scores([150], [290]), {"seed": 1, "correct": (), "status": "running"})
+    head, *rows = cells(page.runs_table())
+    columns = ["top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]
+    assert [rows[2][head.index(column)] for column in columns] == ["none", "none", "none", "running"]
+
+
+def test_own_runs_are_shown_apart_and_marked(folders):
+    page = page_of(folders, *scores([150], [290]), own=[{"head": "gap", "seed": 7, "correct": (50, 161)}])
+    head, *rows = cells(page.own_runs_table())
+    assert [row[head.index("seed")] for row in rows] == ["7"]
+    assert linked_csv(page.own_runs_table())[0] == "mit_512-own.csv"
+    assert "53.7%" in page.own_runs_table().data
+    assert "53.7%" not in page.runs_table().data
+    head, *rows = cells(page.provenance_table())
+    assert [(row[head.index("run")], row[head.index("whose")]) for row in rows] == [
+        ("mit_512--demo--small_patch--gap--s0", "committed"),
+        ("mit_512--demo--small_patch--wise--s0", "committed"),
+        ("mit_512--demo--small_patch--gap--s7", "yours"),
+    ]
+
+
+def test_own_runs_are_found_where_runs_are_kept(tmp_path):
+    records.keep(tmp_path / "runs", seed=5)  # WISESR_RUNS of the tests
+    assert list(ResultsPage("mit_512", tmp_path / "results").own["seed"]) == [5]
+
+
+def test_without_own_runs_the_page_says_how_to_make_them(folders):
+    assert "make demo" in page_of(folders, *scores([150], [290])).own_runs_table().data
+
+
+def test_provenance_says_where_a_run_comes_from(folders):
+    current = ws.Experiment("mit_512", scale="demo", epochs=2).fingerprint
+    page = page_of(
+        folders,
+        {"seed": 0, "code": current},
+        {"seed": 1, "code": "0" * 64, "clean": False},
+        {"seed": 2, "commit": None, "clean": None},
+    )
+    head, *rows = cells(page.provenance_table())
+    rows = [dict(zip(head, row, strict=True)) for row in rows]
+    assert rows[0]["data"] == "embedded scenes, 1,500 + 300 images"
+    assert rows[0]["device"] == "cpu:0, 2 threads, x86_64, Linux"
+    assert rows[0]["software"] == "Python 3.12.1, Keras 3.13.2 on tensorflow"
+    assert rows[0]["time"] == "1 min 40 s"
+    assert rows[0]["command"] == "papermill notebooks/mit_512.ipynb runs/out.ipynb -p head wise -p seed 0"
+    assert [row["code"] for row in rows] == ["today's", "changed since", "changed since"]
+    assert [row["commit"] for row in rows] == [
+        "0123456789",
+        "0123456789, with uncommitted changes",
+        "none: not run from a checkout",
+    ]
+
+
+def test_a_run_of_a_head_that_is_gone_has_other_code(folders):
+    page = page_of(folders, {"head": "withdrawn"})
+    head, *rows = cells(page.provenance_table())
+    assert rows[0][head.index("code")] == "changed since"
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """(figure, description) of everything that is shown."""
+    figures = []
+    monkeypatch.setattr(plots, "show", lambda drawn, alt: figures.append((drawn, alt)))
+    return figures
+
+
+def test_figures_show_the_committed_runs_and_say_what_data_they_are(folders, shown):
+    page = page_of(
+        folders,
+        *scores([150], [290]),
+        {"backbone": "small_conv", "correct": (50, 123)},
+        own=[{"seed": 7, "correct": (50, 161)}],
+    )
+    page.accuracy_figure()
+    page.curves_figure()
+    for drawn, alt in shown:
+        assert all("demo: not the paper's data" in ax.get_title() for ax in drawn.axes)
+        for share in ("50.0%", "96.7%", "41.0%"):
+            assert share in alt
+        assert "53.7%" not in alt
+    assert [len(drawn.axes) for drawn, _ in shown] == [1, 2]
+    assert [len(ax.lines) for ax in shown[1][0].axes] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "part", ["accuracy_figure", "curves_figure", "runs_table", "own_runs_table", "provenance_table"]
+)
+def test_a_page_without_any_record_can_be_built(folders, shown, part):
+    getattr(page_of(folders), part)()
+
+
+def test_a_table_is_escaped_and_whole():
+    rows = pd.DataFrame({"<name>": ["a & b", "x" * 300], "value": [None, 'é, "1"']})
+    output = pages.table(rows, 'a"b.csv')
+    assert cells(output) == [["<name>", "value"], ["a & b", ""], ["x" * 300, 'é, "1"']]
+    assert "<name>" not in output.data
+    name, linked = linked_csv(output)
+    assert name == "a&quot;b.csv"
+    assert linked == cells(output)
+    assert len(cells(pages.table(pd.DataFrame({"n": range(200)})))) == 201
+    assert "download" not in pages.table(rows).data
+
+
+def test_an_unknown_study_is_answered_with_the_valid_ones():
+    with pytest.raises(ValueError, match=r"Unknown study 'mit'.*mit_512"):
+        ResultsPage("mit")

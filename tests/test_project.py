@@ -1,0 +1,158 @@
+"""The project around the package: requirements, imports, addresses, commands."""
+
+import ast
+import importlib.util
+import pathlib
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from tests_support import load_script
+
+FLOORS = [
+    {"_keras", "_cv2", "published", "recipes", "layers", "augment", "metrics", "fingerprints", "progress"},
+    {"heads", "backbones", "counts", "data", "runs"},
+    {"models", "training", "attribution"},
+    {"studies", "experiment", "ledger", "plots", "report", "pages", "widgets"},
+]
+
+
+def modules(root):
+    for path in sorted((root / "wisesr_helpers").rglob("*.py")):
+        parts = path.relative_to(root / "wisesr_helpers").with_suffix("").parts
+        if parts != ("__init__",):
+            yield path, parts[0]
+
+
+def imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "wisesr_helpers":
+            words = node.module.split(".")[1:]
+            yield from [words[0]] if words else [alias.name for alias in node.names]
+
+
+def floor(room):
+    found = [number for number, rooms in enumerate(FLOORS) if room in rooms]
+    assert found, f"wisesr_helpers.{room} stands on no floor: add it to FLOORS"
+    return found[0]
+
+
+def test_imports_never_point_up(root):
+    edges = [(room, other) for path, room in modules(root) for other in imported_rooms(path)]
+    assert len(edges) > 40  # the walk does find imports
+    assert [edge for edge in edges if floor(edge[0]) < floor(edge[1])] == []
+
+
+def test_importing_the_package_loads_neither_keras_nor_pandas(root):
+    code = (
+        "import sys, wisesr_helpers; print(sorted({'keras', 'tensorflow', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_exists():
+    import wisesr_helpers as ws
+
+    for name in ws.__all__:
+        assert getattr(ws, name) is not None, name
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        ws.nonsense  # noqa: B018
+    assert callable(ws.published)
+
+
+def test_without_a_backend_a_sentence_names_the_extra(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] == 'tensorflow':\n"
+        "            raise ModuleNotFoundError(\"No module named 'tensorflow'\", name='tensorflow')\n"
+        "sys.meta_path.insert(0, Missing())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "import wisesr_helpers as ws; ws.layers"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "tensorflow", "HOME": str(tmp_path)},
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert "Keras has no backend to run on: 'tensorflow' is not installed" in last
+    assert "pip install 'wisesr_helpers[tensorflow]'" in last
+
+
+def requirement_names(requirements):
+    return {re.sub(r"\s", "", requirement.split(";")[0]) for requirement in requirements}
+
+
+def test_environment_yml_asks_for_what_pyproject_does(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    chosen = re.fullmatch(r"wisesr_helpers\[([\w,]+)\]", extras["all"][0])[1].split(",")
+    expected = requirement_names(
+        project["dependencies"] + extras["tensorflow"] + [r for e in chosen for r in extras[e]]
+    )
+    conda = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
+    assert requirement_names(r for r in pip if not r.startswith("-")) == expected
+    assert f"python{project['requires-python']}" in conda
+
+
+def test_every_requirement_has_a_lower_bound(root):
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    everything = project["dependencies"] + [r for name, rs in extras.items() if name != "all" for r in rs]
+    assert [requirement for requirement in everything if ">=" not in requirement] == []
+
+
+def test_the_address_stands_in_one_form_everywhere(root):
+    script = load_script("address")
+    owner = script.current().removeprefix("https://github.com/")
+    for path in script.files():
+        found = re.findall(r"(?:https://github\.com/|research\.google\.com/github/)([\w-]+/[\w-]+)", path.read_text())
+        ours = [address for address in found if address not in ("actions/checkout",)]
+        assert set(ours) == {owner}, path
+
+
+def test_make_address_sets_every_badge_and_button(tmp_path, monkeypatch, root):
+    script = load_script("address")
+    originals = {path: path.read_text(encoding="utf-8") for path in script.files()}
+    (tmp_path / "notebooks").mkdir()
+    for path, text in originals.items():
+        (tmp_path / path.relative_to(root)).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    script.main("https://github.com/someone/wise.git")
+    assert script.current() == "https://github.com/someone/wise"
+    for path, text in originals.items():
+        written = (tmp_path / path.relative_to(root)).read_text(encoding="utf-8")
+        assert "OWNER/REPOSITORY" not in written
+        assert written.count("someone/wise") == text.count("OWNER/REPOSITORY") > 0, path
+    script.main("https://github.com/someone/wise-2/")
+    assert script.current() == "https://github.com/someone/wise-2"
+
+
+@pytest.mark.parametrize("url", ["", "github.com/a/b", "https://gitlab.com/a/b", "https://github.com/a"])
+def test_make_address_refuses_what_is_none(url):
+    with pytest.raises(SystemExit, match="valid is https://github.com/<owner>/<repository>"):
+        load_script("address").main(url)
+
+
+def test_make_lists_the_promised_targets(root):
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    for target in ("setup", "demo", "test", "test-slow", "book", "results", "bench", "lint", "address"):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_no_file_names_a_path_of_some_machine(root):
+    files = subprocess.run(["git", "-C", root, "ls-files"], capture_output=True, text=True, check=True).stdout.split()
+    for name in files:
+        path = pathlib.Path(root, name)
+        if path.suffix in {".py", ".md", ".ipynb", ".yml", ".toml", ".json", ".csv"} and path.exists():
+            assert not re.search(r"(?<![\w.])/(root|home/\w+|work|Users/\w+)/", path.read_text(encoding="utf-8")), name
+
+
+def test_installed_package_is_this_one(root):
+    assert pathlib.Path(importlib.util.find_spec("wisesr_helpers").origin).is_relative_to(root)
