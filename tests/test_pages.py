@@ -82,9 +82,9 @@ def test_the_verdict_turns_where_the_intervals_part(folders):
 def test_the_verdicts_of_backbones_are_apart(folders):
     page = page_of(folders, *scores([150], [290]), *scores([290], [288], backbone="small_conv"))
     words = page.words()
-    assert words["verdict_patch"] == page.verdict("small_patch")
-    assert words["verdict_patch"].startswith("supported")
-    assert words["verdict_conv"].startswith("no difference")
+    assert words["verdict_small_patch"] == page.verdict("small_patch")
+    assert words["verdict_small_patch"].startswith("supported")
+    assert words["verdict_small_conv"].startswith("no difference")
     assert words["verdict_paper"].startswith("not tested")
 
 

@@ -90,3 +90,24 @@ def test_after_epoch_sees_every_epoch_as_it_ends(colours):
     seen = []
     training.train(fresh_model(), colours, RECIPE, seed=0, after_epoch=lambda t: seen.append(len(t.history)))
     assert seen == [1, 2, 3]
+
+
+def test_every_epoch_is_fed_its_own_order(colours, monkeypatch):
+    fed = []
+
+    class Watched(training.Batches):
+        def __getitem__(self, index):
+            images, labels = super().__getitem__(index)
+            fed.append((self.epoch, index, images[:, 0, 0, 0].tolist()))
+            return images, labels
+
+    monkeypatch.setattr(training, "Batches", Watched)
+    training.train(fresh_model(), colours, RECIPE, seed=3)
+    expected = []
+    for epoch in range(3):
+        order = np.random.default_rng([3, epoch]).permutation(40)
+        for index in range(5):
+            images = colours.train.images[np.sort(order[8 * index : 8 * index + 8])]
+            expected.append((epoch, index, images[:, 0, 0].tolist()))
+    assert [batch for batch in expected if batch not in fed] == []  # Keras may look at a first batch more than once
+    assert [batch for batch in fed if batch not in expected] == []

@@ -11,6 +11,7 @@ import shlex
 import numpy as np
 
 from wisesr_helpers import progress, runs
+from wisesr_helpers._keras import keras
 from wisesr_helpers.backbones import SMALL, check_backbone
 from wisesr_helpers.counts import count_flops, count_params
 from wisesr_helpers.data.cache import default_cache
@@ -18,6 +19,7 @@ from wisesr_helpers.data.scenes import scenes_dataset
 from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.heads import describe_head, get_head
 from wisesr_helpers.models import build_classifier, load_classifier
+from wisesr_helpers.recipes import Recipe
 from wisesr_helpers.studies import DEMO_NOTE, get_study
 from wisesr_helpers.training import train
 
@@ -156,10 +158,7 @@ class Experiment:
 
     def build(self):
         """The untrained classifier; its weights are a function of the seed."""
-        from wisesr_helpers._keras import keras
-
-        keras.utils.set_random_seed(self.parameters.seed)
-        return build_classifier(self.backbone, self.head.name, self.plan.classes, self.study.image_size, **self.options)
+        return seeded_classifier(self.parameters, self.plan.classes, self.study.image_size)
 
     def head_steps(self, model):
         """The steps of a built model's head, for its diagram."""
@@ -170,7 +169,7 @@ class Experiment:
     @property
     def fingerprint(self):
         """Hash of everything that determines the outcome but the machine: parameters, data plan, recipe, code."""
-        code = [build_classifier, self.head.build, scenes_dataset, train]
+        code = [seeded_classifier, self.head.build, scenes_dataset, train, Recipe, outcome_of]
         code += [SMALL[self.backbone]] if self.backbone in SMALL else []
         return fingerprint(
             *code,
@@ -215,36 +214,43 @@ class Experiment:
         model = self.build()
 
         def keep(training):
+            outcome = outcome_of(self.parameters, self.dataset, model, self.recipe, training)
             return runs.write_record(
-                self.folder, self.outcome(model, training), {**execution, "seconds": training.seconds}
+                self.folder, {**outcome, "code": self.fingerprint}, {**execution, "seconds": training.seconds}
             )
 
         training = train(model, self.dataset, self.recipe, self.parameters.seed, after_epoch=keep)
         model.save(self.folder / "model.keras")
         return keep(training)
 
-    def outcome(self, model, training):
-        """The half of the record that the command determines."""
-        return {
-            "parameters": dataclasses.asdict(self.parameters),
-            "dataset": self.dataset.summary(),
-            "model": {
-                "params": count_params(model),
-                "flops": count_flops(model),
-                "feature_map": list(model.get_layer("features").output.shape[1:]),
-            },
-            "recipe": dataclasses.asdict(self.recipe),
-            "history": training.history,
-            "status": training.status,
-            "final": training.final,
-            "best": training.best,
-            "correct": base64.b64encode(np.packbits(training.correct).tobytes()).decode(),
-            "code": self.fingerprint,
-        }
-
     def load(self):
         """The trained classifier of this run."""
         return load_classifier(self.folder)
+
+
+def seeded_classifier(parameters, classes, image_size):
+    """The untrained classifier of a run, its weights drawn from the run's seed."""
+    keras.utils.set_random_seed(parameters.seed)
+    return build_classifier(parameters.backbone, parameters.head, classes, image_size, **parameters.options)
+
+
+def outcome_of(parameters, dataset, model, recipe, training):
+    """The half of a record that the command determines, without the code's fingerprint."""
+    return {
+        "parameters": dataclasses.asdict(parameters),
+        "dataset": dataset.summary(),
+        "model": {
+            "params": count_params(model),
+            "flops": count_flops(model),
+            "feature_map": list(model.get_layer("features").output.shape[1:]),
+        },
+        "recipe": dataclasses.asdict(recipe),
+        "history": training.history,
+        "status": training.status,
+        "final": training.final,
+        "best": training.best,
+        "correct": base64.b64encode(np.packbits(training.correct).tobytes()).decode(),
+    }
 
 
 def _check_whole(name, value):

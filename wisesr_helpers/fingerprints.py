@@ -31,6 +31,8 @@ def fingerprint(*code, **parameters):
     """
     trees = {}
     for item in code:
+        if not _ours(getattr(item, "__module__", None)):
+            raise ValueError(f"{item!r} is no top-level function or class of {PACKAGE}.")
         _collect(item.__module__, item.__qualname__.split(".")[0], trees, required=True)
     lines = [json.dumps(parameters, sort_keys=True)]
     lines += [f"{module}.{name} {tree}" for (module, name), tree in sorted(trees.items())]

@@ -9,6 +9,8 @@ from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.runs import default_runs_dir, load_runs, project_root
 from wisesr_helpers.studies import DEMO_NOTE, get_study
 
+NONE = "No record of a demo run is committed."
+
 
 class ResultsPage:
     """The computed parts of a study's page.
@@ -22,11 +24,13 @@ class ResultsPage:
     def __init__(self, study, results=None, own=None):
         self.study = get_study(study)
         results = results or (project_root() or pathlib.Path()) / "results"
-        self.committed = self._demo_runs(load_runs(results))
-        self.own = self._demo_runs(load_runs(own or default_runs_dir()))
+        own = own or default_runs_dir()
+        self.committed = self._runs(load_runs(results), "demo")
+        self.paper = self._runs(load_runs(results), "paper")
+        self.own = self._runs(load_runs(own), "demo")
 
-    def _demo_runs(self, runs):
-        chosen = runs[(runs["study"] == self.study.name) & (runs["scale"] == "demo")]
+    def _runs(self, runs, scale):
+        chosen = runs[(runs["study"] == self.study.name) & (runs["scale"] == scale)]
         return chosen.sort_values(["backbone", "head", "seed"], ascending=[False, True, True])
 
     def words(self):
@@ -40,41 +44,24 @@ class ResultsPage:
             "demo_test": f"{demo.test:,}",
             "demo_epochs": str(demo.recipe.epochs),
             "paper_epochs": str(study.recipe.epochs),
-            "finding": " ".join(self._finding(backbone) for backbone in self.committed["backbone"].unique())
-            or "No record of a demo run is committed.",
-            "verdict_paper": "not tested: no paper-scale run is recorded",
-            "verdict_patch": self.verdict("small_patch"),
-            "verdict_conv": self.verdict("small_conv"),
+            "finding": " ".join(self._finding(backbone) for backbone in self.committed["backbone"].unique()) or NONE,
+            "verdict_paper": verdict(self.paper),
+            **{f"verdict_{name}": self.verdict(name) for name in demo.backbones},
         }
 
     def _finding(self, backbone):
-        runs = self.committed[self.committed["backbone"] == backbone]
         parts = []
-        for head, group in runs.groupby("head"):
+        for head, group in self._on(backbone).groupby("head"):
             seeds = "1 seed" if len(group) == 1 else f"{len(group)} seeds"
             parts.append(f"{head} {group['top1'].mean():.1%} ({seeds})")
         return f"Mean test top-1 on {backbone}: " + ", ".join(parts) + "."
 
-    def verdict(self, backbone):
-        """Whether "wise" ends above "gap" on a backbone, from committed demo runs.
+    def _on(self, backbone):
+        return self.committed[self.committed["backbone"] == backbone]
 
-        Supported or contradicted only if the 95 % intervals of all seeds of one head lie above those of
-        all seeds of the other.
-        """
-        runs = self.committed[self.committed["backbone"] == backbone]
-        spans = {}
-        for head, group in runs.groupby("head"):
-            intervals = [wilson_interval(row.correct, row.images) for row in group.itertuples()]
-            spans[head] = (min(low for low, _ in intervals), max(high for _, high in intervals))
-        if not {"gap", "wise"} <= set(spans):
-            return "not tested: no run is recorded"
-        seeds = min(len(runs[runs["head"] == head]) for head in ("gap", "wise"))
-        counted = f" ({seeds} {'seed' if seeds == 1 else 'seeds'} a head)"
-        if spans["wise"][0] > spans["gap"][1]:
-            return "supported: the intervals of wise lie above those of gap" + counted
-        if spans["gap"][0] > spans["wise"][1]:
-            return "contradicted: the intervals of gap lie above those of wise" + counted
-        return "no difference shown: the intervals overlap" + counted
+    def verdict(self, backbone):
+        """The demo's :func:`verdict` on a backbone."""
+        return verdict(self._on(backbone))
 
     def published_table(self):
         """The paper's table with intervals."""
@@ -82,17 +69,20 @@ class ResultsPage:
 
     def accuracy_figure(self):
         """Final accuracies of the committed runs."""
+        if self.committed.empty:
+            return words(NONE)
         drawn, ax = plots.figure(7, 2.6)
         plots.accuracies(self.committed, ax).set_title(DEMO_NOTE, fontsize=9)
         plots.show(drawn, plots.describe_accuracies(self.committed))
 
     def curves_figure(self):
         """Accuracy by epoch of the committed runs, a panel a backbone."""
+        if self.committed.empty:
+            return words(NONE)
         backbones = list(self.committed["backbone"].unique())
         drawn, axes = plots.figure(9, 3.2, columns=len(backbones), squeeze=False)
         for ax, backbone in zip(axes[0], backbones, strict=True):
-            chosen = self.committed[self.committed["backbone"] == backbone]
-            plots.curves(chosen["record"], ax).set_title(f"{backbone} ({DEMO_NOTE})", fontsize=9)
+            plots.curves(self._on(backbone)["record"], ax).set_title(f"{backbone} ({DEMO_NOTE})", fontsize=9)
             ax.set_ylabel("test top-1")
         plots.show(drawn, plots.describe_curves(self.committed["record"]))
 
@@ -111,7 +101,34 @@ class ResultsPage:
         import pandas as pd
 
         parts = [report.provenance(self.committed, "committed"), report.provenance(self.own, "yours")]
-        return table(pd.concat([part for part in parts if len(part)]))
+        parts = [part for part in parts if len(part)]
+        return table(pd.concat(parts)) if parts else words(NONE)
+
+
+def verdict(runs):
+    """Whether "wise" ends above "gap" in runs of one scale, as a sentence.
+
+    Supported or contradicted only if, on every backbone, the 95 % intervals of all seeds of one head lie
+    above those of all seeds of the other.
+    """
+    signs, seeds = set(), []
+    for _, on_backbone in runs.groupby("backbone"):
+        spans = {}
+        for head, group in on_backbone.groupby("head"):
+            intervals = [wilson_interval(row.correct, row.images) for row in group.itertuples()]
+            spans[head] = (min(low for low, _ in intervals), max(high for _, high in intervals))
+            seeds.append(len(group))
+        if not {"gap", "wise"} <= set(spans):
+            return "not tested: no run is recorded"
+        signs.add((spans["wise"][0] > spans["gap"][1]) - (spans["gap"][0] > spans["wise"][1]))
+    if not signs:
+        return "not tested: no run is recorded"
+    counted = f" ({min(seeds)} {'seed' if min(seeds) == 1 else 'seeds'} a head)"
+    if signs == {1}:
+        return "supported: the intervals of wise lie above those of gap" + counted
+    if signs == {-1}:
+        return "contradicted: the intervals of gap lie above those of wise" + counted
+    return "no difference shown: the intervals overlap" + counted
 
 
 def words(text):

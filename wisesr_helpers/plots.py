@@ -136,7 +136,8 @@ def describe_curves(records, measure="test_top1"):
         outcome = record["outcome"]
         first, last = outcome["history"][0][measure], outcome["history"][-1][measure]
         name = "{backbone} with {head}, seed {seed}".format(**outcome["parameters"])
-        parts.append(f"{name}: {_share(first)} after epoch 1, {_share(last)} after epoch {len(outcome['history'])}")
+        end = f"{_words(measure, last)} after epoch {len(outcome['history'])}"
+        parts.append(f"{name}: {_words(measure, first)} after epoch 1, {end}")
     return f"{measure.replace('_', ' ')} by epoch. " + "; ".join(parts) + "."
 
 
@@ -172,14 +173,13 @@ def contributions(model, dataset, axes):
     """Test images, spread over the classes, with what every position adds to the predicted class."""
     from wisesr_helpers.attribution import contribution_map
 
-    axes = np.ravel(axes)
     labels = np.asarray(dataset.test.labels)
-    chosen = np.linspace(0, len(dataset.classes) - 1, len(axes)).astype(int)
+    chosen = np.linspace(0, len(dataset.classes) - 1, np.size(axes)).astype(int)
     indices = np.array([np.flatnonzero(labels == label)[0] for label in chosen])
     images = dataset.test.rgb(indices)
     predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)
     for ax, image, label, guess, added in zip(
-        axes, images, labels[indices], predicted, contribution_map(model, images, predicted), strict=True
+        np.ravel(axes), images, labels[indices], predicted, contribution_map(model, images, predicted), strict=True
     ):
         attention(image, added, ax)
         ax.set_title(f"{dataset.classes[label]}\n→ {dataset.classes[guess]}", fontsize=9)
@@ -202,6 +202,12 @@ def attention(image, contributions, ax):
     )
     ax.set_axis_off()
     return ax
+
+
+def _words(measure, value):
+    if value is None:
+        return "no finite value"
+    return f"{value:.1%}" if "top" in measure else f"{value:.3g}"
 
 
 def _share(value):

@@ -133,15 +133,18 @@ def code_is_current(record):
     """Whether a record was made by today's code: its fingerprint is computed anew."""
     outcome = record["outcome"]
     chosen = outcome["parameters"]
-    experiment = Experiment(
-        chosen["study"],
-        head=chosen["head"],
-        backbone=chosen["backbone"],
-        scale=chosen["scale"],
-        seed=chosen["seed"],
-        epochs=outcome["recipe"]["epochs"],
-        options=chosen["options"],
-    )
+    try:
+        experiment = Experiment(
+            chosen["study"],
+            head=chosen["head"],
+            backbone=chosen["backbone"],
+            scale=chosen["scale"],
+            seed=chosen["seed"],
+            epochs=outcome["recipe"]["epochs"],
+            options=chosen["options"],
+        )
+    except (ValueError, FileNotFoundError):  # a head, backbone or option that is no more
+        return False
     return outcome["code"] == experiment.fingerprint
 
 
@@ -156,11 +159,11 @@ def _kind(row):
 
 
 def _interval(correct, images):
-    if images is None:
+    if pd.isna(images):
         return "none"
     low, high = wilson_interval(correct, images)
     return f"{low:.1%} to {high:.1%}"
 
 
 def _share(value):
-    return "none" if value is None else f"{value:.1%}"
+    return "none" if pd.isna(value) else f"{value:.1%}"

@@ -63,7 +63,8 @@ def project_root():
 
 def default_runs_dir():
     """``WISESR_RUNS`` if set, else ``runs/`` of the project, or of the working directory outside a checkout."""
-    return pathlib.Path(os.environ.get("WISESR_RUNS") or (project_root() or pathlib.Path.cwd()) / "runs")
+    chosen = os.environ.get("WISESR_RUNS") or (project_root() or pathlib.Path.cwd()) / "runs"
+    return pathlib.Path(chosen).expanduser()
 
 
 def shown(path):
@@ -72,8 +73,18 @@ def shown(path):
     for base in (project_root(), pathlib.Path.cwd().resolve()):
         if base and path.is_relative_to(base):
             return str(path.relative_to(base))
-    home = pathlib.Path.home()
+    home = pathlib.Path.home().resolve()
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def write_whole(path, text):
+    """Write a text file so that it is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_record(folder, outcome, execution):
@@ -97,9 +108,7 @@ def write_record(folder, outcome, execution):
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{RECORD}.{os.getpid()}"
-        temporary.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / RECORD)
+        write_whole(folder / RECORD, json.dumps(record, indent=1, allow_nan=False) + "\n")
     except OSError as error:
         raise OSError(
             f"The run can't be kept in '{folder}' ({error.strerror or error}). Give a folder that can be written "
@@ -123,9 +132,13 @@ def read_record(path):
         raise ValueError(f"'{path}' is no record of a run ({error}). Delete it and train the run again.") from error
     if schema != SCHEMA:
         raise ValueError(f"'{path}' has schema {schema}; this version reads {SCHEMA}. Train the run again.")
-    if outcome_hash(outcome) != digest:
+    try:
+        found = outcome_hash(outcome)
+    except ValueError:
+        found = "none, for a value is not finite"
+    if found != digest:
         raise ValueError(
-            f"The outcome in '{path}' was changed after it was written: its SHA-256 is {outcome_hash(outcome)}, "
+            f"The outcome in '{path}' was changed after it was written: its SHA-256 is {found}, "
             f"the record says {digest}. Train the run again."
         )
     return record

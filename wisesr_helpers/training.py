@@ -62,15 +62,17 @@ def evaluate(model, split, batch_size):
 class _Epochs(keras.callbacks.Callback):
     """Measures every epoch, keeps the account, and says how long it will take."""
 
-    def __init__(self, training, dataset, recipe, after_epoch):
+    def __init__(self, training, batches, dataset, recipe, after_epoch):
         super().__init__()
         self.training = training
+        self.batches = batches
         self.dataset = dataset
         self.recipe = recipe
         self.after_epoch = after_epoch
         self.line = ProgressLine()
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.batches.epoch = epoch
         self.began = time.perf_counter()
         self.learning_rate = float(self.model.optimizer.learning_rate)
 
@@ -153,12 +155,13 @@ def train(model, dataset, recipe, seed, after_epoch=lambda training: None):
         ],
         jit_compile=keras.backend.backend() == "jax",  # XLA is several times slower for TensorFlow on a CPU
     )
+    batches = Batches(dataset.train, recipe.batch_size, seed)
     model.fit(
-        Batches(dataset.train, recipe.batch_size, seed),
+        batches,
         epochs=recipe.epochs,
         shuffle=False,
         verbose=0,
-        callbacks=[_Epochs(training, dataset, recipe, after_epoch)],
+        callbacks=[_Epochs(training, batches, dataset, recipe, after_epoch)],
     )
     if training.status == "running":
         training.status = "complete"

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from wisesr_helpers._keras import keras
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 
@@ -62,30 +61,9 @@ def test_the_order_depends_on_seed_and_epoch_only():
     assert len({tuple(order) for order in orders}) == 9  # (1, 0) is not (0, 1), either
 
 
-def test_the_end_of_an_epoch_begins_the_next():
-    batches = Batches(split(), 5, seed=4, epoch=2)
-    before = flat(batches)
-    batches.on_epoch_end()
-    assert flat(batches) == flat(Batches(split(), 5, seed=4, epoch=3)) != before
-
-
 def test_the_order_in_which_batches_are_asked_for_changes_nothing():
     np.random.seed(0)  # noqa: NPY002 — the global generator must play no part
     batches = Batches(split(), 5, seed=4)
     backwards = {index: batches[index][1].tolist() for index in reversed(range(5))}
     np.random.seed(99)  # noqa: NPY002
     assert [backwards[index] for index in range(5)] == labels(Batches(split(), 5, seed=4))
-
-
-def test_fit_sees_every_image_once_an_epoch_in_this_order():
-    seen = []
-
-    def loss(true, predicted):
-        seen.extend(int(label) for label in keras.ops.convert_to_numpy(true).ravel())
-        return keras.ops.mean(predicted)
-
-    model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
-    model.compile("sgd", loss, run_eagerly=True)
-    model.fit(Batches(split(), 5, seed=7), epochs=3, shuffle=False, verbose=0)
-    epochs = [seen[start : start + COUNT] for start in range(0, len(seen), COUNT)]
-    assert epochs == [flat(Batches(split(), 5, seed=7, epoch=epoch)) for epoch in range(3)]
