@@ -13,8 +13,8 @@ import yaml
 from tests_support import load_script
 
 FLOORS = [
-    {"_keras", "_cv2", "published", "recipes", "layers", "augment", "metrics", "fingerprints", "progress"},
-    {"heads", "backbones", "counts", "data", "runs"},
+    {"_keras", "_cv2", "published", "recipes", "layers", "gwap", "augment", "metrics", "fingerprints", "progress"},
+    {"heads", "diagrams", "backbones", "counts", "data", "runs"},
     {"models", "training", "attribution"},
     {"studies", "experiment", "ledger", "plots", "report", "pages", "widgets"},
 ]

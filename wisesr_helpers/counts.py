@@ -3,6 +3,7 @@
 import math
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
 from wisesr_helpers.layers import GlobalDepthwisePooling2D
 
 layers = keras.layers
@@ -82,12 +83,23 @@ def _global_depthwise(layer, channels):
     return averaging + 2 * blocks + _bias(layer, channels)
 
 
+def _weighted(layer, channels):
+    return 2 * _size(layer.input)
+
+
+def _scored(layer, channels):
+    positions = _size(layer.input) // channels
+    return 2 * _size(layer.input) + positions + 2 * _size(layer.input)  # 1×1 convolution, its bias, weighted sum
+
+
 _RULES = (  # the first that fits; subclasses before their parents
     (layers.SeparableConv2D, _separable),
     (layers.DepthwiseConv2D, _depthwise),
     (layers.Conv2D, _conv),
     (layers.Dense, _dense),
     (GlobalDepthwisePooling2D, _global_depthwise),
+    (SharedPositionPooling2D, _weighted),
+    (GlobalWeightedAveragePooling2D, _scored),
     (layers.BatchNormalization, lambda layer, outputs: 2 * outputs),
     (layers.Add, lambda layer, outputs: (len(layer.input) - 1) * outputs),
     ((layers.MaxPooling2D, layers.AveragePooling2D), _window),

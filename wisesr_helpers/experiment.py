@@ -16,8 +16,9 @@ from wisesr_helpers.backbones import SMALL, check_backbone
 from wisesr_helpers.counts import count_flops, count_params
 from wisesr_helpers.data.cache import default_cache
 from wisesr_helpers.data.scenes import scenes_dataset
+from wisesr_helpers.diagrams import head_steps
 from wisesr_helpers.fingerprints import fingerprint
-from wisesr_helpers.heads import describe_head, get_head
+from wisesr_helpers.heads import get_head
 from wisesr_helpers.models import build_classifier, load_classifier
 from wisesr_helpers.recipes import Recipe
 from wisesr_helpers.studies import DEMO_NOTE, get_study
@@ -164,7 +165,7 @@ class Experiment:
         """The steps of a built model's head, for its diagram."""
         names = [layer.name for layer in model.layers]
         features = names.index("features")
-        return describe_head(model.layers[features + 1 :], model.layers[features].output.shape[1:])
+        return head_steps(model.layers[features + 1 :], model.layers[features].output.shape[1:])
 
     @property
     def fingerprint(self):

@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
 from wisesr_helpers.layers import GlobalDepthwisePooling2D, check_pool_size
+from wisesr_helpers.published import number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,35 +119,6 @@ def head_layers(
     return layers
 
 
-def describe_head(layers, feature_shape):
-    """What a head does, step by step, for its diagram.
-
-    Args:
-        layers: What :func:`head_layers` returns.
-        feature_shape: (H, W, C) of the feature map.
-
-    Returns:
-        List of (layer, detail, output shape): ("average pooling", "3×3", (5, 5, 2048)), ….
-    """
-    steps, shape = [], tuple(feature_shape)
-    for layer in layers:
-        if isinstance(layer, GlobalDepthwisePooling2D):
-            window = check_pool_size(layer.pool_size, *shape[:2])
-            if window > 1:
-                shape = (shape[0] // window, shape[1] // window, shape[2])
-                steps.append(("average pooling", f"{window}×{window}", shape))
-            limit = ", weights ≥ 0" if layer.depthwise_constraint else ""
-            steps.append(("depthwise", f"{shape[0]}×{shape[1]}{limit}", (shape[2],)))
-        elif isinstance(layer, keras.layers.GlobalAveragePooling2D):
-            steps.append(("average", f"{shape[0]}×{shape[1]}", (shape[2],)))
-        elif isinstance(layer, keras.layers.Dense):
-            steps.append(("fully connected", layer.activation.__name__, (layer.units,)))
-        else:
-            steps.append((layer.name, "", tuple(layer.compute_output_shape((None, *shape))[1:])))
-        shape = steps[-1][2]
-    return steps
-
-
 @register("gap", "global average pooling: every position counts the same", "Figures 1a, 3a, 8a")
 def gap(pool_size):
     return [keras.layers.GlobalAveragePooling2D(name="pooling")]
@@ -159,3 +132,52 @@ def gap(pool_size):
 )
 def wise(pool_size):
     return [GlobalDepthwisePooling2D(pool_size, name="pooling")]
+
+
+@register("gap_dropout", "global average pooling, then dropout", "Figure 3b", dropout_rate=0.5)
+def gap_dropout(pool_size):
+    return gap(pool_size)
+
+
+@register("depthwise", "a learned weight for every position of every channel, of any sign", "Figures 1c, 3c")
+def depthwise(pool_size):
+    return [GlobalDepthwisePooling2D(1, depthwise_constraint=None, name="pooling")]
+
+
+@register("depthwise_nonneg", "a learned, non-negative weight for every position of every channel", "Figure 3d")
+def depthwise_nonneg(pool_size):
+    return [GlobalDepthwisePooling2D(1, name="pooling")]
+
+
+@register("wise_dropout", "Wise-SrNet, then dropout", "Figure 3f", pools=True, dropout_rate=0.5)
+def wise_dropout(pool_size):
+    return wise(pool_size)
+
+
+@register(
+    "gwap", "global weighted average pooling after Qiu (2018): weights from the features, shared by all channels", ""
+)
+def gwap(pool_size):
+    return [GlobalWeightedAveragePooling2D(name="pooling")]
+
+
+@register("gwap_fixed", "GWAP as the paper describes it: one learned matrix, shared by all channels", "Figure 1b")
+def gwap_fixed(pool_size):
+    return [SharedPositionPooling2D(name="pooling")]
+
+
+@register("avg_fc", "average blocks, then connect every block of every channel to every class", "Figure 8b", pools=True)
+def avg_fc(pool_size):
+    return [keras.layers.AveragePooling2D(pool_size, name="average"), keras.layers.Flatten(name="flatten")]
+
+
+@register("flatten_fc", "connect every position of every channel to every class", "Figure 2")
+def flatten_fc(pool_size):
+    return [keras.layers.Flatten(name="flatten")]
+
+
+@register("vgg_fc", "VGG's way: every position into two fully connected layers of 4,096 units", "section 1")
+def vgg_fc(pool_size):
+    units = int(number("Section 1", "VGG fully connected layer", "Neurons"))
+    hidden = [keras.layers.Dense(units, activation="relu", name=f"fc{k}") for k in (1, 2)]
+    return [keras.layers.Flatten(name="flatten"), *hidden]

@@ -81,6 +81,24 @@ def average_blocks(features, pool_size):
     return pool(features)
 
 
+def spread_blocks(weights, pool_size, height, width):
+    """Weights of averaged blocks as weights of the cells under them; cells that fill no block have 0.
+
+    Args:
+        weights: NumPy array (height // pool_size, width // pool_size, …).
+        pool_size: Side of a block in cells.
+        height: Of the feature map, in cells.
+        width: Of the feature map, in cells.
+
+    Returns:
+        NumPy array (height, width, …).
+    """
+    cells = np.zeros((height, width, *weights.shape[2:]), weights.dtype)
+    spread = (weights / pool_size**2).repeat(pool_size, axis=0).repeat(pool_size, axis=1)
+    cells[: spread.shape[0], : spread.shape[1]] = spread
+    return cells
+
+
 def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
     """Average blocks of a feature map, then take one weighted sum per channel.
 
@@ -197,16 +215,8 @@ class GlobalDepthwisePooling2D(keras.layers.Layer):
         return (input_shape[0], input_shape[3])
 
     def position_weights(self, height, width):
-        """What every cell of the map contributes: (H, W, C), as a NumPy array.
-
-        The weight of a block is spread evenly over its cells; cells that fill no block have 0.
-        """
-        p = self.window
-        kernel = ops.convert_to_numpy(self.kernel)[..., 0] / p**2  # (h, w, C)
-        rows, columns, channels = kernel.shape
-        weights = np.zeros((height, width, channels), np.float32)
-        weights[: rows * p, : columns * p] = kernel.repeat(p, axis=0).repeat(p, axis=1)
-        return weights
+        """The weight of every cell of the map, (H, W, C), as a NumPy array; see :func:`spread_blocks`."""
+        return spread_blocks(ops.convert_to_numpy(self.kernel)[..., 0], self.window, height, width)
 
     def get_config(self):
         return {

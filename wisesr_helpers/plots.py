@@ -62,14 +62,14 @@ def head_diagram(steps, feature_shape, ax):
     """A head as boxes: layers that compute in red, the arrays between them in blue, as in Figures 3 and 8.
 
     Args:
-        steps: What :func:`wisesr_helpers.heads.describe_head` returns: (layer, array) pairs of labels.
+        steps: What :func:`wisesr_helpers.diagrams.head_steps` returns.
         feature_shape: (H, W, C) of the feature map.
         ax: Axes to draw on.
     """
     boxes = [("×".join(map(str, feature_shape)), "feature map", ARRAY)]
-    for layer, detail, shape in steps:
-        boxes.append((layer, detail, COMPUTING))
-        boxes.append(("×".join(map(str, shape)), "", ARRAY))
+    for step in steps:
+        boxes.append((step.layer, step.detail, COMPUTING))
+        boxes.append(("×".join(map(str, step.shape)), "", ARRAY))
     box = None
     for text, detail, face in boxes:
         style = {
@@ -165,12 +165,17 @@ def accuracies(runs, ax):
 
 def describe_accuracies(runs):
     """:func:`accuracies` in words, from the same data."""
-    parts = [f"{row.backbone} with {row.head}, seed {row.seed}: {_share(row.top1)}" for row in runs.itertuples()]
+    parts = [
+        f"{row.backbone} with {row.head}, seed {row.seed}: {_words('top1', row.top1)}" for row in runs.itertuples()
+    ]
     return "Final test top-1 accuracy with 95 % intervals. " + "; ".join(parts) + "."
 
 
 def contributions(model, dataset, axes):
-    """Test images, spread over the classes, with what every position adds to the predicted class."""
+    """Test images, spread over the classes, with what every position adds to the predicted class.
+
+    A head that can't be taken apart by positions is said, and the images stand alone.
+    """
     from wisesr_helpers.attribution import contribution_map
 
     labels = np.asarray(dataset.test.labels)
@@ -178,19 +183,25 @@ def contributions(model, dataset, axes):
     indices = np.array([np.flatnonzero(labels == label)[0] for label in chosen])
     images = dataset.test.rgb(indices)
     predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)
-    for ax, image, label, guess, added in zip(
-        np.ravel(axes), images, labels[indices], predicted, contribution_map(model, images, predicted), strict=True
-    ):
-        attention(image, added, ax)
+    try:
+        added = contribution_map(model, images, predicted)
+    except ValueError as error:
+        print(error)
+        added = [None] * len(images)
+    for ax, image, label, guess, map_ in zip(np.ravel(axes), images, labels[indices], predicted, added, strict=True):
+        attention(image, map_, ax)
         ax.set_title(f"{dataset.classes[label]}\n→ {dataset.classes[guess]}", fontsize=9)
     return axes
 
 
 def attention(image, contributions, ax):
-    """An image with the contribution of every position over it: red adds to the class, blue takes away."""
+    """An image with the contribution of every position over it (None: alone): red adds, blue takes away."""
     height, width = image.shape[:2]
-    most = float(np.abs(contributions).max()) or 1.0
     ax.imshow(image, extent=(0, width, height, 0))
+    ax.set_axis_off()
+    if contributions is None:
+        return ax
+    most = float(np.abs(contributions).max()) or 1.0
     ax.imshow(
         contributions,
         cmap="RdBu_r",
@@ -200,15 +211,11 @@ def attention(image, contributions, ax):
         extent=(0, width, height, 0),
         interpolation="nearest",
     )
-    ax.set_axis_off()
     return ax
 
 
 def _words(measure, value):
+    """A value of a measure as text: accuracies in percent."""
     if value is None:
         return "no finite value"
     return f"{value:.1%}" if "top" in measure else f"{value:.3g}"
-
-
-def _share(value):
-    return "no finite value" if value is None else f"{value:.1%}"

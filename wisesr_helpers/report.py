@@ -58,26 +58,20 @@ def counts_beside_published(study, head):
 
     Args:
         study: Name of a study.
-        head: A head of the study's table.
+        head: One of ``ws.HEADS``.
 
     Returns:
-        DataFrame: backbone, printed (where the paper prints it), counted, GFLOPs (of one image, counted).
+        DataFrame: backbone, printed, counted, GFLOPs (of one image, counted); a row for every backbone
+        for which the study's table has this head, so none if it has not.
     """
     study = get_study(study)
     printed = published().query("where == @study.table and column == 'Parameters' and head == @head")
-    printed = printed.set_index("backbone")["number"]
     rows = []
-    for backbone in study.backbones:
-        model = build_classifier(backbone, head, study.classes, study.image_size)
-        rows.append(
-            {
-                "backbone": backbone,
-                "printed": int(printed[backbone]) if backbone in printed else None,
-                "counted": count_params(model),
-                "GFLOPs": round(count_flops(model) / 1e9, 2),
-            }
-        )
-    return pd.DataFrame(rows)
+    for entry in printed.itertuples():
+        model = build_classifier(entry.backbone, head, study.classes, study.image_size)
+        gflops = round(count_flops(model) / 1e9, 2)
+        rows.append((entry.backbone, int(entry.number), count_params(model), gflops))
+    return pd.DataFrame(rows, columns=["backbone", "printed", "counted", "GFLOPs"])
 
 
 def results_table(runs):
