@@ -1,5 +1,7 @@
 """Backbones: names, shapes, preprocessing, and what they refuse."""
 
+import urllib.error
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,52 @@ def test_weights_are_loaded_from_a_path(tmp_path):
         ws.build_backbone("small_conv", 96, weights=tmp_path / "w.weights.h5")
     with pytest.raises(ValueError, match="small_patch has no ImageNet weights"):
         ws.build_backbone("small_patch", 96, weights="imagenet")
+
+
+@pytest.mark.parametrize("name", backbones.backbone_names())
+def test_every_backbone_builds_and_is_counted(name):
+    model = ws.build_backbone(name, image_size=224)
+    height, width, channels = model.get_layer("features").output.shape[1:]
+    assert (height, width) == ((5, 5) if name.startswith("Inception") else (7, 7))
+    assert channels >= 96
+    assert ws.count_flops(model) > 2 * height * width * channels
+    assert ("preprocessing" in [layer.name for layer in model.layers]) != name.startswith(backbones.NORMALISES_INSIDE)
+
+
+def test_the_names_are_those_of_keras_applications():
+    names = backbones.backbone_names()
+    assert len(names) > 30
+    for name in names[2:]:
+        assert "include_top" in getattr(keras.applications, name).__code__.co_varnames
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("Xception", "xception_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        ("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        ("EfficientNetB0", "efficientnetb0_notop.h5"),
+        ("NASNetMobile", "nasnet_mobile_no_top.h5"),
+    ],
+)
+def test_imagenet_weights_offline_name_the_file_and_its_folder(name, file, monkeypatch):
+    import keras.src.utils.file_utils as file_utils
+
+    def refused(url, *_):
+        raise urllib.error.HTTPError(url, 503, "no network in tests", None, None)
+
+    monkeypatch.setattr(file_utils, "urlretrieve", refused)
+    monkeypatch.setenv("KERAS_HOME", "keras-home")
+    with pytest.raises(OSError, match=rf"weights of {name} could not be downloaded.* as keras-home/models/{file}"):
+        ws.build_backbone(name, 224, weights="imagenet")
+
+
+def test_imagenet_weights_become_the_models(tmp_path, monkeypatch):
+    trained = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(96, 96, 3))
+    trained.save_weights(tmp_path / "downloaded.weights.h5")
+    monkeypatch.setattr(
+        "keras.src.applications.mobilenet.file_utils.get_file", lambda *_, **__: tmp_path / "downloaded.weights.h5"
+    )
+    model = ws.build_backbone("MobileNet", 96, weights="imagenet")
+    for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

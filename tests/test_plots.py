@@ -13,6 +13,7 @@ from PIL import Image
 
 from wisesr_helpers import plots, runs
 from wisesr_helpers.data.dataset import Dataset, Split
+from wisesr_helpers.diagrams import Step
 from wisesr_helpers.metrics import wilson_interval
 
 SIDE = 96
@@ -78,7 +79,7 @@ SINGLE = {
     "curves": lambda ax, table: plots.curves(table["record"], ax),
     "accuracies": lambda ax, table: plots.accuracies(table, ax),
     "attention": lambda ax, table: plots.attention(np.zeros((8, 6, 3), "uint8"), np.ones((4, 3)), ax),
-    "head_diagram": lambda ax, table: plots.head_diagram([("average", "2×2", (3,))], (2, 2, 3), ax),
+    "head_diagram": lambda ax, table: plots.head_diagram([Step("average", "2×2", (3,))], (2, 2, 3), ax),
 }
 
 
@@ -184,7 +185,7 @@ def test_attention_is_symmetric_around_nothing_and_covers_the_image():
 
 
 def test_a_head_diagram_names_every_step_and_every_array():
-    steps = [("average pooling", "3×3", (5, 5, 96)), ("fully connected", "", (6,))]
+    steps = [Step("average pooling", "3×3", (5, 5, 96)), Step("fully connected", "", (6,))]
     ax = plots.head_diagram(steps, (16, 16, 96), plots.figure()[1])
     expected = ["16×16×96\nfeature map", "average pooling\n3×3", "5×5×96", "fully connected", "6"]
     assert [text.get_text() for text in ax.texts] == expected

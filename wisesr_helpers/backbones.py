@@ -1,5 +1,7 @@
 """Backbones by name: ``keras.applications`` and two small ones, with the paper's preprocessing inside."""
 
+import os
+import re
 import warnings
 
 from wisesr_helpers._keras import keras
@@ -123,60 +125,70 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
     Args:
         name: "small_patch", "small_conv", or a model of ``keras.applications`` by its Keras name.
         image_size: Side in pixels, or (height, width).
-        weights: None (random), "imagenet", or the path of a weights file.
+        weights: None (random), "imagenet" (downloaded once), or the path of a weights file.
         preprocessing: See :func:`preprocessing_mode`.
 
     Returns:
         ``keras.Model``: RGB images (N, H, W, 3), 0..255, in; the feature map (N, h, w, C), of the
-        layer named "features", out. One flat graph.
+        layer named "features", out. The backbone's layers are the model's own, not a model inside it.
 
     Raises:
         ValueError: An unknown backbone, size or preprocessing, or weights that it doesn't have.
+        OSError: The ImageNet weights can't be downloaded; the file and its folder are named.
     """
     check_backbone(name)
-    inputs = keras.Input((*image_shape(image_size), 3), name="image")
+    if name in SMALL and weights == "imagenet":
+        raise ValueError(f"{name} has no ImageNet weights; weights must be None or a path.")
+    height, width = image_shape(image_size)
+    inputs = keras.Input((height, width, 3), name="image")
     mode = preprocessing_mode(name, preprocessing)
     x = inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing")(inputs)
     try:
-        if name in SMALL:
-            features = SMALL[name](x)
-        else:
-            application = getattr(keras.applications, name)
-            features = application(include_top=False, weights=None, input_tensor=x).output
+        features = _features(name, x, weights)
         if 0 in features.shape:
             raise ValueError("the feature map is empty")
     except ValueError as error:
-        height, width = image_shape(image_size)
         raise ValueError(
             f"{name} can't be built for images of {height}×{width} pixels; use larger ones. ({error})"
         ) from error
     features = layers.Identity(name="features")(features)
     model = keras.Model(inputs, features, name=name)
-    if weights is not None:
+    if weights not in (None, "imagenet"):
         _load_weights(model, name, weights)
     return model
 
 
+def _features(name, x, weights):
+    if name in SMALL:
+        return SMALL[name](x)
+    application = getattr(keras.applications, name)
+    downloaded = "imagenet" if weights == "imagenet" else None
+    try:
+        return application(include_top=False, weights=downloaded, input_tensor=x, input_shape=x.shape[1:]).output
+    except Exception as error:  # Keras raises a plain Exception when a download fails
+        failed = re.search(r"URL fetch failure on (\S+/(\S+?)):? ", f"{error} ")
+        if not failed:
+            raise
+        url, file = failed.groups()
+        file = _OTHER_FILE_NAMES.get(file, file)
+        folder = os.environ.get("KERAS_HOME") or "~/.keras"
+        raise OSError(
+            f"The ImageNet weights of {name} could not be downloaded. Connect to the network once, or fetch {url} "
+            f"elsewhere and put it here as {folder}/models/{file}."
+        ) from error
+
+
+# Where Keras stores a download under another name than the address has.
+_OTHER_FILE_NAMES = {
+    "NASNet-large-no-top.h5": "nasnet_large_no_top.h5",
+    "NASNet-mobile-no-top.h5": "nasnet_mobile_no_top.h5",
+}
+
+
 def _load_weights(model, name, weights):
-    if name in SMALL and weights == "imagenet":
-        raise ValueError(f"{name} has no ImageNet weights; weights must be None or a path.")
-    if weights == "imagenet":
-        application = getattr(keras.applications, name)
-        shape = model.input_shape[1:]
-        try:
-            pretrained = application(include_top=False, weights="imagenet", input_shape=shape)
-        except Exception as error:  # Keras raises a plain Exception when the download fails
-            raise OSError(
-                f"The ImageNet weights of {name} could not be downloaded ({error}). Connect to the network once, or "
-                "put the file that this message names into the folder models/ of KERAS_HOME (~/.keras by default)."
-            ) from error
-        trained = [layer for layer in model.layers if layer.weights]
-        for ours, theirs in zip(trained, (x for x in pretrained.layers if x.weights), strict=True):
-            ours.set_weights(theirs.get_weights())
-    else:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # Keras only warns when it leaves a layer as it was
-                model.load_weights(weights)
-        except (OSError, ValueError, UserWarning) as error:
-            raise ValueError(f"The weights in '{weights}' do not fit {name}: {error}") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Keras only warns when it leaves a layer as it was
+            model.load_weights(weights)
+    except (OSError, ValueError, UserWarning) as error:
+        raise ValueError(f"The weights in '{weights}' do not fit {name}: {error}") from error

@@ -18,8 +18,8 @@ def count_flops(model):
     """Floating-point operations for one image, as Table 1 counts them.
 
     2 per multiply-add, 1 per bias output, 2 per batch-normalisation output, 1 per output of a
-    residual addition, the window's size per pooled output; activations, concatenations and
-    everything else 0.
+    residual addition, the window's size per pooled output; activations and concatenations 0. Layers that
+    Table 1's models lack are counted alike: a normalisation 2 per output, a scaling 1.
 
     Args:
         model: ``keras.Model`` with an input of known size.
@@ -39,6 +39,8 @@ def _layer_flops(layer):
     for kind, rule in _RULES:
         if isinstance(layer, kind):
             return rule(layer, _size(layer.output))
+    if type(layer).__name__ == "LayerScale":  # ConvNeXt's; keras.applications does not export its class
+        return _size(layer.output)
     if layer.weights:
         raise ValueError(f"No rule counts the operations of '{layer.name}' ({type(layer).__name__}).")
     return 0
@@ -100,7 +102,7 @@ _RULES = (  # the first that fits; subclasses before their parents
     (GlobalDepthwisePooling2D, _global_depthwise),
     (SharedPositionPooling2D, _weighted),
     (GlobalWeightedAveragePooling2D, _scored),
-    (layers.BatchNormalization, lambda layer, outputs: 2 * outputs),
+    ((layers.BatchNormalization, layers.LayerNormalization, layers.Normalization), lambda layer, outputs: 2 * outputs),
     (layers.Add, lambda layer, outputs: (len(layer.input) - 1) * outputs),
     ((layers.MaxPooling2D, layers.AveragePooling2D), _window),
     ((layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D), lambda layer, outputs: _size(layer.input)),
