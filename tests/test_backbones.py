@@ -128,11 +128,11 @@ def test_imagenet_weights_offline_name_the_file_and_its_folder(name, file, monke
 
 
 def test_imagenet_weights_become_the_models(tmp_path, monkeypatch):
-    trained = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(96, 96, 3))
+    trained = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(128, 128, 3))
     trained.save_weights(tmp_path / "downloaded.weights.h5")
     monkeypatch.setattr(
         "keras.src.applications.mobilenet.file_utils.get_file", lambda *_, **__: tmp_path / "downloaded.weights.h5"
     )
-    model = ws.build_backbone("MobileNet", 96, weights="imagenet")
+    model = ws.build_backbone("MobileNet", 128, weights="imagenet")
     for ours, theirs in zip(model.get_weights(), trained.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -1,5 +1,8 @@
 """The pooling layer against the authors' stack of layers and against NumPy."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -165,3 +168,39 @@ def test_preprocessing_equals_keras_on_arrays(mode):
     x = np.random.default_rng(7).integers(0, 256, (2, 4, 5, 3), dtype="uint8")
     expected = keras.applications.imagenet_utils.preprocess_input(x.astype("float32"), mode=mode)
     np.testing.assert_allclose(ImageNetPreprocessing(mode)(x), expected, atol=1e-4)
+
+
+def foreign_model(pooling):
+    """Somebody's model, with the pooling as its only choice."""
+    inputs = keras.Input((32, 48, 3))
+    x = keras.layers.Conv2D(8, 3, strides=4, activation="relu", padding="same")(inputs)  # (8, 12, 8)
+    outputs = keras.layers.Dense(2, activation="softmax")(pooling(x))
+    return keras.Model(inputs, outputs)
+
+
+def test_a_drop_in_for_global_average_pooling_in_a_foreign_model(tmp_path):
+    """Bright on the left or on the right: only a layer that knows positions can tell."""
+    rng = np.random.default_rng(8)
+    labels = rng.integers(0, 2, 256)
+    images = rng.normal(0, 0.1, (256, 32, 48, 3)).astype("float32")
+    for image, label in zip(images, labels, strict=True):
+        image[:, 24 * label : 24 * (label + 1)] += 1
+    accuracies = {}
+    for pooling in (keras.layers.GlobalAveragePooling2D(), GlobalDepthwisePooling2D()):
+        keras.utils.set_random_seed(0)
+        model = foreign_model(pooling)
+        model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(images, labels, batch_size=32, epochs=8, verbose=0)
+        accuracies[type(pooling).__name__] = model.evaluate(images, labels, verbose=0)[1]
+    assert accuracies["GlobalDepthwisePooling2D"] > 0.95
+    assert accuracies["GlobalAveragePooling2D"] < 0.8  # the control: the task needs positions
+    model.save(tmp_path / "foreign.keras")
+    np.save(tmp_path / "images.npy", images[:4])
+    code = (
+        "import wisesr_helpers.layers, keras, numpy as np\n"
+        f"model = keras.models.load_model(r'{tmp_path / 'foreign.keras'}')\n"
+        f"images = np.load(r'{tmp_path / 'images.npy'}')\n"
+        f"np.save(r'{tmp_path / 'fresh.npy'}', model.predict(images, verbose=0))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    np.testing.assert_allclose(np.load(tmp_path / "fresh.npy"), model.predict(images[:4], verbose=0), atol=1e-6)

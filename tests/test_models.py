@@ -7,24 +7,59 @@ import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
 from wisesr_helpers.published import number, published
 
-TABLE_1 = published().query("where == 'Table 1' and head in ['gap', 'wise']")
+PRINTED = published().query("source == 'paper' and where in ['Table 1', 'Table 6', 'Table 7', 'Table 9']")
+COUNTS = PRINTED.query("unit in ['parameters', 'GFLOPs']")
+IMAGE_SIZE = {"Table 1": 224, "Table 6": 224, "Table 7": 224, "Table 9": 512}
+CLASSES = {
+    "Table 1": 70,  # its caption says so
+    "Table 6": int(number("Table 2", "Intel Image Classification Challenge", "Number of Classes")),
+    "Table 7": int(number("Table 2", "MIT Indoors Scenes", "Number of Classes")),
+    "Table 9": int(number("Table 2", "MIT Indoors Scenes", "Number of Classes")),
+}
 
 
-@pytest.mark.parametrize(("backbone", "head"), sorted(set(zip(TABLE_1["backbone"], TABLE_1["head"], strict=True))))
-def test_counts_of_table_1(backbone, head):
-    model = ws.build_classifier(backbone, head, classes=70, image_size=224)
-    printed = TABLE_1.query("backbone == @backbone and head == @head").set_index("unit")["number"]
-    assert ws.count_params(model) == printed["parameters"]
-    assert round(ws.count_flops(model) / 1e9, 2) == printed["GFLOPs"]
+def test_every_printed_count_is_among_the_rows_below():
+    assert COUNTS.groupby("where").size().to_dict() == {"Table 1": 21, "Table 6": 9, "Table 7": 15, "Table 9": 9}
 
 
-TABLE_9 = published().query("where == 'Table 9' and column == 'Parameters' and head in ['gap', 'wise']")
+@pytest.mark.parametrize(("where", "backbone", "head"), list(COUNTS.groupby(["where", "backbone", "head"]).groups))
+def test_counts_equal_the_printed_ones(where, backbone, head):
+    model = (
+        ws.build_classifier(backbone, head, CLASSES[where], IMAGE_SIZE[where])
+        if head
+        else ws.build_backbone(backbone, IMAGE_SIZE[where])
+    )
+    row = COUNTS.query("where == @where and backbone == @backbone and head == @head").set_index("unit")
+    assert f"{ws.count_params(model):,}" == row["value"]["parameters"]
+    if "GFLOPs" in row.index:
+        assert f"{ws.count_flops(model) / 1e9:.2f}" == row["value"]["GFLOPs"]
 
 
-@pytest.mark.parametrize("row", list(TABLE_9.itertuples()), ids=lambda row: f"{row.backbone}-{row.head}")
-def test_parameters_of_table_9(row):
-    classes = int(number("Table 2", "MIT Indoors Scenes", "Number of Classes"))
-    assert ws.count_params(ws.build_classifier(row.backbone, row.head, classes, 512)) == row.number
+@pytest.mark.parametrize("backbone", ["ResNet50", "Xception", "DenseNet121"])
+def test_flops_equal_the_framework_profilers(backbone):
+    tf = pytest.importorskip("tensorflow")
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
+
+    model = ws.build_classifier(backbone, "wise", classes=70, image_size=224, preprocessing="none")
+    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(tf.TensorSpec((1, 224, 224, 3)))
+    _, graph_def = convert_variables_to_constants_v2_as_graph(traced)
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(graph_def, name="")
+        options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+        options["output"] = "none"
+        profiled = tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
+    # The profiler counts the head's weighted sum as a product and a sum, the classifier's softmax not at all.
+    assert ws.count_flops(model) == pytest.approx(profiled, rel=2e-4)
+
+
+@pytest.mark.parametrize("backbone", ["ResNet50", "Xception", "DenseNet121"])
+def test_the_growth_that_section_2_5_derives(backbone):
+    table = COUNTS.query("where == 'Table 1' and unit == 'parameters' and backbone == @backbone").set_index("head")
+    increase = 100 * (table["number"]["wise"] / table["number"]["gap"] - 1)
+    entry = published().query("where == 'Section 2.5' and unit == 'percent' and row.str.contains(@backbone)").iloc[0]
+    truncated = int(increase * 100) / 100
+    assert entry["number"] in (round(increase, 2), truncated)
+    assert bool(entry["slip"]) == (entry["number"] != round(increase, 2))
 
 
 def test_takes_bytes_and_floats_alike():

@@ -133,6 +133,8 @@ class GlobalDepthwisePooling2D(keras.layers.Layer):
 
     >>> outputs = keras.layers.Dense(67, "softmax")(GlobalDepthwisePooling2D()(backbone.output))
 
+    A saved model loads with ``keras.models.load_model`` once ``wisesr_helpers.layers`` is imported.
+
     Weights have the names, shapes and order of ``DepthwiseConv2D(depth_multiplier=1)``:
     ``depthwise_kernel`` (H // p, W // p, C, 1), then ``bias`` (C,).
 
