@@ -9,6 +9,7 @@ import re
 import pandas as pd
 import pytest
 import records
+from tests_support import load_script
 
 import wisesr_helpers as ws
 from wisesr_helpers import pages, plots, report
@@ -258,8 +259,24 @@ def test_a_table_is_escaped_and_whole():
     assert linked == cells(output)
     assert len(cells(pages.table(pd.DataFrame({"n": range(200)})))) == 201
     assert "download" not in pages.table(rows).data
+    assert 'class="results-table"' in output.data
+    assert cells(pages.table(rows, sentences=True)) == cells(output)
+    assert 'class="results-table with-sentences"' in pages.table(rows, sentences=True).data
 
 
 def test_an_unknown_study_is_answered_with_the_valid_ones():
     with pytest.raises(ValueError, match=r"Unknown study 'mit'.*mit_512"):
         ResultsPage("mit")
+
+
+def test_impossible_accuracies_are_those_whose_slip_says_so():
+    rows = ws.published().query("where == 'Table 9' and unit == 'fraction'")
+    assert ws.report.impossible_accuracies("mit_512") == ((rows["slip"] != "").sum(), len(rows)) == (4, 18)
+
+
+def test_the_picture_of_the_readme_is_drawn_from_the_committed_records():
+    from PIL import Image
+
+    script = load_script("picture")
+    with Image.open(script.PICTURE) as image:
+        assert image.text["Description"] == script.draw()[1]

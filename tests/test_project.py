@@ -16,7 +16,7 @@ FLOORS = [
     {"_keras", "_cv2", "published", "recipes", "layers", "gwap", "augment", "metrics", "fingerprints", "progress"},
     {"heads", "diagrams", "backbones", "counts", "data", "runs"},
     {"models", "training", "attribution"},
-    {"studies", "experiment", "ledger", "plots", "report", "pages", "widgets"},
+    {"studies", "experiment", "ledger", "plots", "drawings", "report", "costs", "pages", "widgets"},
 ]
 
 

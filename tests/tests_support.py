@@ -1,7 +1,12 @@
 """What several test files share."""
 
 import importlib.util
+import os
 import pathlib
+import shutil
+import subprocess
+
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -12,3 +17,21 @@ def load_script(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def debian(*packages, command):
+    """Make sure that ``command`` is there, installing Debian's packages if this machine lets us.
+
+    Where it can't be had: under CI=true the test fails, elsewhere it is skipped by name.
+    """
+    if not shutil.which(command) and shutil.which("apt-get") and os.geteuid() == 0:
+        subprocess.run(["apt-get", "update", "-qq"], check=False, capture_output=True)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", *packages], check=False, capture_output=True, env=environment
+        )
+    if not shutil.which(command):
+        missing = f"'{command}' is missing (Debian: apt-get install {' '.join(packages)})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)

@@ -36,10 +36,12 @@ class ResultsPage:
     def words(self):
         """Numbers for the prose: name → text."""
         study, demo = self.study, self.study.demo
+        impossible, printed = report.impossible_accuracies(study.name)
         gains = [f"{gain:.2f} ({backbone})" for backbone, gain in report.published_gains(study.name).items()]
         return {
             "gains": " and ".join([", ".join(gains[:-1]), gains[-1]]) + " points",
             "test_images": f"{study.test_images:,}",
+            "impossible": f"{impossible} of the {printed}",
             "demo_data": f"{demo.train:,} to train on, {demo.test:,} to test on, in {demo.classes} classes",
             "demo_test": f"{demo.test:,}",
             "demo_epochs": str(demo.recipe.epochs),
@@ -138,19 +140,22 @@ def words(text):
     return HTML(f"<p>{text}</p>")
 
 
-def table(rows, csv_name=None):
+def table(rows, csv_name=None, sentences=False):
     """A table as a cell's output: it scrolls by itself on small screens, and its data can be taken along as CSV.
 
     Args:
         rows: DataFrame.
         csv_name: File name of the CSV; None: no link.
+        sentences: Whether the last column holds sentences, which may break into lines.
     """
     from IPython.display import HTML
 
-    markup = f'<div class="results-table">{rows.to_html(index=False, border=0, na_rep="")}</div>'
-    if csv_name:
-        data = base64.b64encode(rows.to_csv(index=False).encode()).decode()
-        markup += (
-            f'<p><a download="{html.escape(csv_name)}" href="data:text/csv;base64,{data}">This table as CSV</a></p>'
-        )
-    return HTML(markup)
+    kind = "results-table with-sentences" if sentences else "results-table"
+    markup = f'<div class="{kind}">{rows.to_html(index=False, border=0, na_rep="")}</div>'
+    return HTML(markup + (csv_link(rows, csv_name, "This table as CSV") if csv_name else ""))
+
+
+def csv_link(rows, csv_name, text):
+    """Markup of a link that holds a DataFrame as CSV."""
+    data = base64.b64encode(rows.to_csv(index=False).encode()).decode()
+    return f'<p><a download="{html.escape(csv_name)}" href="data:text/csv;base64,{data}">{text}</a></p>'

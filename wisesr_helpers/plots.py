@@ -5,12 +5,19 @@ import io
 
 import numpy as np
 
+from wisesr_helpers.drawings import (  # noqa: F401 (the drawings that notebooks and pages reach from here)
+    ARRAY,
+    COMPUTING,
+    describe_head_diagram,
+    head_diagram,
+    head_diagram_width,
+)
 from wisesr_helpers.metrics import wilson_interval
 
 # Colour-blind safe (Okabe and Ito), one per head, the same on every page.
-COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-COMPUTING, ARRAY = "#F6D5CC", "#CFE3F2"  # layers and arrays in diagrams, as the paper colours them
+COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
+COLOURS |= dict(zip(("depthwise", "avg_fc", "flatten_fc", "gwap", "vgg_fc"), OTHER_COLOURS, strict=True))
 MARKS = {"small_patch": ("o", "-"), "small_conv": ("s", "--")}
 
 
@@ -58,42 +65,62 @@ def labelled_sample(dataset, axes):
     return axes
 
 
-def head_diagram(steps, feature_shape, ax):
-    """A head as boxes: layers that compute in red, the arrays between them in blue, as in Figures 3 and 8.
+def head_figure(names, feature_shape, classes):
+    """Diagrams of several heads under each other, lettered if there is more than one.
 
     Args:
-        steps: What :func:`wisesr_helpers.diagrams.head_steps` returns.
+        names: Of ``ws.HEADS``.
         feature_shape: (H, W, C) of the feature map.
-        ax: Axes to draw on.
+        classes: Number of classes.
+
+    Returns:
+        (figure, description).
     """
-    boxes = [("×".join(map(str, feature_shape)), "feature map", ARRAY)]
-    for step in steps:
-        boxes.append((step.layer, step.detail, COMPUTING))
-        boxes.append(("×".join(map(str, step.shape)), "", ARRAY))
-    box = None
-    for text, detail, face in boxes:
-        style = {
-            "ha": "left",
-            "va": "center",
-            "fontsize": 8.5,
-            "bbox": {"boxstyle": "round,pad=0.45", "facecolor": face, "edgecolor": "#555555"},
-        }
-        words = f"{text}\n{detail}" if detail else text
-        if box is None:
-            box = ax.annotate(words, (0.01, 0.5), xycoords="axes fraction", **style)
-        else:  # each box stands to the right of the one before
-            arrow = {"arrowstyle": "<-", "color": "#555555", "shrinkA": 6, "shrinkB": 6}
-            box = ax.annotate(
-                words,
-                (1, 0.5),
-                xycoords=box,
-                xytext=(28, 0),
-                textcoords="offset points",
-                arrowprops=arrow,
-                **style,
-            )
-    ax.set_axis_off()
-    return ax
+    from wisesr_helpers.diagrams import head_steps
+    from wisesr_helpers.heads import head_layers
+
+    steps = {name: head_steps(head_layers(name, feature_shape, classes), feature_shape) for name in names}
+    longest = max(head_diagram_width(each, feature_shape) for each in steps.values())
+    drawn, axes = figure(max(8.3, longest / 72 + 0.2), 0.85 * len(names), rows=len(names), squeeze=False)
+    said = []
+    for k, ((name, each), ax) in enumerate(zip(steps.items(), axes[:, 0], strict=True)):
+        label = f"({chr(ord('a') + k)}) {name}" if len(names) > 1 else name
+        head_diagram(each, feature_shape, ax).set_title(label, loc="left", fontsize=9, fontweight="bold")
+        said.append(f"{label}: {describe_head_diagram(each, feature_shape)}.")
+    return drawn, " ".join(said)
+
+
+def growth(rows, axes):
+    """Parameters of heads against what they grow with, a panel each, on logarithmic axes.
+
+    Args:
+        rows: DataFrame as :func:`wisesr_helpers.costs.growth` returns it.
+        axes: One Axes for every value of the column "grows with".
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    for ax, (what, panel) in zip(np.ravel(axes), rows.groupby("grows with", sort=False), strict=True):
+        for (head, line), mark in zip(panel.groupby("head", sort=False), "os^Dv<>P*X", strict=False):
+            style = {"color": colour(head), "marker": mark, "markersize": 4, "linewidth": 1.3}
+            ax.plot(line["value"], line["parameters"], label=head, **style)
+        ax.set(xscale="log", yscale="log", xlabel=what)
+        ax.xaxis.set_major_locator(LogLocator(base=10 if panel["value"].max() % 10 == 0 else 2, numticks=6))
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.grid(alpha=0.3)
+    return axes
+
+
+def describe_growth(rows):
+    """:func:`growth` in words, from the same data: where every line begins and ends."""
+    parts = []
+    for what, panel in rows.groupby("grows with", sort=False):
+        ends = []
+        for head, line in panel.groupby("head", sort=False):
+            first, last = line.iloc[0], line.iloc[-1]
+            ends.append(f"{head} {first['parameters']:,} to {last['parameters']:,}")
+        parts.append(f"{what} from {panel['value'].min():,} to {panel['value'].max():,}: " + ", ".join(ends))
+    return "Parameters of heads. " + ". ".join(parts) + "."
 
 
 def curves(records, ax, measure="test_top1"):

@@ -45,6 +45,23 @@ def published_results(study):
     return rows
 
 
+def impossible_accuracies(study):
+    """How many of a study's printed accuracies no whole number of its test images gives.
+
+    Returns:
+        (impossible, printed): numbers of accuracies, top-1 and top-5 together.
+    """
+    study = get_study(study)
+    printed = published().query("where == @study.table and source == 'paper' and unit == 'fraction'")["value"]
+
+    def possible(value):
+        digits = len(value.partition(".")[2])
+        near = round(float(value) * study.test_images)
+        return any(f"{k / study.test_images:.{digits}f}" == value for k in (near - 1, near, near + 1))
+
+    return sum(not possible(value) for value in printed), len(printed)
+
+
 def published_gains(study):
     """Gain in top-1 of "wise" over "gap" in a study's table, in percentage points: backbone → float."""
     study = get_study(study)

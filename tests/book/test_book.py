@@ -2,33 +2,11 @@
 
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 from tests_support import load_script
 
 import wisesr_helpers as ws
-from wisesr_helpers import runs
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The book, built with one more run of the reader's own."""
-    from tests_support import ROOT
-
-    folder = tmp_path_factory.mktemp("book")
-    committed = sorted((ROOT / "results").glob("mit_512--demo--*.json"))[0]
-    record = runs.read_record(committed)
-    record["outcome"]["parameters"]["seed"] = 77
-    identity = re.sub(r"--s\d+$", "--s77", record["identity"])
-    runs.write_record(folder / "runs" / identity, record["outcome"], record["execution"])
-    command = [sys.executable, "-m", "jupyter_book", "build", str(ROOT), "--all", "-W", "-n", "--keep-going"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WISESR_RUNS", str(folder / "runs"))
-        done = subprocess.run([*command, "--path-output", str(folder)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder / "_build" / "html"
 
 
 def page(built, name):
@@ -83,6 +61,46 @@ def test_pages_load_no_script_from_elsewhere(built):
         assert re.findall(r'<(?:script|link rel="stylesheet")[^>]+(?:src|href)="https?://', page(built, name)) == []
 
 
-@pytest.fixture(autouse=True)
-def _results_of_the_project(monkeypatch, tmp_path):
-    monkeypatch.setenv("WISESR_RUNS", str(tmp_path / "none"))
+@pytest.mark.parametrize(
+    ("name", "figures", "tables"),
+    [("book/why_pooling", 1, 1), ("book/heads", 6, 1), ("book/costs", 1, 2)],
+)
+def test_pages_of_the_method_hold_their_figures_and_tables(built, name, figures, tables):
+    text = page(built, name)
+    article = re.search(r"<article.*?</article>", text, re.DOTALL)[0]
+    found = re.findall(r"<figure.*?</figure>", article, re.DOTALL)
+    assert len(found) == figures
+    for figure in found:
+        assert len(re.search(r'<img alt="([^"]*)"', figure)[1]) > 60
+        assert re.search(r'<figcaption>.*?caption-number">Fig. \d+ ', figure, re.DOTALL)
+    assert len(re.findall('class="dataframe"', article)) >= tables
+    assert "Traceback" not in article
+    assert not re.search(r'class="[^"]*(traceback|stderr)', article)
+
+
+def alts(built, name):
+    return " ".join(re.findall(r'<img alt="([^"]*)"', page(built, name)))
+
+
+def test_every_head_is_drawn_with_its_steps(built):
+    said = alts(built, "book/heads")
+    for head in ws.HEADS:
+        assert re.search(rf"\b{head}: a feature map of (7×7|16×16)×2048; ", said), head
+    assert "which cover its first 6 rows and 6 columns; 13 of 49 cells" in said
+
+
+def test_the_costs_page_shows_table_1_counted_again(built):
+    text = page(built, "book/costs")
+    assert "All 21 printed values agree" in re.sub(r"<[^>]+>", "", text)
+    rows = re.findall(r"<tr>\s*<td>(?:ResNet50|Xception|DenseNet121)</td>.*?</tr>", text, re.DOTALL)
+    assert len(rows) == 12
+    assert all("<td>yes</td>" in row for row in rows)
+    assert "This is ResNet50's count" in text.replace("&#x27;", "'")
+    assert 'download="growth.csv"' in text
+    assert "vgg_fc 151,289,926 to 8,607,006,790" in alts(built, "book/costs")
+
+
+def test_arithmetic_of_the_paper_comes_out_as_printed(built):
+    text = re.sub(r"<[^>]+>", "", page(built, "book/why_pooling"))
+    for value in ("138,357,544", "100,352 numbers, 10,035,200 weights", "1,179,648 weights", "133,376 weights"):
+        assert value in text

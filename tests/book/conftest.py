@@ -1,0 +1,27 @@
+"""The built book, shared by the tests of its pages."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from tests_support import ROOT
+
+from wisesr_helpers import runs
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The book, built with one more run of the reader's own: the folder with its pages."""
+    folder = tmp_path_factory.mktemp("book")
+    committed = sorted((ROOT / "results").glob("mit_512--demo--*.json"))[0]
+    record = runs.read_record(committed)
+    record["outcome"]["parameters"]["seed"] = 77
+    identity = re.sub(r"--s\d+$", "--s77", record["identity"])
+    runs.write_record(folder / "runs" / identity, record["outcome"], record["execution"])
+    command = [sys.executable, "-m", "jupyter_book", "build", str(ROOT), "--all", "-W", "-n", "--keep-going"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WISESR_RUNS", str(folder / "runs"))
+        done = subprocess.run([*command, "--path-output", str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder / "_build" / "html"
