@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 # What Colab has preinstalled (read in August 2026) of what the package touches.
-COLAB = ["tensorflow-cpu==2.20.*", "keras==3.13.*", "opencv-python-headless==4.*", "pandas==2.2.*"]
+COLAB = ["tensorflow-cpu==2.20.*", "keras==3.13.*", "opencv-python-headless==4.*", "numpy==2.2.*", "pandas==2.2.*"]
 COLAB += ["scikit-learn==1.6.*", "scipy==1.16.*", "matplotlib==3.10.*", "ipython", "nbformat"]
 TESTS = ["pytest", "pytest-xdist", "pyyaml"]
 

@@ -3,8 +3,6 @@
 import math
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
-from wisesr_helpers.layers import GlobalDepthwisePooling2D
 
 layers = keras.layers
 
@@ -36,6 +34,8 @@ def count_flops(model):
 def _layer_flops(layer):
     if isinstance(layer, keras.Model):
         return count_flops(layer)
+    if hasattr(layer, "count_flops"):  # the project's own layers know theirs
+        return layer.count_flops(layer.input.shape)
     for kind, rule in _RULES:
         if isinstance(layer, kind):
             return rule(layer, _size(layer.output))
@@ -78,30 +78,11 @@ def _window(layer, outputs):
     return math.prod(layer.pool_size) * outputs
 
 
-def _global_depthwise(layer, channels):
-    kernel = layer.kernel.shape  # (h, w, C, 1)
-    blocks = math.prod(kernel)
-    averaging = layer.window**2 * blocks if layer.window > 1 else 0
-    return averaging + 2 * blocks + _bias(layer, channels)
-
-
-def _weighted(layer, channels):
-    return 2 * _size(layer.input)
-
-
-def _scored(layer, channels):
-    positions = _size(layer.input) // channels
-    return 2 * _size(layer.input) + positions + 2 * _size(layer.input)  # 1×1 convolution, its bias, weighted sum
-
-
 _RULES = (  # the first that fits; subclasses before their parents
     (layers.SeparableConv2D, _separable),
     (layers.DepthwiseConv2D, _depthwise),
     (layers.Conv2D, _conv),
     (layers.Dense, _dense),
-    (GlobalDepthwisePooling2D, _global_depthwise),
-    (SharedPositionPooling2D, _weighted),
-    (GlobalWeightedAveragePooling2D, _scored),
     ((layers.BatchNormalization, layers.LayerNormalization, layers.Normalization), lambda layer, outputs: 2 * outputs),
     (layers.Add, lambda layer, outputs: (len(layer.input) - 1) * outputs),
     ((layers.MaxPooling2D, layers.AveragePooling2D), _window),

@@ -50,13 +50,18 @@ class GlobalWeightedAveragePooling2D(keras.layers.Layer):
     def position_weights(self, inputs):
         """The weight of every position of every image: (N, H, W, 1), summing to 1 an image."""
         scores = ops.sigmoid(ops.matmul(inputs, self.kernel) + self.bias)  # (N, H, W, 1)
-        return ops.softmax(scores, axis=(1, 2))
+        weights = ops.softmax(ops.reshape(scores, (-1, math.prod(scores.shape[1:]))), axis=1)  # (N, H·W)
+        return ops.reshape(weights, (-1, *scores.shape[1:]))
 
     def call(self, inputs):
         return weighted_sum(inputs, self.position_weights(inputs))
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[3])
+
+    def count_flops(self, input_shape):
+        """Operations for one image: the 1×1 convolution with its bias, and the weighted sum."""
+        return 4 * math.prod(input_shape[1:]) + math.prod(input_shape[1:3])
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -86,6 +91,10 @@ class SharedPositionPooling2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[3])
+
+    def count_flops(self, input_shape):
+        """Operations for one image: the weighted sum."""
+        return 2 * math.prod(input_shape[1:])
 
 
 def _check_known(layer, input_shape):

@@ -216,6 +216,13 @@ class GlobalDepthwisePooling2D(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[3])
 
+    def count_flops(self, input_shape):
+        """Operations for one image: the averaging of blocks, the weighted sum, and the bias."""
+        height, width, channels, _ = self.kernel.shape
+        blocks = height * width * channels
+        averaging = self.window**2 * blocks if self.window > 1 else 0
+        return averaging + 2 * blocks + (channels if self.use_bias else 0)
+
     def position_weights(self, height, width):
         """The weight of every cell of the map, (H, W, C), as a NumPy array; see :func:`spread_blocks`."""
         return spread_blocks(ops.convert_to_numpy(self.kernel)[..., 0], self.window, height, width)
