@@ -22,7 +22,6 @@ $(BIN)/.ready-$(BACKEND): pyproject.toml
 	touch $@
 
 demo: setup
-	mkdir -p runs
 	papermill notebooks/mit_512.ipynb runs/mit_512-gap.ipynb -p head gap -p scale demo
 	papermill notebooks/mit_512.ipynb runs/mit_512-wise.ipynb -p head wise -p scale demo
 	$(MAKE) book
@@ -45,9 +44,10 @@ lint: setup
 bench: setup
 	python benchmarks/heads.py
 
-# The committed records: every demo row, trained from a clean tree (about 40 minutes on two cores).
+# The committed records: every demo row, trained from a clean tree (about half an hour on two cores), and the picture.
 results: setup
 	python scripts/results.py
+	python scripts/picture.py
 
 # The notebooks as they are stored: executed at demo scale.
 notebooks: setup

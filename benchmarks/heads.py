@@ -20,9 +20,11 @@ from wisesr_helpers.runs import environment
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "heads.json"
 CASES = [  # height and width, channels, pool, batch: the paper's feature maps, pools and batches
-    (7, 2048, 2, 70),
     (7, 2048, 1, 70),
+    (7, 2048, 2, 70),
+    (16, 2048, 1, 15),
     (16, 2048, 3, 15),
+    (16, 1920, 1, 15),
     (16, 1920, 3, 15),
 ]
 ROUNDS, WARM_UP = 21, 3
@@ -38,7 +40,7 @@ def contestants(side, channels, pool_size):
         named[head] = head_layers(head, shape, 2, **pool)[:-1]
     pooling = [keras.layers.AveragePooling2D(pool_size, padding="valid")] if pool_size > 1 else []
     kernel = keras.layers.DepthwiseConv2D(side // pool_size)
-    return {"seeds": [*pooling, kernel, keras.layers.Flatten()], **named}
+    return {"authors": [*pooling, kernel, keras.layers.Flatten()], **named}
 
 
 def step_of(layers, x, xla):
@@ -70,28 +72,41 @@ def measure(steps):
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def promises(side, pool_size, medians):
-    """(what is promised of the project's own poolings, measured, whether it holds)."""
-    own = "wise" if pool_size > 1 else "depthwise"
-    faster = medians["seeds"] / medians[own]
-    least = 4 if side == 16 else 3 if pool_size == 1 else 1 / 1.2
-    yield f"{own}: at least {least:.2f} times as fast as the seeds' layers", faster, faster >= least
-    if pool_size > 1:
-        slower = medians[own] / medians["gap"]
-        yield f"{own}: at most 2 times GAP's time", slower, slower <= 2
+def promises(side, pool_size, medians, unpooled):
+    """What is promised of the project's poolings: (promise, ratio measured, whether it holds).
+
+    Args:
+        side: Of the feature map.
+        pool_size: Of the case.
+        medians: Milliseconds of the case.
+        unpooled: Milliseconds of the authors' layers without pre-averaging on the same map; "gwap" averages
+            no blocks, so it is held against these.
+    """
+    for head in medians:
+        if head in ("gap", "authors"):
+            continue
+        pooled = pool_size > 1 and head != "gwap"
+        faster = (medians if pooled or pool_size == 1 else unpooled)["authors"] / medians[head]
+        least = 4 if side == 16 else 1 / 1.2 if pooled else 3
+        yield f"{head}: at least {least:.2f} times as fast as the authors' layers", faster, faster >= least
+        if pooled:
+            slower = medians[head] / medians["gap"]
+            yield f"{head}: at most 2 times GAP's time", slower, slower <= 2
 
 
 def main():
     """Measure every case with and without XLA, print it, write it."""
     rows = []
     for xla in (False, True):
+        unpooled = {}
         for side, channels, pool_size, batch in CASES:
             x = tf.random.stateless_normal((batch, side, side, channels), seed=(0, 0))
             named = contestants(side, channels, pool_size)
             medians = measure({name: step_of(layers, x, xla) for name, layers in named.items()})
+            unpooled = medians if pool_size == 1 else unpooled
             kept = [
                 {"promise": promise, "measured": round(ratio, 2), "holds": holds}
-                for promise, ratio, holds in promises(side, pool_size, medians)
+                for promise, ratio, holds in promises(side, pool_size, medians, unpooled)
             ]
             rows.append(
                 {

@@ -140,7 +140,12 @@ def measured(tmp_path, *rows, **machine):
 
 
 def test_measured_times_are_shown_as_written(tmp_path):
-    row = {"map": [16, 16, 2048], "pool_size": 3, "batch": 15, "milliseconds": {"wise": 4.5, "seeds": 18.5, "gap": 3.6}}
+    row = {
+        "map": [16, 16, 2048],
+        "pool_size": 3,
+        "batch": 15,
+        "milliseconds": {"wise": 4.5, "authors": 18.5, "gap": 3.6},
+    }
     other = {**row, "pool_size": 1, "xla": True, "milliseconds": {"depthwise": 7.0, "gap": 2.0}}
     times, sentence = measured(tmp_path, row, other)
     assert list(times.columns)[:4] == ["feature map", "pool", "batch", "XLA"]

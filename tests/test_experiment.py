@@ -20,8 +20,10 @@ def experiment(**typed):
         ({"head": "vise"}, r"Unknown head 'vise'\. Valid heads: .*wise"),
         ({"backbone": "Xcepton"}, "Unknown backbone 'Xcepton'. Did you mean Xception"),
         ({"scale": "big"}, "Unknown scale 'big'. Valid scales: auto, paper, demo, smoke"),
-        ({"seed": -1}, "seed must be a whole number, 0 or more; received -1"),
+        ({"seed": -1}, "seed must be a whole number, from 0 to 4294967295; received -1"),
         ({"seed": True}, "seed must be a whole number"),
+        ({"seed": 2**40}, "seed must be a whole number, from 0 to 4294967295"),
+        ({"overwrite": "no"}, "overwrite must be True or False; received 'no'"),
         ({"epochs": -5}, "epochs must be a whole number, 0 or more; received -5"),
         ({"epochs": "3"}, "epochs must be a whole number, 0 or more; received '3'"),
         ({"options": {"strat": 1}}, "Unknown option 'strat' for head 'wise'"),
@@ -125,8 +127,10 @@ def test_a_named_backbone_is_used_at_smoke_scale(tmp_path):
 
 def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match="can't be kept in .* Give a folder that can be written with runs_dir"):
-        experiment(scale="smoke", runs_dir=str(tmp_path / "file")).run()
+    with pytest.raises(
+        OSError, match="can't be kept in .* is no folder that can be written. Give another with runs_dir"
+    ):
+        experiment(scale="smoke", runs_dir=str(tmp_path / "file" / "deeper"))
 
 
 def test_the_command_makes_the_run_that_it_names():
@@ -141,3 +145,10 @@ def test_a_record_is_plain_json(finished):
     path = finished[0] / "mit_512--smoke--small_patch--wise--s0" / "record.json"
     assert json.loads(path.read_text())["schema"] == 1
     assert "NaN" not in path.read_text()
+
+
+def test_the_announced_time_is_the_demos_own(capsys, monkeypatch):
+    experiment(scale="demo", epochs=28).announce()
+    assert "Time: about 4 min 0 s on two cores." in capsys.readouterr().out
+    experiment(scale="demo", backbone="Xception").announce()
+    assert "Time: estimated after the first steps." in capsys.readouterr().out

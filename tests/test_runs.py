@@ -153,7 +153,9 @@ def test_the_execution_and_the_order_of_keys_may_differ(tmp_path):
 def test_a_file_that_is_no_record_is_refused(tmp_path, garbage):
     path = tmp_path / "x.json"
     path.write_bytes(garbage)
-    with pytest.raises(ValueError, match=r"x\.json' is no record of a run \(.*\)\. Delete it and train the run again"):
+    with pytest.raises(
+        ValueError, match=r"x\.json' is no record of a run \(.*\)\. Move it elsewhere, or train the run again"
+    ):
         runs.read_record(path)
 
 

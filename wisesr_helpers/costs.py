@@ -207,13 +207,13 @@ def speed(path=None):
     commit = (machine["commit"] or "")[:10] or "unknown, not run from a checkout"
     changed = "" if machine["clean"] or not machine["commit"] else ", with uncommitted changes"
     sentence = (
-        f"Measured on {machine['device']} ({machine['machine']}, {machine['threads']} threads) with Python "
+        f"Measured on {machine['device']} ({machine['processor']}, {machine['threads']} threads) with Python "
         f"{versions['python']} and Keras {versions['keras']} on {machine['backend']}; commit {commit}{changed}."
     )
     return pd.DataFrame(rows), sentence
 
 
-_CONTESTANTS = {"gap": "gap", "seeds": "authors' layers", "wise": "wise"}  # the columns that come first
+_CONTESTANTS = {"gap": "gap", "authors": "authors' layers", "wise": "wise"}  # the columns that come first
 
 
 def _agrees(whether):

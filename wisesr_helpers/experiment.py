@@ -47,6 +47,7 @@ class Experiment:
     Raises:
         ValueError: A value that can't be used, with those that can.
         FileNotFoundError: ``scale="paper"`` and the study's data is not there.
+        OSError: The runs folder can't be written.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Experiment:
         if backbone:
             check_backbone(backbone)
         self.scale, self.reason = self._choose_scale(scale)
-        _check_whole("seed", seed)
+        _check_whole("seed", seed, most=2**32 - 1)
         _check_whole("epochs", epochs)
+        if not isinstance(overwrite, bool):
+            raise ValueError(f"overwrite must be True or False; received {overwrite!r}.")
         self._check_options(options)
         self.options = dict(options or {})
         self.backbone = backbone or "small_patch"
@@ -81,6 +84,16 @@ class Experiment:
             pathlib.Path(runs_dir).expanduser() if runs_dir else runs.default_runs_dir()
         ) / self.parameters.identity
         self.overwrite = overwrite
+        self._check_folder()
+
+    def _check_folder(self):
+        """Refuse a runs folder that can't be written before an epoch is spent on it."""
+        existing = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise OSError(
+                f"The run can't be kept in '{self.folder}': '{existing}' is no folder that can be written. Give "
+                "another with runs_dir, or set WISESR_RUNS."
+            )
 
     def _choose_scale(self, scale):
         asked = scale
@@ -145,9 +158,14 @@ class Experiment:
             f"Recipe: {recipe.epochs} epochs, batch {recipe.batch_size}, SGD with momentum {recipe.momentum}, "
             f"learning rate {staircase}, no augmentation."
         )
-        print(f"Time: about {progress.duration(60 * plan.minutes)} on two cores.")
+        if self.backbone in SMALL:
+            minutes = plan.minutes * recipe.epochs / plan.recipe.epochs
+            print(f"Time: about {progress.duration(60 * minutes)} on two cores.")
+        else:
+            print("Time: estimated after the first steps.")
         print(
-            f"The paper's scale ({study.dataset}, {study.backbones[0]}, {study.recipe.epochs} epochs, a GPU):\n"
+            f"The paper's scale ({study.dataset}, {study.backbones[0]}, {study.recipe.epochs} epochs, a GPU; its "
+            "loader is not part of this version yet):\n"
             f"  papermill notebooks/{study.name}.ipynb runs/out.ipynb -p head {self.head.name} -p scale paper"
         )
 
@@ -254,9 +272,10 @@ def outcome_of(parameters, dataset, model, recipe, training):
     }
 
 
-def _check_whole(name, value):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{name} must be a whole number, 0 or more; received {value!r}.")
+def _check_whole(name, value, most=None):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most and value > most):
+        bound = f"from 0 to {most}" if most else "0 or more"
+        raise ValueError(f"{name} must be a whole number, {bound}; received {value!r}.")
 
 
 def _count(number, noun):

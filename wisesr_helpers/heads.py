@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
-from wisesr_helpers.layers import GlobalDepthwisePooling2D, check_pool_size
+from wisesr_helpers.layers import BlockAveragePooling2D, GlobalDepthwisePooling2D, check_pool_size
 from wisesr_helpers.published import number
 
 
@@ -168,7 +168,7 @@ def gwap_fixed(pool_size):
 
 @register("avg_fc", "average blocks, then connect every block of every channel to every class", "Figure 8b", pools=True)
 def avg_fc(pool_size):
-    return [keras.layers.AveragePooling2D(pool_size, name="average"), keras.layers.Flatten(name="flatten")]
+    return [BlockAveragePooling2D(pool_size, name="average"), keras.layers.Flatten(name="flatten")]
 
 
 @register("flatten_fc", "connect every position of every channel to every class", "Figure 2")

@@ -81,6 +81,24 @@ def average_blocks(features, pool_size):
     return pool(features)
 
 
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class BlockAveragePooling2D(keras.layers.AveragePooling2D):
+    """``AveragePooling2D`` of separate blocks, by :func:`average_blocks`: the same values, a faster gradient under XLA.
+
+    Args:
+        pool_size: Side of a block in cells.
+
+    Input shape:
+        4D tensor ``(batch_size, height, width, channels)``; height and width must be known.
+
+    Output shape:
+        4D tensor ``(batch_size, height // pool_size, width // pool_size, channels)``.
+    """
+
+    def call(self, inputs):
+        return average_blocks(inputs, self.pool_size[0])
+
+
 def spread_blocks(weights, pool_size, height, width):
     """Weights of averaged blocks as weights of the cells under them; cells that fill no block have 0.
 

@@ -121,7 +121,7 @@ def verdict(runs):
             spans[head] = (min(low for low, _ in intervals), max(high for _, high in intervals))
             seeds.append(len(group))
         if not {"gap", "wise"} <= set(spans):
-            return "not tested: no run is recorded"
+            return "not tested: only one of the two heads is recorded"
         signs.add((spans["wise"][0] > spans["gap"][1]) - (spans["gap"][0] > spans["wise"][1]))
     if not signs:
         return "not tested: no run is recorded"

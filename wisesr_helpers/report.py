@@ -31,8 +31,8 @@ def published_results(study):
         study: Name of a study.
 
     Returns:
-        DataFrame, a row a model as printed: backbone, head, parameters, top-1, 95 % interval, top-5
-        where it is printed.
+        DataFrame, a row a model as printed: backbone, head, parameters, top-1, top-5 where it is printed;
+        the last column, the 95 % interval of top-1, is computed here.
     """
     study = get_study(study)
     images = study.test_images
@@ -40,7 +40,7 @@ def published_results(study):
     rows = printed.pivot(index=["backbone", "head"], columns="column", values="value")
     rows = rows.loc[list(dict.fromkeys(zip(printed["backbone"], printed["head"], strict=True)))].reset_index()
     correct = [round(float(value) * images) for value in rows["Top-1 accuracy"]]
-    rows.insert(rows.columns.get_loc("Top-1 accuracy") + 1, "95 % interval", [_interval(c, images) for c in correct])
+    rows["95 % interval of top-1, computed here"] = [_interval(c, images) for c in correct]
     rows.columns.name = None
     return rows
 

@@ -129,7 +129,9 @@ def read_record(path):
         record = json.loads(path.read_text(encoding="utf-8"))
         schema, outcome, digest = record["schema"], record["outcome"], record["outcome_sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"'{path}' is no record of a run ({error}). Delete it and train the run again.") from error
+        raise ValueError(
+            f"'{path}' is no record of a run ({error}). Move it elsewhere, or train the run again."
+        ) from error
     if schema != SCHEMA:
         raise ValueError(f"'{path}' has schema {schema}; this version reads {SCHEMA}. Train the run again.")
     try:
@@ -148,7 +150,7 @@ def load_runs(*folders):
     """Records as a table, one row a run.
 
     Args:
-        *folders: Folders with records, as ``*.json`` or as run folders; missing ones hold no runs.
+        *folders: Folders with records, as ``*.json`` or as run folders; one that does not exist holds no runs.
 
     Returns:
         DataFrame: study, dataset, scale, backbone, head, seed, status, top1, top5 (final epoch, fractions
@@ -159,7 +161,9 @@ def load_runs(*folders):
     import pandas as pd
 
     rows = {}
-    for folder in map(pathlib.Path, folders):
+    for folder in (pathlib.Path(folder).expanduser() for folder in folders):
+        if folder.is_file():
+            raise ValueError(f"load_runs takes folders with records; '{folder}' is a file.")
         for path in sorted([*folder.glob("*.json"), *folder.glob(f"*/{RECORD}")]):
             row = _row(read_record(path), folder)
             rows.setdefault(row["identity"], row)
@@ -212,6 +216,15 @@ def git_state(besides="results"):
         return None, None
 
 
+def _processor():
+    """The processor's name, where the machine tells it."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
 def environment():
     """Versions and machine of this process, for a record's execution."""
     from wisesr_helpers._keras import keras
@@ -240,6 +253,7 @@ def environment():
         "backend": backend,
         "device": ", ".join(keras.distribution.list_devices()),
         "machine": f"{platform.machine()}, {platform.system()}",
+        "processor": _processor(),
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "versions": versions,
         "commit": commit,

@@ -28,7 +28,7 @@ class Demo:
     minutes: float
     backbones: tuple = ("small_patch", "small_conv")
     heads: tuple = ("gap", "wise")
-    seeds: int = 3
+    seeds: int = 2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A scene shows copies of digit a near its centre and as many of digit b near its border, over noise.
 Its class is the ordered pair (a, b): the scenes of (a, b) and (b, a) hold the same things at other
 places. A head that forgets positions, on a backbone that sees separate patches, can therefore tell
-the pair but not its order: its accuracy has a ceiling of one half **by construction**.
+the pair but not its order: its expected accuracy is at most one half **by construction**.
 
 The construction. The scene is divided into cells of the backbone's stride. Every glyph is no larger
 than a cell, stands in a 2×2 block of cells of its own, no two blocks touch the same cell, and its offset
