@@ -125,6 +125,7 @@ def test_half_of_the_start_is_negative_and_the_rest_is_small(shape, kernel):
 MACHINE = {
     "device": "cpu:0",
     "machine": "x86_64, Linux",
+    "processor": "a processor",
     "threads": 2,
     "backend": "tensorflow",
     "versions": {"python": "3.12.1", "keras": "3.13.2"},
