@@ -1,5 +1,6 @@
 """The built book, shared by the tests of its pages."""
 
+import pathlib
 import re
 import subprocess
 import sys
@@ -19,7 +20,15 @@ def built(tmp_path_factory):
     record["outcome"]["parameters"]["seed"] = 77
     identity = re.sub(r"--s\d+$", "--s77", record["identity"])
     runs.write_record(folder / "runs" / identity, record["outcome"], record["execution"])
-    command = [sys.executable, "-m", "jupyter_book", "build", str(ROOT), "--all", "-W", "-n", "--keep-going"]
+    command = [
+        pathlib.Path(sys.executable).with_name("jupyter-book"),
+        "build",
+        str(ROOT),
+        "--all",
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WISESR_RUNS", str(folder / "runs"))
         done = subprocess.run([*command, "--path-output", str(folder)], capture_output=True, text=True)
