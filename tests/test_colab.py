@@ -54,6 +54,7 @@ def test_installing_changes_nothing_and_the_unit_tests_pass(colab, root):
     needs_checkout = {"test_project.py", "test_colab.py", "test_pages.py", "test_fingerprints.py"}
     tests = [str(path) for path in tests if path.name not in needs_checkout]
     words = ["-q", "-n", "2", "--dist", "loadfile", "-m", "not slow", "-p", "no:cacheprovider"]
+    words += ["-W", "ignore::DeprecationWarning"]  # older libraries warn about one another here
     environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(
         [colab, "-m", "pytest", *words, *tests], capture_output=True, text=True, cwd=root, env=environment
