@@ -121,6 +121,7 @@ def head_layers(
 
 @register("gap", "global average pooling: every position counts the same", "Figures 1a, 3a, 8a")
 def gap(pool_size):
+    """Mean over all positions: (N, H, W, C) → (N, C)."""
     return [keras.layers.GlobalAveragePooling2D(name="pooling")]
 
 
@@ -131,26 +132,31 @@ def gap(pool_size):
     pools=True,
 )
 def wise(pool_size):
+    """Averaged blocks, then a non-negative weighted sum a channel: (N, H, W, C) → (N, C)."""
     return [GlobalDepthwisePooling2D(pool_size, name="pooling")]
 
 
 @register("gap_dropout", "global average pooling, then dropout", "Figure 3b", dropout_rate=0.5)
 def gap_dropout(pool_size):
+    """As ``gap``; half of the vector is dropped in training."""
     return gap(pool_size)
 
 
 @register("depthwise", "a learned weight for every position of every channel, of any sign", "Figures 1c, 3c")
 def depthwise(pool_size):
+    """One weighted sum a channel, weights of any sign: (N, H, W, C) → (N, C)."""
     return [GlobalDepthwisePooling2D(1, depthwise_constraint=None, name="pooling")]
 
 
 @register("depthwise_nonneg", "a learned, non-negative weight for every position of every channel", "Figure 3d")
 def depthwise_nonneg(pool_size):
+    """One non-negative weighted sum a channel: (N, H, W, C) → (N, C)."""
     return [GlobalDepthwisePooling2D(1, name="pooling")]
 
 
 @register("wise_dropout", "Wise-SrNet, then dropout", "Figure 3f", pools=True, dropout_rate=0.5)
 def wise_dropout(pool_size):
+    """As ``wise``; half of the vector is dropped in training."""
     return wise(pool_size)
 
 
@@ -158,26 +164,31 @@ def wise_dropout(pool_size):
     "gwap", "global weighted average pooling after Qiu (2018): weights from the features, shared by all channels", ""
 )
 def gwap(pool_size):
+    """Weighted average with weights computed from the features: (N, H, W, C) → (N, C)."""
     return [GlobalWeightedAveragePooling2D(name="pooling")]
 
 
 @register("gwap_fixed", "GWAP as the paper describes it: one learned matrix, shared by all channels", "Figure 1b")
 def gwap_fixed(pool_size):
+    """Weighted sum with one learned matrix for all channels: (N, H, W, C) → (N, C)."""
     return [SharedPositionPooling2D(name="pooling")]
 
 
 @register("avg_fc", "average blocks, then connect every block of every channel to every class", "Figure 8b", pools=True)
 def avg_fc(pool_size):
+    """Averaged blocks, flattened: (N, H, W, C) → (N, (H // p)·(W // p)·C)."""
     return [BlockAveragePooling2D(pool_size, name="average"), keras.layers.Flatten(name="flatten")]
 
 
 @register("flatten_fc", "connect every position of every channel to every class", "Figure 2")
 def flatten_fc(pool_size):
+    """The map, flattened: (N, H, W, C) → (N, H·W·C)."""
     return [keras.layers.Flatten(name="flatten")]
 
 
 @register("vgg_fc", "VGG's way: every position into two fully connected layers of 4,096 units", "section 1")
 def vgg_fc(pool_size):
+    """The map, flattened, and two rectified layers (section 1): (N, H, W, C) → (N, 4096)."""
     units = int(number("Section 1", "VGG fully connected layer", "Neurons"))
     hidden = [keras.layers.Dense(units, activation="relu", name=f"fc{k}") for k in (1, 2)]
     return [keras.layers.Flatten(name="flatten"), *hidden]
