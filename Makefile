@@ -11,7 +11,7 @@ export KERAS_BACKEND ?= $(if $(filter jax torch,$(BACKEND)),$(BACKEND),tensorflo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
 	$$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: setup demo test test-slow book results bench lint address notebooks
+.PHONY: setup demo test test-slow book results bench fuzz lint address notebooks
 
 setup: $(BIN)/.ready-$(BACKEND)
 
@@ -43,6 +43,12 @@ lint: setup
 
 bench: setup
 	python benchmarks/heads.py
+	python benchmarks/pipeline.py
+
+# Damaged images, lists and archives: make fuzz N=100000
+N ?= 1000
+fuzz: setup
+	python tests/fuzz.py $(N)
 
 # The committed records: every demo row, trained from a clean tree (about half an hour on two cores), and the picture.
 results: setup

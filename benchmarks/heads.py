@@ -3,7 +3,8 @@
     python benchmarks/heads.py
 
 Prints medians in milliseconds and ratios, says whether each promise holds, and writes everything to
-results/benchmarks/heads.json with the machine's description. The authors' layers are those of the same
+results/benchmarks/heads.json with the machine's description and the fingerprint of the measured heads, from
+which the book sees when the code has changed since. The authors' layers are those of the same
 design: without pre-averaging beside "depthwise", with it beside the others.
 """
 
@@ -15,19 +16,29 @@ import time
 import tensorflow as tf
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.costs import fingerprint_of_heads
 from wisesr_helpers.heads import head_layers
+from wisesr_helpers.published import number, printed
 from wisesr_helpers.runs import environment
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "heads.json"
-CASES = [  # height and width, channels, pool, batch: the paper's feature maps, pools and batches
-    (7, 2048, 1, 70),
-    (7, 2048, 2, 70),
-    (16, 2048, 1, 15),
-    (16, 2048, 3, 15),
-    (16, 1920, 1, 15),
-    (16, 1920, 3, 15),
-]
 ROUNDS, WARM_UP = {False: 21, True: 7}, 2  # with XLA the authors' layers take seconds a step
+
+
+def sizes(where, row, column):
+    """The numbers of a printed size: "16×16×2048" → [16, 16, 2048]."""
+    return [int(size) for size in printed(where, row, column).split("×")]
+
+
+def cases():
+    """(height and width, channels, pool, batch) of every case: the paper's feature maps, pools and batches."""
+    found = []
+    for image, more in (("224×224", []), ("512×512", [int(number("Section 3.3", "DenseNet201", "Channels"))])):
+        side, _, channels = sizes("Section 3.3", f"Xception at {image}", "Feature map size")
+        pool_size, _ = sizes("Section 2.4", f"images of {image}", "Pool size")
+        batch = int(number("Section 3.3", f"at {image}", "Batch Size"))
+        found += [(side, each, pool, batch) for each in (channels, *more) for pool in (1, pool_size)]
+    return found
 
 
 def contestants(side, channels, pool_size):
@@ -72,11 +83,11 @@ def measure(steps, rounds):
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def promises(side, pool_size, medians, unpooled):
+def promises(large, pool_size, medians, unpooled):
     """What is promised of the project's poolings: (promise, ratio measured, whether it holds).
 
     Args:
-        side: Of the feature map.
+        large: Whether the feature map is the larger one.
         pool_size: Of the case.
         medians: Milliseconds of the case.
         unpooled: Milliseconds of the authors' layers without pre-averaging on the same map; "gwap" averages
@@ -87,7 +98,7 @@ def promises(side, pool_size, medians, unpooled):
             continue
         pooled = pool_size > 1 and head != "gwap"
         faster = (medians if pooled or pool_size == 1 else unpooled)["authors"] / medians[head]
-        least = 4 if side == 16 else 1 / 1.2 if pooled else 3
+        least = 4 if large else 1 / 1.2 if pooled else 3
         yield f"{head}: at least {least:.2f} times as fast as the authors' layers", faster, faster >= least
         if pooled:
             slower = medians[head] / medians["gap"]
@@ -96,17 +107,18 @@ def promises(side, pool_size, medians, unpooled):
 
 def main():
     """Measure every case with and without XLA, print it, write it."""
-    rows = []
+    rows, chosen = [], cases()
+    larger = max(side for side, *_ in chosen)
     for xla in (False, True):
         unpooled = {}
-        for side, channels, pool_size, batch in CASES:
+        for side, channels, pool_size, batch in chosen:
             x = tf.random.stateless_normal((batch, side, side, channels), seed=(0, 0))
             named = contestants(side, channels, pool_size)
             medians = measure({name: step_of(layers, x, xla) for name, layers in named.items()}, ROUNDS[xla])
             unpooled = medians if pool_size == 1 else unpooled
             kept = [
                 {"promise": promise, "measured": round(ratio, 2), "holds": holds}
-                for promise, ratio, holds in promises(side, pool_size, medians, unpooled)
+                for promise, ratio, holds in promises(side == larger, pool_size, medians, unpooled)
             ]
             rows.append(
                 {
@@ -120,7 +132,9 @@ def main():
             )
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"machine": environment(), "rows": rows}, indent=1, ensure_ascii=False) + "\n")
+    heads = {name for row in rows for name in row["milliseconds"]}
+    report = {"machine": environment(), "fingerprint": fingerprint_of_heads(heads), "rows": rows}
+    OUT.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     broken = [row["promises"] for row in rows if not all(promise["holds"] for promise in row["promises"])]
     print(f"{len(rows)} cases, {len(broken)} with a promise that does not hold here; written to results/benchmarks/.")
 

@@ -1,6 +1,7 @@
 """Backbones: names, shapes, preprocessing, and what they refuse."""
 
 import urllib.error
+import warnings
 
 import numpy as np
 import pytest
@@ -66,10 +67,18 @@ def test_an_unknown_backbone_is_answered_with_the_nearest():
         ws.build_backbone("imagenet_utils", 96)
 
 
-@pytest.mark.parametrize("size", ["512", (1, 2, 3), (0, 4), 2.5])
+@pytest.mark.parametrize("size", ["512", (1, 2, 3), (0, 4), 2.5, True, (96, False), None])
 def test_an_impossible_image_size_is_refused(size):
-    with pytest.raises(ValueError, match="image_size must be"):
+    with pytest.raises(
+        ValueError, match=r"image_size must be a side in pixels or \(height, width\), whole numbers; rec"
+    ):
         ws.build_backbone("small_patch", size)
+
+
+def test_an_image_size_of_numpy_is_one_of_python():
+    shape = backbones.image_shape((np.int64(96), np.uint16(128)))
+    assert shape == (96, 128)
+    assert [type(side) for side in shape] == [int, int]
 
 
 def test_an_image_too_small_is_refused_with_the_backbones_name():
@@ -87,6 +96,40 @@ def test_weights_are_loaded_from_a_path(tmp_path):
         ws.build_backbone("small_conv", 96, weights=tmp_path / "w.weights.h5")
     with pytest.raises(ValueError, match="small_patch has no ImageNet weights"):
         ws.build_backbone("small_patch", 96, weights="imagenet")
+
+
+@pytest.mark.parametrize("weights", ["imagnet", "missing/w.weights.h5", "."])
+def test_a_weights_file_that_is_not_there_is_named(weights):
+    with pytest.raises(
+        FileNotFoundError, match=rf"There is no weights file '{weights}'\. Give the path .*, 'imagenet', "
+    ):
+        ws.build_backbone("small_patch", 96, weights=weights)
+
+
+@pytest.mark.parametrize("weights", [True, 3, ["w.weights.h5"]])
+def test_weights_that_are_no_path_are_refused(weights):
+    with pytest.raises(
+        ValueError, match=r"weights must be None \(random\), 'imagenet' or the path of a file; received"
+    ):
+        ws.build_backbone("small_patch", 96, weights=weights)
+
+
+def test_weights_in_the_home_folder_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ws.build_backbone("small_patch", 96).save_weights(tmp_path / "w.weights.h5")
+    ws.build_backbone("small_patch", 96, weights="~/w.weights.h5")
+
+
+@pytest.mark.parametrize(
+    ("category", "refused"), [(DeprecationWarning, False), (RuntimeWarning, False), (UserWarning, True)]
+)
+def test_only_keras_own_warnings_say_that_weights_do_not_fit(category, refused, tmp_path, monkeypatch):
+    """Keras warns by a UserWarning of a layer that it left as it was; libraries warn of other things."""
+    path = tmp_path / "w.weights.h5"
+    path.touch()
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_: warnings.warn("something", category, stacklevel=1))
+    with pytest.raises(ValueError, match="do not fit small_patch: something") if refused else pytest.warns(category):
+        ws.build_backbone("small_patch", 96, weights=path)
 
 
 @pytest.mark.parametrize("name", backbones.backbone_names())

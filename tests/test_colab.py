@@ -12,7 +12,15 @@ pytestmark = pytest.mark.slow
 
 # What Colab has preinstalled (read in August 2026) of what the package touches.
 COLAB = ["tensorflow-cpu==2.20.*", "keras==3.13.*", "opencv-python-headless==4.*", "numpy==2.2.*", "pandas==2.2.*"]
-COLAB += ["scikit-learn==1.6.*", "scipy==1.16.*", "matplotlib==3.10.*", "ipython", "nbformat"]
+COLAB += [
+    "scikit-learn==1.6.*",
+    "scipy==1.16.*",
+    "matplotlib==3.10.*",
+    "ipython",
+    "nbformat",
+    "pillow==11.*",
+    "kaggle==2.0.*",
+]
 TESTS = ["pytest", "pytest-xdist", "pyyaml"]
 
 

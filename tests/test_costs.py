@@ -134,9 +134,13 @@ MACHINE = {
 }
 
 
-def measured(tmp_path, *rows, **machine):
+def measured(tmp_path, *rows, fingerprint="today", **machine):
+    """What `speed` makes of a file; its fingerprint is that of the heads in it today unless given."""
+    named = {name for row in rows for name in row["milliseconds"]}
+    today = costs.fingerprint_of_heads(named) if fingerprint == "today" else fingerprint
     path = tmp_path / "heads.json"
-    path.write_text(json.dumps({"machine": MACHINE | machine, "rows": list(rows)}), encoding="utf-8")
+    report = {"machine": MACHINE | machine, "fingerprint": today, "rows": list(rows)}
+    path.write_text(json.dumps(report), encoding="utf-8")
     return costs.speed(path)
 
 
@@ -161,6 +165,22 @@ def test_measured_times_are_shown_as_written(tmp_path):
 def test_the_commit_of_measured_times_is_said_as_it_is(tmp_path):
     assert "commit 0123456789, with uncommitted changes." in measured(tmp_path, clean=False)[1]
     assert "not run from a checkout" in measured(tmp_path, commit=None, clean=None)[1]
+
+
+ROW = {"map": [7, 7, 8], "pool_size": 2, "batch": 1, "milliseconds": {"wise": 1.0, "gap": 1.0, "authors": 1.0}}
+
+
+@pytest.mark.parametrize("other", [None, "0" * 64])
+def test_times_of_other_code_are_said_to_be_that(tmp_path, other):
+    assert measured(tmp_path, ROW)[1].endswith("commit 0123456789.")
+    said = measured(tmp_path, ROW, fingerprint=other)[1]
+    assert said.endswith("commit 0123456789; measured on other code than today's.")
+
+
+def test_the_fingerprint_of_heads_is_that_of_all_of_them_and_of_nothing_else():
+    both = costs.fingerprint_of_heads(["wise", "gap"])
+    assert both == costs.fingerprint_of_heads(["authors", "gap", "wise", "gap"])
+    assert len({both, costs.fingerprint_of_heads(["wise"]), costs.fingerprint_of_heads(["gap"])}) == 3
 
 
 def test_what_is_not_measured_is_none(tmp_path):

@@ -26,7 +26,11 @@ def experiment(**typed):
         ({"overwrite": "no"}, "overwrite must be True or False; received 'no'"),
         ({"epochs": -5}, "epochs must be a whole number, 0 or more; received -5"),
         ({"epochs": "3"}, "epochs must be a whole number, 0 or more; received '3'"),
-        ({"options": {"strat": 1}}, "Unknown option 'strat' for head 'wise'"),
+        ({"options": {"strat": 1}}, "Unknown option 'strat' for head 'wise'. Valid options: weights, convention, "),
+        ({"options": {"weights": "imagnet"}}, "Option 'weights' must be one of imagenet, none; received 'imagnet'"),
+        ({"options": {"strict": "yes"}}, "Option 'strict' must be one of False, True; received 'yes'"),
+        ({"options": {"convention": 3}}, "Option 'convention' must be one of keras3, keras_preprocessing_1_1"),
+        ({"dataset": "mnist"}, "The dataset of study 'mit_512' must be left out: the study has one dataset"),
         ({"options": "start"}, "options must be a mapping"),
     ],
 )
@@ -38,12 +42,17 @@ def test_mistakes_are_refused_before_anything_is_loaded(typed, message, monkeypa
 
 
 def test_an_unknown_study_is_answered_with_the_valid_ones():
-    with pytest.raises(ValueError, match=r"Unknown study 'mit'\. Valid studies: mit_512"):
+    with pytest.raises(ValueError, match=r"Unknown study 'mit'\. Valid studies: sub_imagenet_224, .*mit_512"):
         ws.Experiment("mit")
 
 
+def test_a_study_with_several_datasets_asks_which():
+    with pytest.raises(ValueError, match="must be one of mnist, cifar10, tiny_imagenet; received ''"):
+        ws.Experiment("deeper_networks")
+
+
 def test_paper_scale_never_falls_back():
-    with pytest.raises(FileNotFoundError, match="scale='paper' needs MIT Indoor Scenes"):
+    with pytest.raises(FileNotFoundError, match="MIT Indoor Scenes was not found in any of .*data fetch mit"):
         experiment(scale="paper")
 
 
@@ -81,7 +90,7 @@ def test_a_record_says_what_was_run(finished):
     assert outcome["dataset"]["photographs"] is False
     assert (outcome["dataset"]["train"], outcome["dataset"]["test"]) == (12, 6)
     assert outcome["model"]["feature_map"] == [16, 16, 96]
-    assert outcome["recipe"]["augmentation"] is None
+    assert outcome["recipe"]["augmentation"]["rotation_range"] == 360
     assert len(outcome["history"]) == outcome["recipe"]["epochs"] == 2
     correct = np.unpackbits(np.frombuffer(base64.b64decode(outcome["correct"]), np.uint8))[:6]
     assert correct.sum() == outcome["final"]["top1_correct"]

@@ -39,6 +39,26 @@ def test_a_head_without_dropout_takes_no_dropout_rate(head):
         heads.head_layers(head, (7, 7, 8), 4, dropout_rate=0.5)
 
 
+@pytest.mark.parametrize("rate", [1, 1.0, -0.1, float("nan"), True, "0.5"])
+def test_an_impossible_dropout_rate_is_refused(rate):
+    with pytest.raises(
+        ValueError, match=r"dropout_rate is the share of the vector .*, a number from 0 to below 1; received "
+    ):
+        heads.head_layers("gap_dropout", (7, 7, 8), 4, dropout_rate=rate)
+
+
+def test_no_dropout_is_a_rate_too():
+    assert heads.head_layers("gap_dropout", (7, 7, 8), 4, dropout_rate=0)[1].rate == 0
+
+
+@pytest.mark.parametrize("pool_size", [2.0, "2", True, 0])
+def test_a_pool_size_that_is_no_number_of_cells_is_refused(pool_size):
+    with pytest.raises(
+        ValueError, match=r"pool_size must be a whole number of cells, at least 1 .*the paper's rule; received "
+    ):
+        heads.check_head("wise", pool_size=pool_size)
+
+
 def test_an_unknown_option_is_refused_by_name():
     with pytest.raises(ValueError, match="Head 'wise' has no option 'strat'"):
         heads.head_layers("wise", (7, 7, 8), 4, strat="uniform")

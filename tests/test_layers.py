@@ -1,5 +1,6 @@
 """The pooling layer against the authors' stack of layers and against NumPy."""
 
+import re
 import subprocess
 import sys
 
@@ -7,7 +8,16 @@ import numpy as np
 import pytest
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers import GlobalDepthwisePooling2D, ImageNetPreprocessing, check_pool_size, default_pool_size
+from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
+from wisesr_helpers.layers import (
+    START,
+    BlockAveragePooling2D,
+    GlobalDepthwisePooling2D,
+    ImageNetPreprocessing,
+    check_pool_size,
+    default_pool_size,
+)
+from wisesr_helpers.published import printed
 
 SHAPES = [(7, 7, 64, 2), (7, 7, 64, 1), (16, 16, 32, 3), (9, 12, 8, 2)]  # height, width, channels, pool
 
@@ -149,8 +159,125 @@ def test_a_map_too_small_for_the_papers_rule_is_refused():
 
 @pytest.mark.parametrize("shape", [(None, None, None, 3), (None, 8, 3), (None, 8, 8, None)])
 def test_an_input_of_unknown_size_is_refused(shape):
-    with pytest.raises(ValueError, match="learns a weight for every position"):
+    with pytest.raises(ValueError, match=r"2D gives every position a weight, so it needs an input .* received \(None"):
         GlobalDepthwisePooling2D().build(shape)
+
+
+@pytest.fixture
+def channels_first():
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+POOLINGS = [GlobalDepthwisePooling2D, GlobalWeightedAveragePooling2D, SharedPositionPooling2D]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_channels_first_is_refused_with_the_way_out(pooling, channels_first):
+    with pytest.raises(
+        ValueError,
+        match=rf"{pooling.__name__} takes .* last, but keras.config.image_data_format\(\) is 'channels_first'; "
+        r"valid is 'channels_last': call keras.config.set_image_data_format\('channels_last'\) before",
+    ):
+        pooling().build((None, 8, 7, 7))
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(
+    ("option", "value", "instead"),
+    [
+        ("data_format", "channels_first", "It takes channels-last feature maps only: leave the argument out"),
+        ("keepdims", True, r"always \(batch_size, channels\): leave the argument out, .*keras.layers.Reshape"),
+    ],
+)
+def test_arguments_of_the_pooling_it_replaces_are_answered_with_what_to_do(pooling, option, value, instead):
+    with pytest.raises(
+        TypeError, match=rf"{pooling.__name__} has no argument {option}; received {option}={value!r}\. .*{instead}"
+    ):
+        pooling(**{option: value})
+
+
+def test_other_arguments_are_keras_own():
+    assert GlobalDepthwisePooling2D(name="mine", dtype="float16").name == "mine"
+    with pytest.raises(ValueError, match="Unrecognized keyword arguments"):
+        GlobalDepthwisePooling2D(strides=2)
+
+
+def gradients(function, *arrays):
+    """Of the sum of squares of ``function``, by central differences in float64."""
+    found = []
+    for k, array in enumerate(arrays):
+        gradient = np.zeros(array.shape)
+        for index in np.ndindex(array.shape):
+            ends = []
+            for step in (1e-3, -1e-3):
+                moved = [np.array(each, "float64") for each in arrays]
+                moved[k][index] += step
+                ends.append((function(*moved) ** 2).sum())
+            gradient[index] = (ends[0] - ends[1]) / 2e-3
+        found.append(gradient)
+    return found
+
+
+@pytest.mark.parametrize(("height", "width", "p"), [(7, 5, 2), (6, 4, 2), (5, 4, 3), (3, 4, 1)])
+def test_gradients_equal_central_differences(height, width, p):
+    """Of the features, the kernel and the bias; with and without cells that fill no block."""
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(2, height, width, 3))
+    kernel, bias = rng.normal(size=(height // p, width // p, 3, 1)), rng.normal(size=3)
+    expected = gradients(lambda x, kernel, bias: numpy_pooling(x, kernel, bias, p), x, kernel, bias)
+    layer = GlobalDepthwisePooling2D(p)
+    layer.build((None, height, width, 3))
+    layer.set_weights([kernel, bias])
+    for ours, theirs in zip(gradients_of_layer(layer, x.astype("float32")), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+@pytest.mark.parametrize(("height", "width", "p"), [(7, 5, 2), (6, 4, 2), (5, 4, 3), (3, 4, 1)])
+def test_the_gradient_of_averaged_blocks_equals_central_differences(height, width, p):
+    x = np.random.default_rng(10).normal(size=(2, height, width, 3))
+
+    def averages(x):
+        rows, columns = height // p, width // p
+        return x[:, : rows * p, : columns * p].reshape(2, rows, p, columns, p, 3).mean(axis=(2, 4))
+
+    (expected,) = gradients(averages, x)
+    (ours,) = gradients_of_layer(BlockAveragePooling2D(p), x.astype("float32"))
+    np.testing.assert_allclose(ours, expected, atol=1e-3)
+
+
+def gradients_of_layer(layer, x):
+    """Of the sum of squares of its output, by the input and by every weight, as the backend derives them."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        x = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x) ** 2)
+        return tape.gradient(loss, [x, *(weight.value for weight in layer.trainable_variables)])
+    jax = pytest.importorskip("jax")
+    weights = [weight.value for weight in layer.trainable_variables]
+
+    def loss(x, weights):
+        return (layer.stateless_call(weights, [], x)[0] ** 2).sum()
+
+    of_x, of_weights = jax.grad(loss, argnums=(0, 1))(x, weights)
+    return [of_x, *of_weights]
+
+
+def test_a_pool_size_of_numpy_survives_a_keras_file(tmp_path):
+    model = keras.Sequential([keras.Input((4, 4, 2)), GlobalDepthwisePooling2D(np.int64(2))])
+    model.save(tmp_path / "model.keras")
+    assert keras.models.load_model(tmp_path / "model.keras").layers[0].pool_size == 2
+
+
+def test_the_start_is_the_tables():
+    for table, column in (("Table 4", "Sub-ImageNet"), ("Table 8", "MIT Indoors Scene")):
+        said = printed(table, "Depthwise Convolution Layer Kernel Weight Initializer", column)
+        mean, deviation = re.search(r"Mean:([\d.]+), Std:([\d.]+)", said).groups()
+        assert (float(mean), float(deviation)) == (START["mean"], START["stddev"])
 
 
 def test_position_weights_cover_what_the_pool_sees():

@@ -95,6 +95,56 @@ def test_impossible_classes_are_refused(classes):
         ws.build_classifier("small_patch", "gap", classes=classes, image_size=96)
 
 
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    model = ws.build_classifier(
+        "small_patch", "wise_dropout", np.int64(3), np.int32(96), pool_size=np.int8(2), dropout_rate=np.float32(0.25)
+    )
+    assert model.output_shape == (None, 3)
+    assert model.input_shape == (None, 96, 96, 3)
+    model.save(tmp_path / "model.keras")  # a file holds no NumPy numbers
+    assert keras.models.load_model(tmp_path / "model.keras").get_layer("dropout").rate == 0.25
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        ({"classes": True}, "classes must be a whole number of at least 2; received True"),
+        ({"head": "wize"}, "Unknown head 'wize'. Valid heads: gap"),
+        ({"start": "uniform"}, "Head 'wise' has no option 'start'; it takes none"),
+        ({"pool_size": 2.5}, r"pool_size must be a whole number of cells, at least 1 .* received 2\.5"),
+        ({"pool_size": True}, "pool_size must be a whole number of cells, at least 1 .* received True"),
+        ({"head": "gap", "pool_size": 2}, "Head 'gap' averages no blocks, so it takes no pool_size; received 2"),
+        ({"dropout_rate": 0.5}, "Head 'wise' has no dropout, so it takes no dropout_rate; received 0.5"),
+        ({"head": "gap_dropout", "dropout_rate": 1}, "a number from 0 to below 1; received 1"),
+        ({"image_size": True}, "image_size must be a side in pixels or .* received True"),
+        ({"image_size": (96, 0)}, r"image_size must be a side in pixels or .* received \(96, 0\)"),
+        ({"backbone": "Xceptoin"}, "Unknown backbone 'Xceptoin'. Did you mean Xception"),
+        ({"preprocessing": "cafe"}, "Unknown preprocessing 'cafe'"),
+        ({"weights": 3}, r"weights must be None \(random\), 'imagenet' or the path of a file; received 3"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_backbone_is_built(choices, said, monkeypatch):
+    def built(*_):
+        pytest.fail("a backbone was built")
+
+    monkeypatch.setattr("wisesr_helpers.backbones._features", built)
+    with pytest.raises(ValueError, match=said):
+        ws.build_classifier(
+            **{"backbone": "Xception", "classes": 6, "image_size": 96, "weights": "imagenet", **choices}
+        )
+
+
+def test_a_missing_weights_file_is_found_out_before_a_backbone_is_built(monkeypatch, tmp_path):
+    monkeypatch.setattr("wisesr_helpers.backbones._features", lambda *_: pytest.fail("a backbone was built"))
+    with pytest.raises(FileNotFoundError, match=r"There is no weights file '.*typo\.h5'\. Give the path of one"):
+        ws.build_classifier("Xception", weights=tmp_path / "typo.h5")
+
+
+def test_a_pool_that_does_not_fit_the_map_is_refused():
+    with pytest.raises(ValueError, match="A feature map of 3×3 cells takes a pool_size from 1 to 3 .*pool_size=4"):
+        ws.build_classifier("small_patch", "wise", 6, 96, pool_size=4)
+
+
 def test_load_classifier_says_what_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no trained classifier"):
         ws.load_classifier(tmp_path)

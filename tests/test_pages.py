@@ -154,6 +154,7 @@ def test_the_table_of_runs_holds_their_numbers_and_the_csv_the_same(folders):
         ["small_conv", "wise", "0", "41.0%", "99.7%", "2", "87,654"],
     ]
     assert rows[0][head.index("95 % interval")] == "44.4% to 55.6%"
+    assert {row[head.index("chance")] for row in rows} == {"16.7%"}  # six classes
     assert {row[head.index("kind")] for row in rows} == {"demo: not the paper's data"}
     assert linked_csv(output) == ("mit_512.csv", table)
 
@@ -187,6 +188,30 @@ def test_own_runs_are_found_where_runs_are_kept(tmp_path):
 
 def test_without_own_runs_the_page_says_how_to_make_them(folders):
     assert "make demo" in page_of(folders, *scores([150], [290])).own_runs_table().data
+
+
+@pytest.mark.parametrize("own", [[], [{"head": "gap", "seed": 7, "correct": (50, 161)}]])
+def test_a_broken_own_record_is_named_and_keeps_nothing_from_being_built(folders, own):
+    mine = folders[1]
+    mine.mkdir()
+    (mine / "<x>.json").write_text("{")
+    page = page_of(folders, *scores([150], [290]), own=own)
+    said = page.own_runs_table().data
+    assert "Passed over: " in said
+    assert "&lt;x&gt;.json&#x27; is no record of a run" in said
+    assert ("53.7%" in said) == bool(own)
+    assert len(cells(page.provenance_table())) == 1 + 2 + len(own)
+
+
+def test_a_broken_committed_record_is_an_error(folders):
+    folders[0].mkdir()
+    (folders[0] / "x.json").write_text("{")
+    with pytest.raises(ValueError, match=r"x\.json' is no record of a run"):
+        page_of(folders)
+
+
+def test_without_broken_own_records_nothing_is_said_of_them(folders):
+    assert "Passed over" not in page_of(folders, own=scores([150], [290])).own_runs_table().data
 
 
 def test_provenance_says_where_a_run_comes_from(folders):
@@ -237,11 +262,11 @@ def test_figures_show_the_committed_runs_and_say_what_data_they_are(folders, sho
     page.curves_figure()
     for drawn, alt in shown:
         assert all("demo: not the paper's data" in ax.get_title() for ax in drawn.axes)
-        for share in ("50.0%", "96.7%", "41.0%"):
+        for share in ("50.0%", "96.7%", "41.0%", "Chance is 16.7%."):
             assert share in alt
         assert "53.7%" not in alt
     assert [len(drawn.axes) for drawn, _ in shown] == [1, 2]
-    assert [len(ax.lines) for ax in shown[1][0].axes] == [2, 1]
+    assert [len(ax.lines) for ax in shown[1][0].axes] == [2 + 1, 1 + 1]  # the runs and chance
 
 
 @pytest.mark.parametrize(
@@ -269,6 +294,23 @@ def test_a_table_is_escaped_and_whole():
 def test_an_unknown_study_is_answered_with_the_valid_ones():
     with pytest.raises(ValueError, match=r"Unknown study 'mit'.*mit_512"):
         ResultsPage("mit")
+
+
+def test_counts_beside_the_published_ones_say_what_they_count(monkeypatch):
+    asked = []
+
+    def small(backbone, head, classes, image_size):
+        asked.append((backbone, head, classes, image_size))
+        return backbone
+
+    monkeypatch.setattr(report, "build_classifier", small)
+    monkeypatch.setattr(report, "count_params", lambda model: 20_998_763)
+    monkeypatch.setattr(report, "count_flops", lambda model: 47_968_000_000)
+    rows = report.counts_beside_published("mit_512", "gap")
+    assert list(rows.columns) == ["backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted"]
+    assert list(rows.iloc[0]) == ["Xception", 20_998_763, 20_998_763, 47.97]
+    assert asked[1] == ("ResNet50V2", "gap", 67, 512)
+    assert len(rows) == 3
 
 
 def test_impossible_accuracies_are_those_whose_slip_says_so():

@@ -114,13 +114,37 @@ def test_curves_draw_the_history_of_every_record():
     ]
     for measure in ("test_top1", "test_loss", "learning_rate"):
         ax = plots.curves(drawn, plots.figure()[1], measure)
-        assert len(ax.lines) == 3
-        for line, one in zip(ax.lines, drawn, strict=True):
+        lines = ax.lines[:3]
+        assert len(ax.lines) == 3 + (measure == "test_top1")  # the runs and chance
+        for line, one in zip(lines, drawn, strict=True):
             history = one["outcome"]["history"]
             np.testing.assert_array_equal(line.get_xdata(), [row["epoch"] for row in history])
             np.testing.assert_array_equal(line.get_ydata(), [row[measure] for row in history])
-        assert [to_hex(line.get_color()).upper() for line in ax.lines] == ["#D55E00", "#0072B2", "#0072B2"]
-        assert ax.lines[0].get_linestyle() == ax.lines[1].get_linestyle() != ax.lines[2].get_linestyle()
+        assert [to_hex(line.get_color()).upper() for line in lines] == ["#D55E00", "#0072B2", "#0072B2"]
+        assert lines[0].get_linestyle() == lines[1].get_linestyle() != lines[2].get_linestyle()
+
+
+def with_classes(count, **choices):
+    made = record(**choices)
+    made["outcome"]["dataset"]["classes"] = [str(k) for k in range(count)]
+    return made
+
+
+@pytest.mark.parametrize(("counts", "levels"), [((4, 4, 4), [0.25]), ((4, 8, 4), [0.125, 0.25])])
+def test_curves_of_top1_have_a_line_at_chance_named_once(counts, levels):
+    drawn = [with_classes(count, seed=seed) for seed, count in enumerate(counts)]
+    ax = plots.curves(drawn, plots.figure()[1])
+    dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert [list(line.get_ydata()) for line in dotted] == [[level] * 2 for level in levels]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["small_patch + wise", "chance"]
+    said = plots.describe_curves(drawn)
+    assert said.endswith("".join(f" Chance is {level:.1%}." for level in levels))
+
+
+def test_a_loss_and_the_top5_have_no_chance():
+    for measure in ("test_loss", "test_top5"):
+        assert len(plots.curves([record()], plots.figure()[1], measure).lines) == 1
+        assert "Chance" not in plots.describe_curves([record()], measure)
 
 
 def test_curves_name_each_model_once_and_leave_a_gap_where_nothing_is_finite():
@@ -138,7 +162,10 @@ def test_a_share_is_drawn_on_the_whole_scale():
 def test_accuracies_draw_every_run_with_its_interval(table):
     ax = plots.accuracies(table, plots.figure()[1])
     dots = [line for line in ax.lines if len(line.get_xdata()) == 1]
-    spans = [line for line in ax.lines if len(line.get_xdata()) == 2]
+    *spans, guess = [line for line in ax.lines if len(line.get_xdata()) == 2]
+    assert list(guess.get_xdata()) == [1 / 6] * 2  # the records' six classes
+    assert guess.get_linestyle() == ":"
+    assert [text.get_text().strip() for text in ax.texts] == ["chance"]
     names = [text.get_text() for text in ax.get_yticklabels()]
     assert sorted(names) == ["small_conv + gap", "small_patch + gap", "small_patch + wise"]
     assert len(dots) == len(spans) == len(table)
@@ -219,6 +246,7 @@ def test_accuracies_in_words_name_every_run(table):
         "small_conv with gap, seed 0: 95.7%",
     ):
         assert part in said
+    assert said.endswith(". Chance is 16.7%.")
     assert said != plots.describe_accuracies(table.assign(top1=table["top1"] - 0.01))
 
 

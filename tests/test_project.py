@@ -14,10 +14,39 @@ from packaging.requirements import Requirement
 from tests_support import load_script
 
 FLOORS = [
-    {"_keras", "_cv2", "published", "recipes", "layers", "gwap", "augment", "metrics", "fingerprints", "progress"},
+    {
+        "_keras",
+        "_cv2",
+        "published",
+        "recipes",
+        "layers",
+        "blocks",
+        "gwap",
+        "augment",
+        "metrics",
+        "fingerprints",
+        "progress",
+        "files",
+        "locks",
+        "machine",
+    },
     {"heads", "diagrams", "backbones", "counts", "data", "runs"},
     {"models", "training", "attribution"},
-    {"studies", "experiment", "ledger", "plots", "drawings", "report", "costs", "pages", "widgets"},
+    {
+        "studies",
+        "choices",
+        "announce",
+        "experiment",
+        "ledger",
+        "plots",
+        "drawings",
+        "samples",
+        "inputs",
+        "report",
+        "costs",
+        "pages",
+        "widgets",
+    },
 ]
 
 

@@ -5,7 +5,8 @@ import dataclasses
 
 import pytest
 
-from wisesr_helpers.recipes import Recipe, paper_recipe
+from wisesr_helpers.augment import paper_augmentation
+from wisesr_helpers.recipes import Recipe, paper_recipe, report_recipe
 
 COLUMNS = [
     ("Table 4", "Sub-ImageNet"),
@@ -27,7 +28,7 @@ def test_a_recipe_is_what_the_table_prints(root, table, column):
     assert cells["Optimizer"] == f"SGD (momentum:{recipe.momentum})"
     assert cells["Learning rate decay"] == f"{recipe.decay_rate} every {recipe.decay_epochs} epochs"
     assert cells["Transfer Learning"][:3].strip() == ("Yes" if recipe.weights == "imagenet" else "No")
-    assert recipe.augmentation is None
+    assert recipe.augmentation == paper_augmentation("keras_preprocessing_1_1")
 
 
 def test_only_the_512_recipe_starts_from_imagenet():
@@ -99,3 +100,15 @@ def test_a_recipe_cannot_be_changed():
 def test_other_tables_and_columns_are_answered_with_a_sentence(table, column, sentence):
     with pytest.raises(ValueError, match=sentence):
         paper_recipe(table, column)
+
+
+@pytest.mark.parametrize(("dataset", "epochs"), [("MNIST", 6), ("CIFAR-10", 25), ("Tiny-ImageNet", 30)])
+def test_the_reports_recipe(dataset, epochs):
+    recipe = report_recipe(dataset)
+    assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (epochs, 100, 0.0002)
+    assert recipe.augmentation is None
+    optimizer = recipe.optimizer(1000)
+    assert type(optimizer).__name__ == "Adam"
+    assert float(optimizer.learning_rate) == pytest.approx(0.0002)
+    optimizer.iterations.assign(5000)
+    assert float(optimizer.learning_rate) == pytest.approx(0.0002)  # it stays

@@ -4,7 +4,6 @@ import copy
 import hashlib
 import json
 import os
-import pathlib
 import re
 
 import pandas as pd
@@ -75,19 +74,18 @@ def test_the_same_outcome_is_written_as_the_same_bytes(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("broken", ["replace", "write_text"])
+@pytest.mark.parametrize("broken", ["replace", "fsync"])
 def test_a_record_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, monkeypatch, broken):
     record = records.keep(tmp_path, correct=(60,))
     folder = tmp_path / record["identity"]
     before = (folder / "record.json").read_bytes()
 
     def fail(target, *_, **__):
-        if broken == "write_text":
-            with open(target, "w") as file:
-                file.write("{")
+        if broken == "fsync":
+            os.write(target, b"{")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os if broken == "replace" else pathlib.Path, broken, fail)
+    monkeypatch.setattr(os, broken, fail)
     with pytest.raises(OSError, match="No space left on device") as caught:
         records.keep(tmp_path, correct=(60, 270))
     assert str(folder) in str(caught.value)
@@ -225,6 +223,52 @@ def test_a_broken_record_among_others_is_not_passed_over(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(ValueError, match=r"x\.json"):
         runs.load_runs(tmp_path)
+
+
+def foreign(change):
+    """A record that keeps its hash and lacks what pages read."""
+    outcome, execution = records.halves(seed=9)
+    change(outcome, execution)
+    whole = {"schema": 1, "identity": "foreign", "outcome": outcome, "execution": execution}
+    return json.dumps({**whole, "outcome_sha256": runs.outcome_hash(outcome)})
+
+
+FOREIGN = {
+    "{": "is no record of a run",
+    foreign(lambda outcome, execution: outcome["parameters"].pop("head")): "(outcome.parameters has no head)",
+    foreign(lambda outcome, execution: outcome.update(dataset=3)): "(outcome.dataset has no name, photographs, ",
+    foreign(lambda outcome, execution: outcome["final"].pop("count")): "(outcome.final has no count)",
+    foreign(lambda outcome, execution: outcome.pop("best")): "(outcome has no best)",
+    foreign(lambda outcome, execution: execution.pop("versions")): "(execution.versions has no python, keras)",
+    foreign(lambda outcome, execution: execution.clear()): "(execution has no backend, device, ",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), FOREIGN.items())
+def test_a_file_that_is_no_record_is_passed_over_and_said_where_that_is_asked_for(tmp_path, text, said):
+    kept = records.keep(tmp_path)
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ValueError, match=r"x\.json' is no record of a run \(.*\)\. Move it") as caught:
+        runs.load_runs(tmp_path)
+    assert said in str(caught.value)
+    skipped = []
+    assert list(runs.load_runs(tmp_path, skipped=skipped)["identity"]) == [kept["identity"]]
+    assert skipped == [str(caught.value).replace(str(tmp_path), runs.shown(tmp_path))]
+
+
+def test_a_record_that_cannot_be_read_is_passed_over_as_well(tmp_path):
+    records.keep(tmp_path)
+    (tmp_path / "x.json").symlink_to(tmp_path / "gone")
+    skipped = []
+    assert len(runs.load_runs(tmp_path, skipped=skipped)) == 1
+    assert skipped == [f"'{runs.shown(tmp_path)}/x.json' can't be read (No such file or directory)."]
+
+
+def test_whole_records_leave_nothing_to_say(tmp_path):
+    records.keep(tmp_path)
+    skipped = []
+    assert runs.load_runs(tmp_path, skipped=skipped).equals(runs.load_runs(tmp_path))
+    assert skipped == []
 
 
 def test_runs_go_where_the_environment_says(monkeypatch, tmp_path, root):

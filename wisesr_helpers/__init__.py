@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "Experiment": "experiment",
+    "apply_transform": "augment",
     "contribution_map": "attribution",
     "build_backbone": "backbones",
     "build_classifier": "models",
@@ -20,11 +21,12 @@ _NAMES = {
     "count_params": "counts",
     "fingerprint": "fingerprints",
     "load_classifier": "models",
+    "load_dataset": "data.load",
     "load_runs": "runs",
     "ResultsPage": "pages",
     "STUDIES": "studies",
 }
-_MODULES = ("layers", "plots", "report", "studies")
+_MODULES = ("data", "layers", "plots", "report", "studies")
 
 __all__ = ["HEADS", "published", *_MODULES, *_NAMES]
 

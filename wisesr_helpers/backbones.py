@@ -1,11 +1,12 @@
 """Backbones by name: ``keras.applications`` and two small ones, with the paper's preprocessing inside."""
 
 import os
+import pathlib
 import re
 import warnings
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers import ImageNetPreprocessing
+from wisesr_helpers.layers import ImageNetPreprocessing, is_whole
 
 layers = keras.layers
 
@@ -15,7 +16,7 @@ NORMALISES_INSIDE = ("EfficientNet", "ConvNeXt", "MobileNetV3")
 
 def _block(x, filters, size, strides, padding, name):
     x = layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False, name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)  # short runs need quick statistics
+    x = layers.BatchNormalization(momentum=0.95, name=f"{name}_bn")(x)  # short runs need quick statistics
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
@@ -114,9 +115,41 @@ def image_shape(image_size):
         ValueError: It is neither.
     """
     pair = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
-        raise ValueError(f"image_size must be a side in pixels or (height, width); received {image_size!r}.")
-    return pair
+    if len(pair) != 2 or not all(is_whole(side) for side in pair):
+        raise ValueError(
+            f"image_size must be a side in pixels or (height, width), whole numbers; received {image_size!r}."
+        )
+    return tuple(int(side) for side in pair)
+
+
+def check_weights(name, weights):
+    """Refuse weights that can't be a backbone's, before anything is built or downloaded.
+
+    Args:
+        name: Backbone.
+        weights: None (random), "imagenet", or the path of a weights file.
+
+    Returns:
+        None, "imagenet", or the file as a ``pathlib.Path``.
+
+    Raises:
+        ValueError: ``weights`` is none of the three, or "imagenet" for a small backbone.
+        FileNotFoundError: The file isn't there.
+    """
+    if weights is None:
+        return None
+    if not isinstance(weights, (str, os.PathLike)):
+        raise ValueError(f"weights must be None (random), 'imagenet' or the path of a file; received {weights!r}.")
+    if weights == "imagenet":
+        if name in SMALL:
+            raise ValueError(f"{name} has no ImageNet weights; weights must be None or a path.")
+        return weights
+    path = pathlib.Path(weights).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no weights file '{path}'. Give the path of one, 'imagenet', or None for random weights."
+        )
+    return path
 
 
 def build_backbone(name, image_size, weights=None, preprocessing=None):
@@ -133,12 +166,13 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
         layer named "features", out. The backbone's layers are the model's own, not a model inside it.
 
     Raises:
-        ValueError: An unknown backbone, size or preprocessing, or weights that it doesn't have.
+        ValueError: An unknown backbone, size or preprocessing, or weights that it doesn't have or that
+            don't fit.
+        FileNotFoundError: The weights file isn't there.
         OSError: The ImageNet weights can't be downloaded; the file and its folder are named.
     """
     check_backbone(name)
-    if name in SMALL and weights == "imagenet":
-        raise ValueError(f"{name} has no ImageNet weights; weights must be None or a path.")
+    weights = check_weights(name, weights)
     height, width = image_shape(image_size)
     inputs = keras.Input((height, width, 3), name="image")
     mode = preprocessing_mode(name, preprocessing)
@@ -188,7 +222,8 @@ _OTHER_FILE_NAMES = {
 def _load_weights(model, name, weights):
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Keras only warns when it leaves a layer as it was
+            # Keras only warns when it leaves a layer as it was; other kinds of warnings say nothing about weights.
+            warnings.simplefilter("error", UserWarning)
             model.load_weights(weights)
     except (OSError, ValueError, UserWarning) as error:
         raise ValueError(f"The weights in '{weights}' do not fit {name}: {error}") from error

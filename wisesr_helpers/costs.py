@@ -10,16 +10,17 @@ import pandas as pd
 from wisesr_helpers._keras import keras
 from wisesr_helpers.backbones import build_backbone
 from wisesr_helpers.counts import count_flops, count_params
+from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
-from wisesr_helpers.heads import head_layers
+from wisesr_helpers.heads import REGISTRY, head_layers
 from wisesr_helpers.layers import GlobalDepthwisePooling2D, check_pool_size
 from wisesr_helpers.published import number, printed, published
+from wisesr_helpers.report import measured_on
 from wisesr_helpers.runs import project_root
 
 layers = keras.layers
 
 GROWTH_HEADS = ("gap", "wise", "depthwise", "avg_fc", "flatten_fc", "vgg_fc")
-STRIDE = 32  # image pixels a cell of the last feature map, on all of the paper's backbones
 
 
 def head_params(head, feature_shape, classes, **options):
@@ -81,7 +82,7 @@ def table_1():
     """
     where = published().query("source == 'paper' and where == 'Table 1'")
     classes = int(number("Table 1 caption", "classes", "Number of Classes"))
-    side = int(printed("Table 1 caption", "images", "Image Size").split("×")[0])
+    side = _side_of_table_1()
     rows = []
     for backbone, group in where.groupby("backbone", sort=False):
         base = build_backbone(backbone, side)
@@ -104,6 +105,11 @@ def table_1():
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _side_of_table_1():
+    """Side of Table 1's images in pixels."""
+    return int(printed("Table 1 caption", "images", "Image Size").split("×")[0])
 
 
 def growth_over_gap(table, head="wise"):
@@ -155,18 +161,19 @@ def section_2_5(table):
 def growth(heads=GROWTH_HEADS):
     """Parameters of heads as images, channels and classes grow, one at a time.
 
-    What stands still is Table 1's: 224×224 images, 2,048 channels, 70 classes.
+    What stands still are Table 1's images and classes and the channels of the Xception and ResNet families.
 
     Returns:
         DataFrame: grows with, value, head, parameters.
     """
-    side, channels, classes = 224, 2048, int(number("Table 1 caption", "classes", "Number of Classes"))
+    classes = int(number("Table 1 caption", "classes", "Number of Classes"))
+    channels = int(number("Section 3.3", "Xception and ResNet families", "Channels"))
+    stride = round(1 / number("Section 3.3", "feature map side over image side", "Ratio"))  # pixels a cell
+    side = _side_of_table_1() // stride
     series = {
-        "image side (pixels)": [((s // STRIDE, s // STRIDE, channels), classes, s) for s in range(128, 1025, 32)],
-        "channels": [((side // STRIDE, side // STRIDE, c), classes, c) for c in (256, 512, 1024, 2048, 4096)],
-        "classes": [
-            ((side // STRIDE, side // STRIDE, channels), k, k) for k in (2, 5, 10, 20, 50, 100, 200, 500, 1000)
-        ],
+        "image side (pixels)": [((s // stride, s // stride, channels), classes, s) for s in range(128, 1025, stride)],
+        "channels": [((side, side, c), classes, c) for c in (256, 512, 1024, 2048, 4096)],
+        "classes": [((side, side, channels), k, k) for k in (2, 5, 10, 20, 50, 100, 200, 500, 1000)],
     }
     rows = [
         (what, value, head, head_params(head, shape, count))
@@ -177,6 +184,18 @@ def growth(heads=GROWTH_HEADS):
     return pd.DataFrame(rows, columns=["grows with", "value", "head", "parameters"])
 
 
+def fingerprint_of_heads(names):
+    """One :func:`wisesr_helpers.fingerprints.fingerprint` of the code of several heads.
+
+    Args:
+        names: Of ``ws.HEADS``; the order doesn't matter, and names that are no head's are left out.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return fingerprint(*(REGISTRY[name].build for name in sorted(set(names) & set(REGISTRY))))
+
+
 def speed(path=None):
     """Measured milliseconds of heads, forward and backward, from the benchmark's file.
 
@@ -184,7 +203,8 @@ def speed(path=None):
         path: JSON file; None: the project's ``results/benchmarks/heads.json``.
 
     Returns:
-        (DataFrame, sentence about machine and commit), or None if nothing is measured yet.
+        (DataFrame, sentence about machine, commit and whether the heads' code has changed since), or None if
+        nothing is measured yet.
     """
     path = pathlib.Path(path or (project_root() or pathlib.Path()) / "results" / "benchmarks" / "heads.json")
     if not path.exists():
@@ -202,15 +222,7 @@ def speed(path=None):
         }
         for row in report["rows"]
     ]
-    machine = report["machine"]
-    versions = machine["versions"]
-    commit = (machine["commit"] or "")[:10] or "unknown, not run from a checkout"
-    changed = "" if machine["clean"] or not machine["commit"] else ", with uncommitted changes"
-    sentence = (
-        f"Measured on {machine['device']} ({machine['processor']}, {machine['threads']} threads) with Python "
-        f"{versions['python']} and Keras {versions['keras']} on {machine['backend']}; commit {commit}{changed}."
-    )
-    return pd.DataFrame(rows), sentence
+    return pd.DataFrame(rows), measured_on(report, fingerprint_of_heads(named))
 
 
 _CONTESTANTS = {"gap": "gap", "authors": "authors' layers", "wise": "wise"}  # the columns that come first

@@ -10,11 +10,14 @@ import shlex
 
 import numpy as np
 
-from wisesr_helpers import progress, runs
+from wisesr_helpers import runs
 from wisesr_helpers._keras import keras
+from wisesr_helpers.announce import announce, describe_data
 from wisesr_helpers.backbones import SMALL, check_backbone
+from wisesr_helpers.choices import RECIPE_OPTIONS, check_options, choose_scale
 from wisesr_helpers.counts import count_flops, count_params
 from wisesr_helpers.data.cache import default_cache
+from wisesr_helpers.data.load import load_dataset
 from wisesr_helpers.data.scenes import scenes_dataset
 from wisesr_helpers.diagrams import head_steps
 from wisesr_helpers.fingerprints import fingerprint
@@ -23,8 +26,6 @@ from wisesr_helpers.models import build_classifier, load_classifier
 from wisesr_helpers.recipes import Recipe
 from wisesr_helpers.studies import DEMO_NOTE, get_study
 from wisesr_helpers.training import train
-
-SCALES = ("paper", "demo", "smoke")
 
 
 class Experiment:
@@ -39,10 +40,11 @@ class Experiment:
         scale: "auto", "paper", "demo" or "smoke".
         seed: Of everything random, 0 or more.
         epochs: 0: the scale's own.
-        data_dir: Where prepared data is kept; empty: a per-user cache folder.
+        data_dir: Where data is looked for first, and where it is kept prepared; empty: a per-user cache folder.
         runs_dir: Where runs are kept; empty: see :func:`wisesr_helpers.runs.default_runs_dir`.
         overwrite: Train a finished run again.
-        options: Further options of the head, by name.
+        options: Further options of the head, the recipe and the data, by name.
+        dataset: For a study with several datasets, which.
 
     Raises:
         ValueError: A value that can't be used, with those that can.
@@ -62,29 +64,42 @@ class Experiment:
         runs_dir="",
         overwrite=False,
         options=None,
+        dataset="",
     ):
-        self.study = get_study(study)
+        self.study = get_study(study, dataset)
         self.head = get_head(head)
         if backbone:
             check_backbone(backbone)
-        self.scale, self.reason = self._choose_scale(scale)
         _check_whole("seed", seed, most=2**32 - 1)
         _check_whole("epochs", epochs)
         if not isinstance(overwrite, bool):
             raise ValueError(f"overwrite must be True or False; received {overwrite!r}.")
-        self._check_options(options)
-        self.options = dict(options or {})
-        self.backbone = backbone or "small_patch"
-        plan = self.study.smoke if self.scale == "smoke" else self.study.demo
-        self.plan = plan
-        self.recipe = dataclasses.replace(plan.recipe, epochs=epochs or plan.recipe.epochs)
-        self.parameters = runs.RunParameters(self.study.name, self.scale, self.backbone, head, seed, self.options)
-        self.data_dir = pathlib.Path(data_dir).expanduser() if data_dir else default_cache()
-        self.folder = (
-            pathlib.Path(runs_dir).expanduser() if runs_dir else runs.default_runs_dir()
-        ) / self.parameters.identity
+        check_options(options, self.head, self.study.recipe)
+        self.data_dir = pathlib.Path(data_dir).expanduser() if data_dir else None
+        self.scale, self.reason = choose_scale(scale, self.study, backbone, self.data_dir)
+        self.plan = {"paper": None, "demo": self.study.demo, "smoke": self.study.smoke}[self.scale]
+        self.backbone = backbone or ("small_patch" if self.plan else self.study.backbones[0])
+        self.image_size = self.study.size_for(self.backbone)
+        self.own_recipe = self.plan.recipe if self.plan else self.study.recipe
+        head_options, recipe, self.data_options = check_options(options, self.head, self.own_recipe)
+        self.options = {name: value for name, value in (options or {}).items() if self._counts(name, value)}
+        self.recipe = dataclasses.replace(recipe, epochs=epochs or recipe.epochs)
+        self.parameters = runs.RunParameters(
+            self.study.name, self.scale, self.backbone, head, seed, self.options, dataset
+        )
+        self.head_options = head_options
+        self.runs_dir = pathlib.Path(runs_dir).expanduser() if runs_dir else None
+        self.folder = (self.runs_dir or runs.default_runs_dir()) / self.parameters.identity
         self.overwrite = overwrite
         self._check_folder()
+
+    def _counts(self, name, value):
+        """Whether an option makes another run than the default: one whose value is the default does not."""
+        if name in self.head.options:
+            return True
+        if name in RECIPE_OPTIONS:
+            return check_options({name: value}, self.head, self.own_recipe)[1] != self.own_recipe
+        return name in self.data_options
 
     def _check_folder(self):
         """Refuse a runs folder that can't be written before an epoch is spent on it."""
@@ -95,37 +110,10 @@ class Experiment:
                 "another with runs_dir, or set WISESR_RUNS."
             )
 
-    def _choose_scale(self, scale):
-        asked = scale
-        if scale == "auto":
-            asked = os.environ.get("WISESR_SCALE", "auto")
-        if asked not in ("auto", *SCALES):
-            where = "WISESR_SCALE" if scale == "auto" else "scale"
-            raise ValueError(f"Unknown {where} '{asked}'. Valid scales: auto, {', '.join(SCALES)}.")
-        if asked == "paper":
-            raise FileNotFoundError(
-                f"scale='paper' needs {self.study.dataset}, and this version can't load it yet: its loader is not "
-                "written. scale='demo' runs now, on the embedded scenes."
-            )
-        if asked == "auto":
-            return "demo", f"scale='auto' chose it: {self.study.dataset} is not prepared on this machine"
-        return asked, "as asked" if scale == asked else "WISESR_SCALE asks for it"
-
-    def _check_options(self, options):
-        if options is not None and not isinstance(options, dict):
-            raise ValueError(
-                f"options must be a mapping of names to values; received {options!r}. "
-                'With papermill: -y "options: {name: value}".'
-            )
-        for option in options or {}:
-            if option not in self.head.options:
-                valid = ", ".join(self.head.options) or "none"
-                raise ValueError(f"Unknown option '{option}' for head '{self.head.name}'. Valid options: {valid}.")
-
     @property
     def note(self):
         """What figures of this run have to say about its data."""
-        return DEMO_NOTE if not self.dataset.photographs else ""
+        return DEMO_NOTE if self.plan else ""
 
     @property
     def shown_folder(self):
@@ -136,9 +124,12 @@ class Experiment:
     def command(self):
         """The command that makes this run."""
         words = ["papermill", f"notebooks/{self.study.name}.ipynb", f"runs/{self.parameters.identity}.ipynb"]
-        for name in ("head", "backbone", "scale", "seed"):
-            words += ["-p", name, str(getattr(self.parameters, name))]
-        if self.recipe.epochs != self.plan.recipe.epochs:
+        for name in ("dataset", "head", "backbone", "scale", "seed"):
+            if str(getattr(self.parameters, name)):
+                words += ["-p", name, str(getattr(self.parameters, name))]
+        for name, folder in (("data_dir", self.data_dir), ("runs_dir", self.runs_dir)):
+            words += ["-p", name, str(folder)] if folder else []
+        if self.recipe.epochs != self.own_recipe.epochs:
             words += ["-p", "epochs", str(self.recipe.epochs)]
         if self.options:
             words += ["-y", f"options: {json.dumps(self.options)}"]
@@ -146,38 +137,24 @@ class Experiment:
 
     def announce(self):
         """Print what was chosen, why, and how to start the paper's scale."""
-        study, plan, recipe = self.study, self.plan, self.recipe
-        print(f"Scale: {self.scale} ({DEMO_NOTE}); {self.reason}.")
-        print(
-            f"Data: {plan.train} + {plan.test} embedded scenes of {study.image_size}×{study.image_size} pixels in "
-            f"{plan.classes} classes, drawn from scikit-learn's handwritten digits; no photographs."
-        )
-        print(f"Model: {self.backbone} + {self.head.name} ({self.head.description}).")
-        staircase = f"{recipe.learning_rate} × {recipe.decay_rate} every {_count(recipe.decay_epochs, 'epoch')}"
-        print(
-            f"Recipe: {recipe.epochs} epochs, batch {recipe.batch_size}, SGD with momentum {recipe.momentum}, "
-            f"learning rate {staircase}, no augmentation."
-        )
-        if self.backbone in SMALL:
-            minutes = plan.minutes * recipe.epochs / plan.recipe.epochs
-            print(f"Time: about {progress.duration(60 * minutes)} on two cores.")
-        else:
-            print("Time: estimated after the first steps.")
-        print(
-            f"The paper's scale ({study.dataset}, {study.backbones[0]}, {study.recipe.epochs} epochs, a GPU; its "
-            "loader is not part of this version yet):\n"
-            f"  papermill notebooks/{study.name}.ipynb runs/out.ipynb -p head {self.head.name} -p scale paper"
-        )
+        announce(self)
+
+    def describe_data(self):
+        """Print the dataset's counts, and everything that is wrong with it."""
+        describe_data(self)
 
     @functools.cached_property
     def dataset(self):
         """The scale's dataset, made or loaded when first asked for."""
-        folder = None if self.scale == "smoke" else self.data_dir / "scenes"
-        return scenes_dataset(self.study.image_size, self.plan.classes, self.plan.train, self.plan.test, folder=folder)
+        if self.plan is None:
+            return load_dataset(self.study.source, self.image_size, self.data_dir, **self.data_options)
+        folder = None if self.scale == "smoke" else (self.data_dir or default_cache()) / "scenes"
+        return scenes_dataset(self.image_size, self.plan.classes, self.plan.train, self.plan.test, folder=folder)
 
     def build(self):
         """The untrained classifier; its weights are a function of the seed."""
-        return seeded_classifier(self.parameters, self.plan.classes, self.study.image_size)
+        classes = self.plan.classes if self.plan else len(self.dataset.classes)
+        return seeded_classifier(self.parameters, classes, self.image_size, self.recipe.weights, self.head_options)
 
     def head_steps(self, model):
         """The steps of a built model's head, for its diagram."""
@@ -188,13 +165,17 @@ class Experiment:
     @property
     def fingerprint(self):
         """Hash of everything that determines the outcome but the machine: parameters, data plan, recipe, code."""
-        code = [seeded_classifier, self.head.build, scenes_dataset, train, Recipe, outcome_of]
+        data = scenes_dataset if self.plan else load_dataset
+        code = [seeded_classifier, self.head.build, data, train, Recipe, outcome_of]
         code += [SMALL[self.backbone]] if self.backbone in SMALL else []
         return fingerprint(
             *code,
             parameters=dataclasses.asdict(self.parameters),
             recipe=dataclasses.asdict(self.recipe),
-            data=[self.study.image_size, self.plan.classes, self.plan.train, self.plan.test],
+            data=[
+                self.image_size,
+                *([self.plan.classes, self.plan.train, self.plan.test] if self.plan else [self.study.source]),
+            ],
         )
 
     def finished(self):
@@ -247,10 +228,12 @@ class Experiment:
         return load_classifier(self.folder)
 
 
-def seeded_classifier(parameters, classes, image_size):
-    """The untrained classifier of a run, its weights drawn from the run's seed."""
+def seeded_classifier(parameters, classes, image_size, weights=None, options=None):
+    """The untrained classifier of a run, its random weights drawn from the run's seed."""
     keras.utils.set_random_seed(parameters.seed)
-    return build_classifier(parameters.backbone, parameters.head, classes, image_size, **parameters.options)
+    return build_classifier(
+        parameters.backbone, parameters.head, classes, image_size, weights=weights, **(options or {})
+    )
 
 
 def outcome_of(parameters, dataset, model, recipe, training):

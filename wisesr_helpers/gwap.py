@@ -3,7 +3,7 @@
 import math
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers import PACKAGE
+from wisesr_helpers.layers import PACKAGE, PositionPooling2D, check_known_shape
 
 ops = keras.ops
 
@@ -25,7 +25,7 @@ def weighted_sum(features, weights):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class GlobalWeightedAveragePooling2D(keras.layers.Layer):
+class GlobalWeightedAveragePooling2D(PositionPooling2D):
     """Average a feature map with weights that are computed from the features themselves.
 
     The class-agnostic module of Qiu (2018, "Global Weighted Average Pooling Bridges Pixel-level
@@ -43,7 +43,7 @@ class GlobalWeightedAveragePooling2D(keras.layers.Layer):
     """
 
     def build(self, input_shape):
-        _check_known(self, input_shape)
+        check_known_shape(self, input_shape)
         self.kernel = self.add_weight(name="kernel", shape=(input_shape[3], 1), initializer="glorot_uniform")
         self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
 
@@ -56,16 +56,13 @@ class GlobalWeightedAveragePooling2D(keras.layers.Layer):
     def call(self, inputs):
         return weighted_sum(inputs, self.position_weights(inputs))
 
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], input_shape[3])
-
     def count_flops(self, input_shape):
         """Operations for one image: the 1×1 convolution with its bias, and the weighted sum."""
         return 4 * math.prod(input_shape[1:]) + math.prod(input_shape[1:3])
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class SharedPositionPooling2D(keras.layers.Layer):
+class SharedPositionPooling2D(PositionPooling2D):
     """Sum a feature map with one learned matrix of weights, the same for all channels and images.
 
     GWAP as the paper describes it (section 2.3, Figure 1b). It starts as global average pooling, every weight
@@ -81,7 +78,7 @@ class SharedPositionPooling2D(keras.layers.Layer):
     """
 
     def build(self, input_shape):
-        _check_known(self, input_shape)
+        check_known_shape(self, input_shape)
         _, height, width, _ = input_shape
         start = keras.initializers.Constant(1 / (height * width))
         self.kernel = self.add_weight(name="kernel", shape=(height, width), initializer=start)
@@ -89,17 +86,6 @@ class SharedPositionPooling2D(keras.layers.Layer):
     def call(self, inputs):
         return weighted_sum(inputs, ops.expand_dims(self.kernel, (0, 3)))
 
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], input_shape[3])
-
     def count_flops(self, input_shape):
         """Operations for one image: the weighted sum."""
         return 2 * math.prod(input_shape[1:])
-
-
-def _check_known(layer, input_shape):
-    if len(input_shape) != 4 or None in tuple(input_shape[1:]):
-        raise ValueError(
-            f"{type(layer).__name__} needs an input (batch, height, width, channels) with all but the batch known; "
-            f"received {tuple(input_shape)}. Give the model an input of fixed size."
-        )

@@ -1,12 +1,16 @@
 """Heads: how the last feature map becomes class scores. A head is a short list of Keras layers."""
 
 import dataclasses
+import numbers
 from collections.abc import Callable, Mapping
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
-from wisesr_helpers.layers import BlockAveragePooling2D, GlobalDepthwisePooling2D, check_pool_size
+from wisesr_helpers.layers import START, BlockAveragePooling2D, GlobalDepthwisePooling2D, check_pool_size, is_whole
 from wisesr_helpers.published import number
+
+DROPOUT_RATE = number("Section 3.2", "proposed head with dropout", "Dropout rate") / 100
+VGG_UNITS = int(number("Section 1", "VGG fully connected layer", "Neurons"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +66,49 @@ def get_head(name):
     return REGISTRY[name]
 
 
+def check_head(name, pool_size=None, dropout_rate=None, **options):
+    """The head of that name, if it can be built with these values on some feature map.
+
+    Args:
+        name: One of ``ws.HEADS``.
+        pool_size: Side of the averaged blocks; None: the paper's rule (heads that pool only).
+        dropout_rate: None: the head's own (heads with dropout only).
+        **options: The head's own options.
+
+    Returns:
+        Head.
+
+    Raises:
+        ValueError: A value that this head does not take on any map, with those that it does.
+    """
+    head = get_head(name)
+    for option in options:
+        if option not in head.options:
+            takes = f"it takes {', '.join(head.options)}" if head.options else "it takes none"
+            raise ValueError(f"Head '{name}' has no option '{option}'; {takes}.")
+    if pool_size is not None and not head.pools:
+        raise ValueError(f"Head '{name}' averages no blocks, so it takes no pool_size; received {pool_size!r}.")
+    if pool_size is not None and not is_whole(pool_size):
+        raise ValueError(
+            "pool_size must be a whole number of cells, at least 1 (no pre-averaging), or None for the paper's rule; "
+            f"received {pool_size!r}."
+        )
+    if dropout_rate is not None and head.dropout_rate is None:
+        with_dropout = [other.name for other in REGISTRY.values() if other.dropout_rate is not None]
+        known = f" Heads with dropout: {', '.join(with_dropout)}." if with_dropout else ""
+        raise ValueError(f"Head '{name}' has no dropout, so it takes no dropout_rate; received {dropout_rate}.{known}")
+    if dropout_rate is not None and not (_is_real(dropout_rate) and 0 <= dropout_rate < 1):
+        raise ValueError(
+            "dropout_rate is the share of the vector that is dropped in training, a number from 0 to below 1; "
+            f"received {dropout_rate!r}."
+        )
+    return head
+
+
+def _is_real(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def head_layers(
     name,
     feature_shape,
@@ -78,40 +125,30 @@ def head_layers(
         feature_shape: (H, W, C) of the last feature map.
         classes: Number of classes.
         pool_size: Side of the averaged blocks; None: the paper's rule (heads that pool only).
-        dropout_rate: None: the head's own (heads with dropout only).
+        dropout_rate: From 0 to below 1; None: the head's own (heads with dropout only).
         classifier_activation: Of the last layer; None gives logits.
         **options: The head's own options.
 
     Returns:
         List of Keras layers; the last is a float32 ``Dense`` named "predictions", its kernel
-        N(0, 0.01) as in the authors' code.
+        started as in the authors' code (``layers.START``).
 
     Raises:
         ValueError: A value that this head does not take, with those that it does.
     """
-    head = get_head(name)
+    head = check_head(name, pool_size, dropout_rate, **options)
     height, width, _ = feature_shape
-    for option in options:
-        if option not in head.options:
-            takes = f"it takes {', '.join(head.options)}" if head.options else "it takes none"
-            raise ValueError(f"Head '{name}' has no option '{option}'; {takes}.")
     if head.pools:
         pool_size = check_pool_size(pool_size, height, width)
-    elif pool_size is not None:
-        raise ValueError(f"Head '{name}' averages no blocks, so it takes no pool_size; received {pool_size!r}.")
-    if head.dropout_rate is None and dropout_rate is not None:
-        with_dropout = [other.name for other in REGISTRY.values() if other.dropout_rate is not None]
-        known = f" Heads with dropout: {', '.join(with_dropout)}." if with_dropout else ""
-        raise ValueError(f"Head '{name}' has no dropout, so it takes no dropout_rate; received {dropout_rate}.{known}")
     layers = list(head.build(pool_size, **options))
-    rate = head.dropout_rate if dropout_rate is None else dropout_rate
+    rate = head.dropout_rate if dropout_rate is None else float(dropout_rate)
     if rate is not None:
         layers.append(keras.layers.Dropout(rate, name="dropout"))
     layers.append(
         keras.layers.Dense(
             classes,
             activation=classifier_activation,
-            kernel_initializer=keras.initializers.RandomNormal(mean=0.0, stddev=0.01),
+            kernel_initializer=keras.initializers.RandomNormal(**START),
             dtype="float32",
             name="predictions",
         )
@@ -136,7 +173,7 @@ def wise(pool_size):
     return [GlobalDepthwisePooling2D(pool_size, name="pooling")]
 
 
-@register("gap_dropout", "global average pooling, then dropout", "Figure 3b", dropout_rate=0.5)
+@register("gap_dropout", "global average pooling, then dropout", "Figure 3b", dropout_rate=DROPOUT_RATE)
 def gap_dropout(pool_size):
     """As ``gap``; half of the vector is dropped in training."""
     return gap(pool_size)
@@ -154,7 +191,7 @@ def depthwise_nonneg(pool_size):
     return [GlobalDepthwisePooling2D(1, name="pooling")]
 
 
-@register("wise_dropout", "Wise-SrNet, then dropout", "Figure 3f", pools=True, dropout_rate=0.5)
+@register("wise_dropout", "Wise-SrNet, then dropout", "Figure 3f", pools=True, dropout_rate=DROPOUT_RATE)
 def wise_dropout(pool_size):
     """As ``wise``; half of the vector is dropped in training."""
     return wise(pool_size)
@@ -186,9 +223,8 @@ def flatten_fc(pool_size):
     return [keras.layers.Flatten(name="flatten")]
 
 
-@register("vgg_fc", "VGG's way: every position into two fully connected layers of 4,096 units", "section 1")
+@register("vgg_fc", f"VGG's way: every position into two fully connected layers of {VGG_UNITS:,} units", "section 1")
 def vgg_fc(pool_size):
-    """The map, flattened, and two rectified layers (section 1): (N, H, W, C) → (N, 4096)."""
-    units = int(number("Section 1", "VGG fully connected layer", "Neurons"))
-    hidden = [keras.layers.Dense(units, activation="relu", name=f"fc{k}") for k in (1, 2)]
+    """The map, flattened, and two rectified layers (section 1): (N, H, W, C) → (N, ``VGG_UNITS``)."""
+    hidden = [keras.layers.Dense(VGG_UNITS, activation="relu", name=f"fc{k}") for k in (1, 2)]
     return [keras.layers.Flatten(name="flatten"), *hidden]

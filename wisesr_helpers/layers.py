@@ -1,12 +1,27 @@
 """Keras layers of the project: the pooling that the heads are made of, and the paper's preprocessing."""
 
+import numbers
+
 import numpy as np
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.blocks import average_blocks, global_depthwise_pool, spread_blocks
+from wisesr_helpers.published import number
 
 ops = keras.ops
 
 PACKAGE = "wisesr_helpers"
+
+# The normal distribution that the paper's (Tables 4 and 8) and its authors' layers start from.
+START = {
+    "mean": number("README", "code example, initializers", "Mean"),
+    "stddev": number("README", "code example, initializers", "Standard deviation"),
+}
+
+
+def is_whole(value, least=1):
+    """Whether a value is a whole number, Python's or NumPy's but no bool, of at least ``least``."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least
 
 
 def default_pool_size(side):
@@ -44,41 +59,12 @@ def check_pool_size(pool_size, height, width):
         reason = f"the paper's rule asks for pool_size={pool_size}"
     else:
         reason = f"received pool_size={pool_size!r}"
-    if isinstance(pool_size, bool) or not isinstance(pool_size, int) or not 1 <= pool_size <= shorter:
+    if not is_whole(pool_size) or pool_size > shorter:
         raise ValueError(
             f"A feature map of {height}×{width} cells takes a pool_size from 1 to {shorter} (a whole number; "
             f"1: no pre-averaging); {reason}. Use a larger image or a smaller pool_size."
         )
-    return pool_size
-
-
-def average_blocks(features, pool_size):
-    """Average blocks of a feature map; rows and columns that fill no block are dropped.
-
-    ``AveragePooling2D`` with a gradient of its own: every cell gets its block's, divided by the block's
-    size. XLA's gradient of the pooling takes several times as long on a CPU.
-
-    Args:
-        features: Tensor (N, H, W, C), height and width known.
-        pool_size: Side of a block in cells.
-
-    Returns:
-        Tensor (N, H // pool_size, W // pool_size, C).
-    """
-    if pool_size == 1:
-        return features
-    spare = [side % pool_size for side in features.shape[1:3]]
-
-    @ops.custom_gradient
-    def pool(x):
-        def backward(*args, upstream=None):
-            gradient = args[0] if upstream is None else upstream
-            gradient = ops.repeat(ops.repeat(gradient / pool_size**2, pool_size, axis=1), pool_size, axis=2)
-            return ops.pad(gradient, [(0, 0), (0, spare[0]), (0, spare[1]), (0, 0)]) if any(spare) else gradient
-
-        return ops.average_pool(x, pool_size, strides=pool_size, padding="valid"), backward
-
-    return pool(features)
+    return int(pool_size)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -99,53 +85,66 @@ class BlockAveragePooling2D(keras.layers.AveragePooling2D):
         return average_blocks(inputs, self.pool_size[0])
 
 
-def spread_blocks(weights, pool_size, height, width):
-    """Weights of averaged blocks as weights of the cells under them; cells that fill no block have 0.
+def check_known_shape(layer, input_shape):
+    """Refuse an input that a layer with a weight for every position can't be built for.
 
     Args:
-        weights: NumPy array (height // pool_size, width // pool_size, …).
-        pool_size: Side of a block in cells.
-        height: Of the feature map, in cells.
-        width: Of the feature map, in cells.
+        layer: The layer; the message has its name.
+        input_shape: What ``build`` was given.
 
-    Returns:
-        NumPy array (height, width, …).
+    Raises:
+        ValueError: Keras is set to channels first, or the shape is not (batch, height, width, channels)
+            with all but the batch known.
     """
-    cells = np.zeros((height, width, *weights.shape[2:]), weights.dtype)
-    spread = (weights / pool_size**2).repeat(pool_size, axis=0).repeat(pool_size, axis=1)
-    cells[: spread.shape[0], : spread.shape[1]] = spread
-    return cells
+    name = type(layer).__name__
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            f"{name} takes feature maps with their channels last, but keras.config.image_data_format() is "
+            f"'{keras.config.image_data_format()}'; valid is 'channels_last': call "
+            "keras.config.set_image_data_format('channels_last') before the model is built."
+        )
+    if len(input_shape) != 4 or None in tuple(input_shape[1:]):
+        raise ValueError(
+            f"{name} gives every position a weight, so it needs an input (batch, height, width, channels) with all but "
+            f"the batch known; received {tuple(input_shape)}. Give the model an input of fixed size."
+        )
 
 
-def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
-    """Average blocks of a feature map, then take one weighted sum per channel.
+# Arguments of GlobalAveragePooling2D, where these layers are put instead → what to do without.
+_NOT_HERE = {
+    "data_format": "It takes channels-last feature maps only: leave the argument out, and set Keras to "
+    "'channels_last' if it isn't.",
+    "keepdims": "Its output is always (batch_size, channels): leave the argument out, and for "
+    "(batch_size, 1, 1, channels) add keras.layers.Reshape((1, 1, channels)) behind it.",
+}
 
-    It equals ``AveragePooling2D(pool_size)`` → ``DepthwiseConv2D`` whose kernel covers the whole
-    map → ``Flatten``. A convolution that can be placed only once is a weighted sum, and computed as
-    one it is several times faster.
 
-    Args:
-        features: Tensor (N, H, W, C), height and width known.
-        kernel: Tensor (H // pool_size, W // pool_size, C, 1), DepthwiseConv2D's layout.
-        bias: Tensor (C,), or None.
-        pool_size: Side of the averaged blocks in cells; 1 averages nothing.
+class PositionPooling2D(keras.layers.Layer):
+    """What the poolings with weights by position share: (batch_size, height, width, channels) in, one vector out.
 
-    Returns:
-        Tensor (N, C).
+    Raises:
+        TypeError: A keyword argument of ``GlobalAveragePooling2D`` that has no counterpart here.
     """
-    height, width, channels, _ = kernel.shape
-    blocks = ops.reshape(average_blocks(features, pool_size), (-1, height * width, channels))
-    pooled = ops.sum(blocks * ops.reshape(kernel, (height * width, channels)), axis=1)  # (N, C)
-    return pooled if bias is None else pooled + bias
+
+    def __init__(self, **kwargs):
+        for option, instead in _NOT_HERE.items():
+            if option in kwargs:
+                raise TypeError(
+                    f"{type(self).__name__} has no argument {option}; received {option}={kwargs[option]!r}. {instead}"
+                )
+        super().__init__(**kwargs)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[3])
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class GlobalDepthwisePooling2D(keras.layers.Layer):
+class GlobalDepthwisePooling2D(PositionPooling2D):
     """Pool a feature map to one value per channel with a learned weight for every position of it.
 
     The heart of Wise-SrNet (sections 2.3 and 2.4, Figures 1c, 3c–3f): where global average pooling
     gives every position the weight 1/(H·W), each channel learns its own. The defaults are the
-    paper's final design: pre-averaging, N(0, 0.01), non-negative weights, a bias.
+    paper's final design: pre-averaging, a start near zero, non-negative weights, a bias.
 
     A drop-in for ``keras.layers.GlobalAveragePooling2D``:
 
@@ -160,7 +159,7 @@ class GlobalDepthwisePooling2D(keras.layers.Layer):
         pool_size: Side p of the averaged blocks in cells. None: the paper's rule, the smallest
             p ≥ 2 with side // p ≤ 5. 1: no pre-averaging (Figures 3c and 3d).
         use_bias: Whether a bias is added per channel. Default True.
-        depthwise_initializer: Default N(0, 0.01) (Tables 4 and 8).
+        depthwise_initializer: Default None: the paper's normal distribution (Tables 4 and 8), ``START``.
         bias_initializer: Default "zeros" (Tables 4 and 8).
         depthwise_regularizer: Default None.
         bias_regularizer: Default None.
@@ -174,8 +173,9 @@ class GlobalDepthwisePooling2D(keras.layers.Layer):
         2D tensor ``(batch_size, channels)``.
 
     Raises:
-        ValueError: The input is not 4D, its height, width or channels are unknown, or it is smaller
-            than the window.
+        TypeError: ``data_format`` or ``keepdims`` is given; neither has a counterpart here.
+        ValueError: The input is not 4D, its height, width or channels are unknown, it is smaller than the
+            window, or Keras is set to channels first.
     """
 
     def __init__(
@@ -192,8 +192,8 @@ class GlobalDepthwisePooling2D(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if depthwise_initializer is None:
-            depthwise_initializer = keras.initializers.RandomNormal(mean=0.0, stddev=0.01)
-        self.pool_size = pool_size
+            depthwise_initializer = keras.initializers.RandomNormal(**START)
+        self.pool_size = int(pool_size) if is_whole(pool_size) else pool_size  # a saved model holds no NumPy integers
         self.use_bias = use_bias
         self.depthwise_initializer = keras.initializers.get(depthwise_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -203,12 +203,7 @@ class GlobalDepthwisePooling2D(keras.layers.Layer):
         self.bias_constraint = keras.constraints.get(bias_constraint)
 
     def build(self, input_shape):
-        if len(input_shape) != 4 or None in tuple(input_shape[1:]):
-            raise ValueError(
-                "GlobalDepthwisePooling2D learns a weight for every position, so it needs an input (batch, height, "
-                f"width, channels) with all but the batch known; received {tuple(input_shape)}. "
-                "Give the model an input of fixed size."
-            )
+        check_known_shape(self, input_shape)
         _, height, width, channels = input_shape
         self.window = check_pool_size(self.pool_size, height, width)
         self.kernel = self.add_weight(
@@ -230,9 +225,6 @@ class GlobalDepthwisePooling2D(keras.layers.Layer):
 
     def call(self, inputs):
         return global_depthwise_pool(inputs, self.kernel, self.bias, self.window)
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], input_shape[3])
 
     def count_flops(self, input_shape):
         """Operations for one image: the averaging of blocks, the weighted sum, and the bias."""
@@ -279,12 +271,19 @@ class ImageNetPreprocessing(keras.layers.Layer):
         self.mode = mode
 
     def call(self, inputs):
-        return keras.applications.imagenet_utils.preprocess_input(
-            ops.cast(inputs, self.compute_dtype), data_format="channels_last", mode=self.mode
-        )
+        x = ops.cast(inputs, self.compute_dtype)
+        if self.mode != "caffe":
+            return _preprocess(x, self.mode)
+        # The same values as Keras' own, whose reversed indexing takes several times as long on a CPU.
+        shift = _preprocess(np.zeros((1, 3), "float32"), "caffe")[0, ::-1]  # minus the mean, in RGB
+        return ops.flip(x + ops.cast(shift.copy(), self.compute_dtype), axis=-1)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 
     def get_config(self):
         return {**super().get_config(), "mode": self.mode}
+
+
+def _preprocess(x, mode):
+    return keras.applications.imagenet_utils.preprocess_input(x, data_format="channels_last", mode=mode)

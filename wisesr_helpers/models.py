@@ -6,7 +6,8 @@ import numpy as np
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.backbones import build_backbone
-from wisesr_helpers.heads import head_layers
+from wisesr_helpers.heads import check_head, head_layers
+from wisesr_helpers.layers import is_whole
 
 
 def build_classifier(
@@ -31,7 +32,7 @@ def build_classifier(
         weights: The backbone's: None (random), "imagenet", or a path.
         pool_size: Side of the averaged blocks in cells; None: the paper's rule, the smallest p ≥ 2 with
             side // p ≤ 5 (7 → 2, 16 → 3).
-        dropout_rate: None: the head's own; a value for a head without dropout is an error.
+        dropout_rate: From 0 to below 1; None: the head's own; a value for a head without dropout is an error.
         preprocessing: None: "caffe" as in the paper, except for backbones that normalise inside.
         classifier_activation: "softmax", or None for logits.
         **options: The head's own options.
@@ -41,13 +42,18 @@ def build_classifier(
         last feature map is the output of the layer named "features".
 
     Raises:
-        ValueError: A value that can't be used, with those that can.
+        ValueError: A value that can't be used, with those that can. Only a ``pool_size`` that doesn't fit
+            the map is found out after the backbone is built.
+        FileNotFoundError: The weights file isn't there.
+        OSError: The ImageNet weights can't be downloaded.
     """
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
+    # What can be refused is refused before a backbone is built or downloaded, which takes its time.
+    if not is_whole(classes, least=2):
         raise ValueError(f"classes must be a whole number of at least 2; received {classes!r}.")
+    check_head(head, pool_size, dropout_rate, **options)
     base = build_backbone(backbone, image_size, weights, preprocessing)
     x = base.output  # (N, h, w, C)
-    steps = head_layers(head, x.shape[1:], classes, pool_size, dropout_rate, classifier_activation, **options)
+    steps = head_layers(head, x.shape[1:], int(classes), pool_size, dropout_rate, classifier_activation, **options)
     for layer in steps:
         x = layer(x)
     return keras.Model(base.input, x, name=f"{backbone}_{head}")

@@ -27,7 +27,8 @@ class ResultsPage:
         own = own or default_runs_dir()
         self.committed = self._runs(load_runs(results), "demo")
         self.paper = self._runs(load_runs(results), "paper")
-        self.own = self._runs(load_runs(own), "demo")
+        self.skipped = []  # sentences about own files that are no records: they must not keep the book from building
+        self.own = self._runs(load_runs(own, skipped=self.skipped), "demo")
 
     def _runs(self, runs, scale):
         chosen = runs[(runs["study"] == self.study.name) & (runs["scale"] == scale)]
@@ -45,6 +46,7 @@ class ResultsPage:
             "demo_data": f"{demo.train:,} to train on, {demo.test:,} to test on, in {demo.classes} classes",
             "demo_test": f"{demo.test:,}",
             "demo_epochs": str(demo.recipe.epochs),
+            "demo_colours": _colours(demo.recipe.augmentation, study.recipe.augmentation),
             "paper_epochs": str(study.recipe.epochs),
             "finding": " ".join(self._finding(backbone) for backbone in self.committed["backbone"].unique()) or NONE,
             "verdict_paper": verdict(self.paper),
@@ -93,10 +95,15 @@ class ResultsPage:
         return table(report.results_table(self.committed), f"{self.study.name}.csv")
 
     def own_runs_table(self):
-        """The runs of whoever builds the book, or the command that makes them."""
+        """The runs of whoever builds the book, or the command that makes them; files passed over are named."""
+        from IPython.display import HTML
+
         if self.own.empty:
-            return words("None were found when this book was built: <code>make demo</code> makes two.")
-        return table(report.results_table(self.own), f"{self.study.name}-own.csv")
+            shown = words("None were found when this book was built: <code>make demo</code> makes two.")
+        else:
+            shown = table(report.results_table(self.own), f"{self.study.name}-own.csv")
+        passed_over = [words(f"Passed over: {html.escape(sentence)}") for sentence in self.skipped]
+        return HTML("".join(part.data for part in (shown, *passed_over)))
 
     def provenance_table(self):
         """Where every run on the page comes from."""
@@ -105,6 +112,14 @@ class ResultsPage:
         parts = [report.provenance(self.committed, "committed"), report.provenance(self.own, "yours")]
         parts = [part for part in parts if len(part)]
         return table(pd.concat(parts)) if parts else words(NONE)
+
+
+def _colours(here, papers):
+    """In which ranges the demo changes colours, beside the paper's."""
+    return (
+        f"channel shift ±{here.channel_shift_range:g} grey levels instead of ±{papers.channel_shift_range:g}, "
+        "brightness {:g} to {:g} instead of {:g} to {:g}".format(*here.brightness_range, *papers.brightness_range)
+    )
 
 
 def verdict(runs):

@@ -13,11 +13,14 @@ from wisesr_helpers.drawings import (  # noqa: F401 (the drawings that notebooks
     head_diagram_width,
 )
 from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.runs import chance
+from wisesr_helpers.samples import augmented_sample, labelled_sample  # noqa: F401
 
 # Colour-blind safe (Okabe and Ito), one per head, the same on every page.
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
 COLOURS |= dict(zip(("depthwise", "avg_fc", "flatten_fc", "gwap", "vgg_fc"), OTHER_COLOURS, strict=True))
+CHANCE = {"color": "0.3", "linestyle": ":", "linewidth": 1}
 MARKS = {"small_patch": ("o", "-"), "small_conv": ("s", "--")}
 
 
@@ -52,17 +55,6 @@ def show(drawn, alt, dpi=110):
     drawn.savefig(png, format="png", dpi=dpi, metadata={"Description": alt, "Software": None})
     data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt}
     display(data, raw=True, metadata={"image/png": {"alt": alt}})
-
-
-def labelled_sample(dataset, axes):
-    """The first test image of each class, one on each of the axes, titled with its class."""
-    labels = np.asarray(dataset.test.labels)
-    for label, ax in enumerate(np.ravel(axes)):
-        index = int(np.flatnonzero(labels == label)[0])
-        ax.imshow(dataset.test.rgb(np.array([index]))[0])
-        ax.set_title(dataset.classes[label], fontsize=9)
-        ax.set_axis_off()
-    return axes
 
 
 def head_figure(names, feature_shape, classes):
@@ -124,7 +116,7 @@ def describe_growth(rows):
 
 
 def curves(records, ax, measure="test_top1"):
-    """A measure by epoch, a line a run: colour by head, dashes by backbone.
+    """A measure by epoch, a line a run: colour by head, dashes by backbone. Top-1 has a line at chance, too.
 
     Args:
         records: Records of runs.
@@ -148,6 +140,9 @@ def curves(records, ax, measure="test_top1"):
         named.add(label)
     ax.set_xlabel("epoch")
     ax.xaxis.get_major_locator().set_params(integer=True)
+    if measure.endswith("top1"):
+        for k, share in enumerate(_chances(records)):
+            ax.axhline(share, label=None if k else "chance", **CHANCE)
     if "top" in measure:
         ax.set_ylim(0, 1.02)
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -165,11 +160,21 @@ def describe_curves(records, measure="test_top1"):
         name = "{backbone} with {head}, seed {seed}".format(**outcome["parameters"])
         end = f"{_words(measure, last)} after epoch {len(outcome['history'])}"
         parts.append(f"{name}: {_words(measure, first)} after epoch 1, {end}")
-    return f"{measure.replace('_', ' ')} by epoch. " + "; ".join(parts) + "."
+    guessed = _chance_in_words(records) if measure.endswith("top1") else ""
+    return f"{measure.replace('_', ' ')} by epoch. " + "; ".join(parts) + "." + guessed
+
+
+def _chances(records):
+    """Every chance among the runs, once: one, unless they differ in their number of classes."""
+    return sorted({chance(record) for record in records})
+
+
+def _chance_in_words(records):
+    return "".join(f" Chance is {share:.1%}." for share in _chances(records))
 
 
 def accuracies(runs, ax):
-    """Final test top-1 of every run, with its 95 % Wilson interval, grouped by backbone and head.
+    """Final test top-1 of every run, with its 95 % Wilson interval, grouped by backbone and head; a line at chance.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` returns it.
@@ -182,6 +187,12 @@ def accuracies(runs, ax):
             y = position + 0.16 * (k - (len(group) - 1) / 2)
             ax.plot([low, high], [y, y], color=colour(head), linewidth=2, alpha=0.6)
             ax.plot(row.top1, y, "o", color=colour(head), markersize=5)
+    for k, share in enumerate(_chances(runs["record"])):
+        ax.axvline(share, **CHANCE)
+        if k == 0:  # there is no legend to name the line
+            ax.text(
+                share, 0, " chance", transform=ax.get_xaxis_transform(), fontsize=8, color=CHANCE["color"], va="bottom"
+            )
     ax.set_yticks(range(len(groups)), [f"{backbone} + {head}" for (backbone, head), _ in groups])
     ax.set_xlim(0, 1.02)
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -195,7 +206,7 @@ def describe_accuracies(runs):
     parts = [
         f"{row.backbone} with {row.head}, seed {row.seed}: {_words('top1', row.top1)}" for row in runs.itertuples()
     ]
-    return "Final test top-1 accuracy with 95 % intervals. " + "; ".join(parts) + "."
+    return "Final test top-1 accuracy with 95 % intervals. " + "; ".join(parts) + "." + _chance_in_words(runs["record"])
 
 
 def contributions(model, dataset, axes):

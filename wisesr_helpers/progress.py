@@ -1,6 +1,7 @@
 """One line that says how far a training is: updated in place in a notebook, printed elsewhere."""
 
 import sys
+import time
 
 
 def in_notebook():
@@ -22,13 +23,14 @@ def duration(seconds):
 
 
 class ProgressLine:
-    """A line of text that replaces itself; only what it said last stays in a stored notebook."""
+    """A line of text that replaces itself, in a notebook and on a terminal; elsewhere only last words are printed."""
 
     def __init__(self):
         self._handle = None
+        self._terminal = sys.stdout.isatty()
 
     def show(self, text, final=False):
-        """Show ``text``; outside a notebook only lines with ``final`` are printed."""
+        """Show ``text``; with ``final`` it stays, and what comes next goes to a line of its own."""
         if in_notebook():
             from IPython.display import display
 
@@ -37,5 +39,40 @@ class ProgressLine:
                 self._handle = display(data, raw=True, display_id=True)
             else:
                 self._handle.update(data, raw=True)
+        elif self._terminal:
+            print(f"\r\033[K{text}", end="\n" if final else "", flush=True)
         elif final:
             print(text, flush=True)
+
+
+class ProgressBar:
+    """How many of a number of things are done, as a bar with the time left.
+
+    Args:
+        what: What is being done: "preparing train".
+        total: How many there are.
+        noun: What they are: "images".
+        done: How many were done before.
+    """
+
+    WIDTH = 20
+
+    def __init__(self, what, total, noun, done=0):
+        self.what = what
+        self.total = total
+        self.noun = noun
+        self._before = done
+        self._began = time.perf_counter()
+        self._line = ProgressLine()
+
+    def show(self, done):
+        """Show that ``done`` of them are; at the end the bar makes room for the time that it took."""
+        elapsed = time.perf_counter() - self._began
+        count = f"{done:,} of {self.total:,} {self.noun}"
+        if done >= self.total:
+            self._line.show(f"{self.what}: {count}, {duration(elapsed)}", final=True)
+            return
+        filled = self.WIDTH * done // self.total
+        left = duration((self.total - done) * elapsed / max(1, done - self._before))
+        bar = "█" * filled + "·" * (self.WIDTH - filled)
+        self._line.show(f"{self.what}: {bar} {count}, about {left} left")

@@ -3,7 +3,12 @@
 import dataclasses
 import re
 
+from wisesr_helpers.augment import Augmentation, paper_augmentation
 from wisesr_helpers.published import number, printed
+
+# The paper's runs are of 2021, before TensorFlow 2.9 brought Keras' own augmentation: its authors had the
+# package keras_preprocessing 1.1, so this is what "the paper's augmentation" means throughout the project.
+PAPER_CONVENTION = "keras_preprocessing_1_1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,22 +19,22 @@ class Recipe:
         epochs: Passes over the training split.
         batch_size: Images per step.
         learning_rate: The first one.
-        momentum: Of SGD.
-        decay_rate: Factor on the learning rate at every step of the staircase.
+        momentum: Of SGD; None: the optimiser is Adam with Keras' defaults.
+        decay_rate: Factor on the learning rate at every step of the staircase; 1: it stays.
         decay_epochs: Epochs between two steps of the staircase; in optimiser steps
             ``decay_epochs · ⌊N / batch_size⌋``, as in the authors' code.
         weights: The backbone's initial weights: None (random) or "imagenet".
-        augmentation: None: images are used as they are.
+        augmentation: What is done to every training image anew in every epoch; None: nothing.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
-    momentum: float
+    momentum: float | None
     decay_rate: float
     decay_epochs: int
     weights: str | None = None
-    augmentation: str | None = None
+    augmentation: Augmentation | None = None
 
     def optimizer(self, train_images):
         """A fresh Keras optimiser with its schedule, for a training split of ``train_images`` images."""
@@ -41,6 +46,8 @@ class Recipe:
             decay_rate=self.decay_rate,
             staircase=True,
         )
+        if self.momentum is None:
+            return keras.optimizers.Adam(schedule)
         return keras.optimizers.SGD(schedule, momentum=self.momentum)
 
 
@@ -67,4 +74,30 @@ def paper_recipe(table, column):
         decay_rate=float(decay[1]),
         decay_epochs=int(decay[2]),
         weights="imagenet" if printed(table, "Transfer Learning", column).startswith("Yes") else None,
+        augmentation=paper_augmentation(PAPER_CONVENTION),
+    )
+
+
+def report_recipe(dataset):
+    """The course report's recipe (sections 3.1 and 3.2).
+
+    What it does not state is chosen here: Adam, whose usual rates 0.0002 is one of (it would be a very small one
+    for SGD), a learning rate that stays, and random initial weights.
+
+    Args:
+        dataset: "MNIST", "CIFAR-10" or "Tiny-ImageNet".
+
+    Returns:
+        Recipe.
+
+    Raises:
+        ValueError: The report has no such dataset.
+    """
+    return Recipe(
+        epochs=int(number("Section 3.2", dataset, "Epochs", source="report")),
+        batch_size=int(number("Section 3.1", "training", "Batch Size", source="report")),
+        learning_rate=number("Section 3.1", "training", "Learning rate", source="report"),
+        momentum=None,
+        decay_rate=1,
+        decay_epochs=1,
     )

@@ -8,6 +8,7 @@ from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.models import build_classifier
 from wisesr_helpers.progress import duration
 from wisesr_helpers.published import published
+from wisesr_helpers.runs import chance
 from wisesr_helpers.studies import DEMO_NOTE, get_study
 
 
@@ -20,7 +21,7 @@ def describe_result(record):
         f"{outcome['parameters']['backbone']} + {outcome['parameters']['head']}: top-1 {final['top1']:.1%} "
         f"(95 % interval {_interval(final['top1_correct'], final['count'])}) after epoch {final['epoch']}, "
         f"{final['top1_correct']} of {final['count']} test images; chance is "
-        f"{1 / len(outcome['dataset']['classes']):.1%}{kind}."
+        f"{chance(record):.1%}{kind}."
     )
 
 
@@ -78,8 +79,8 @@ def counts_beside_published(study, head):
         head: One of ``ws.HEADS``.
 
     Returns:
-        DataFrame: backbone, printed, counted, GFLOPs (of one image, counted); a row for every backbone
-        for which the study's table has this head, so none if it has not.
+        DataFrame: "backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted" (of one image); a
+        row for every backbone for which the study's table has this head, so none if it has not.
     """
     study = get_study(study)
     printed = published().query("where == @study.table and column == 'Parameters' and head == @head")
@@ -88,11 +89,11 @@ def counts_beside_published(study, head):
         model = build_classifier(entry.backbone, head, study.classes, study.image_size)
         gflops = round(count_flops(model) / 1e9, 2)
         rows.append((entry.backbone, int(entry.number), count_params(model), gflops))
-    return pd.DataFrame(rows, columns=["backbone", "printed", "counted", "GFLOPs"])
+    return pd.DataFrame(rows, columns=["backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted"])
 
 
 def results_table(runs):
-    """Our runs, a row each: model, seed, epochs, final and best top-1 with the interval of the final one.
+    """Our runs, a row each: model, seed, epochs, final and best top-1, the interval of the final one, and chance.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` returns it.
@@ -107,6 +108,7 @@ def results_table(runs):
             "epochs": runs["epochs"],
             "top-1, final epoch": [_share(value) for value in runs["top1"]],
             "95 % interval": [_interval(row.correct, row.images) for row in runs.itertuples()],
+            "chance": [f"{chance(record):.1%}" for record in runs["record"]],
             "top-1, best epoch": [_share(value) for value in runs["best_top1"]],
             "status": runs["status"],
         }
@@ -178,3 +180,21 @@ def _interval(correct, images):
 
 def _share(value):
     return "none" if pd.isna(value) else f"{value:.1%}"
+
+
+def measured_on(report, today):
+    """A sentence on where and from which code a benchmark's file was measured.
+
+    Args:
+        report: The file's content: "machine", as :func:`wisesr_helpers.runs.environment` gives it, "fingerprint".
+        today: The fingerprint of the same code now.
+    """
+    machine = report["machine"]
+    versions = machine["versions"]
+    commit = (machine["commit"] or "")[:10] or "unknown, not run from a checkout"
+    changed = "" if machine["clean"] or not machine["commit"] else ", with uncommitted changes"
+    stale = "" if report.get("fingerprint") == today else "; measured on other code than today's"
+    return (
+        f"Measured on {machine['device']} ({machine['processor']}, {machine['threads']} threads) with Python "
+        f"{versions['python']} and Keras {versions['keras']} on {machine['backend']}; commit {commit}{changed}{stale}."
+    )

@@ -10,6 +10,9 @@ import platform
 import subprocess
 from collections.abc import Mapping
 
+from wisesr_helpers.files import write_whole
+from wisesr_helpers.machine import usable_cores
+
 SCHEMA = 1
 RECORD = "record.json"
 
@@ -77,16 +80,6 @@ def shown(path):
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
-def write_whole(path, text):
-    """Write a text file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_record(folder, outcome, execution):
     """Write a run's record so that it is there whole or not at all.
 
@@ -108,13 +101,14 @@ def write_record(folder, outcome, execution):
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / RECORD, json.dumps(record, indent=1, allow_nan=False) + "\n")
+        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        write_whole(folder / RECORD, text)
     except OSError as error:
         raise OSError(
             f"The run can't be kept in '{folder}' ({error.strerror or error}). Give a folder that can be written "
             "with runs_dir, or set WISESR_RUNS."
         ) from error
-    return record
+    return json.loads(text)
 
 
 def read_record(path):
@@ -146,17 +140,24 @@ def read_record(path):
     return record
 
 
-def load_runs(*folders):
+def load_runs(*folders, skipped=None):
     """Records as a table, one row a run.
 
     Args:
         *folders: Folders with records, as ``*.json`` or as run folders; one that does not exist holds no runs.
+        skipped: None: a file that is no record is an error. A list: such a file is passed over, and a sentence
+            with its name and what is wrong with it is appended here.
 
     Returns:
         DataFrame: study, dataset, scale, backbone, head, seed, status, top1, top5 (final epoch, fractions
         of the test split), best_top1, correct, images (of the test split), epochs, params, commit, identity,
         folder, record.
         A run that stands in several folders is listed once, from the first.
+
+    Raises:
+        ValueError: A folder is a file; without ``skipped``, also a file in it that is no record, as
+            :func:`read_record` says.
+        OSError: Without ``skipped``, a file that can't be read.
     """
     import pandas as pd
 
@@ -165,7 +166,14 @@ def load_runs(*folders):
         if folder.is_file():
             raise ValueError(f"load_runs takes folders with records; '{folder}' is a file.")
         for path in sorted([*folder.glob("*.json"), *folder.glob(f"*/{RECORD}")]):
-            row = _row(read_record(path), folder)
+            try:
+                row = _row(read_record(path), path, folder)
+            except (OSError, ValueError) as error:
+                if skipped is None:
+                    raise
+                said = f"'{path}' can't be read ({error.strerror})." if isinstance(error, OSError) else str(error)
+                skipped.append(said.replace(str(folder), shown(folder)))
+                continue
             rows.setdefault(row["identity"], row)
     return pd.DataFrame(list(rows.values()), columns=_COLUMNS)
 
@@ -176,7 +184,33 @@ _COLUMNS = (
 ).split()
 
 
-def _row(record, folder):
+# What pages and tables read from a record, by the part of it that holds it.
+_READ = {
+    "outcome": "status final best history code",
+    "outcome.parameters": "study scale backbone head seed options",
+    "outcome.dataset": "name photographs classes train",
+    "outcome.model": "params",
+    "outcome.recipe": "epochs",
+    "outcome.final": "top1 top5 top1_correct count epoch",
+    "outcome.best": "top1",
+    "execution": "backend device machine threads commit clean command seconds",
+    "execution.versions": "python keras",
+}
+
+
+def _row(record, path, folder):
+    for part, keys in {"": "identity outcome execution", **_READ}.items():
+        held = record
+        for key in filter(None, part.split(".")):
+            held = held[key] if isinstance(held, dict) and key in held else ()
+        if held is None and part in ("outcome.final", "outcome.best"):  # of a run without an epoch
+            continue
+        missing = [key for key in keys.split() if not isinstance(held, dict) or key not in held]
+        if missing:
+            raise ValueError(
+                f"'{path}' is no record of a run ({part or 'it'} has no {', '.join(missing)}). Move it elsewhere, or "
+                "train the run again."
+            )
     outcome, execution = record["outcome"], record["execution"]
     final = outcome["final"] or {"top1": None, "top5": None, "top1_correct": None, "count": None}
     return {
@@ -195,6 +229,11 @@ def _row(record, folder):
         "folder": str(folder),
         "record": record,
     }
+
+
+def chance(record):
+    """Expected top-1 of a guess among the classes of a record's dataset: 1 / classes."""
+    return 1 / len(record["outcome"]["dataset"]["classes"])
 
 
 def git_state(besides="results"):
@@ -230,15 +269,7 @@ def environment():
     from wisesr_helpers._keras import keras
 
     backend = keras.backend.backend()
-    packages = [
-        "keras",
-        "numpy",
-        "opencv-python-headless",
-        "opencv-python",
-        "tensorflow",
-        "tensorflow-cpu",
-        "jax",
-    ]
+    packages = "keras numpy opencv-python-headless opencv-python pillow tensorflow tensorflow-cpu jax".split()
     versions = {
         "python": platform.python_version(),
         "wisesr_helpers": importlib.metadata.version("wisesr_helpers"),
@@ -254,7 +285,7 @@ def environment():
         "device": ", ".join(keras.distribution.list_devices()),
         "machine": f"{platform.machine()}, {platform.system()}",
         "processor": _processor(),
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": usable_cores(),
         "versions": versions,
         "commit": commit,
         "clean": clean,

@@ -155,7 +155,7 @@ def train(model, dataset, recipe, seed, after_epoch=lambda training: None):
         ],
         jit_compile=keras.backend.backend() == "jax",  # XLA is several times slower for TensorFlow on a CPU
     )
-    batches = Batches(dataset.train, recipe.batch_size, seed)
+    batches = Batches(dataset.train, recipe.batch_size, seed, augmentation=recipe.augmentation)
     model.fit(
         batches,
         epochs=recipe.epochs,

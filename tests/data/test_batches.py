@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from wisesr_helpers.augment import apply_transform, paper_augmentation
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 
@@ -67,3 +68,83 @@ def test_the_order_in_which_batches_are_asked_for_changes_nothing():
     backwards = {index: batches[index][1].tolist() for index in reversed(range(5))}
     np.random.seed(99)  # noqa: NPY002
     assert [backwards[index] for index in range(5)] == labels(Batches(split(), 5, seed=4))
+
+
+def noisy_split(size=None):
+    """Images that differ in every pixel."""
+    images = np.random.default_rng(0).integers(0, 256, (COUNT, 12, 10, 3), dtype=np.uint8)
+    return Split(images, np.arange(COUNT), "digest", size)
+
+
+def pixels(batches):
+    return np.concatenate([batches[index][0] for index in range(len(batches))])
+
+
+@pytest.mark.parametrize("convention", ["keras3", "keras_preprocessing_1_1"])
+def test_each_image_is_augmented_by_parameters_of_its_own(convention):
+    augmentation = paper_augmentation(convention)
+    batches = Batches(noisy_split(), 5, seed=6, epoch=2, augmentation=augmentation)
+    for index in range(len(batches)):
+        images, own = batches[index]
+        for image, i in zip(images, own.tolist(), strict=True):
+            params = augmentation.draw(np.random.default_rng([6, 2, i]), 12, 10)
+            np.testing.assert_array_equal(image, apply_transform(noisy_split().images[i], params, convention))
+
+
+def test_the_number_of_threads_changes_nothing():
+    made = [
+        pixels(Batches(noisy_split(), 5, 7, epoch=1, augmentation=paper_augmentation("keras3"), threads=threads))
+        for threads in (1, 2, 5)
+    ]
+    np.testing.assert_array_equal(made[0], made[1])
+    np.testing.assert_array_equal(made[0], made[2])
+
+
+def test_a_batch_prepared_ahead_is_never_another_epochs():
+    batches = Batches(noisy_split(), 5, 7, augmentation=paper_augmentation("keras3"))
+    batches[0]  # prepares batch 1 of epoch 0
+    batches.epoch = 1
+    fresh = Batches(noisy_split(), 5, 7, epoch=1, augmentation=paper_augmentation("keras3"))
+    np.testing.assert_array_equal(batches[1][0], fresh[1][0])
+    assert not np.array_equal(batches[1][0], Batches(noisy_split(), 5, 7, augmentation=fresh.augmentation)[1][0])
+
+
+def test_epochs_and_seeds_augment_differently():
+    made = {
+        (seed, epoch): Batches(noisy_split(), COUNT, seed, epoch, paper_augmentation("keras3"))[0][0].tobytes()
+        for seed in (0, 1)
+        for epoch in (0, 1)
+    }
+    assert len(set(made.values())) == 4
+
+
+def test_small_images_are_enlarged_as_pillow_does_it():
+    from PIL import Image
+
+    large = noisy_split((29, 31))
+    images, own = Batches(large, 5, seed=0)[1]
+    for image, i in zip(images, own.tolist(), strict=True):
+        expected = Image.fromarray(large.images[i]).resize((31, 29), Image.Resampling.NEAREST)
+        np.testing.assert_array_equal(image, np.asarray(expected))
+
+
+@pytest.mark.parametrize(("source", "target"), [(28, 224), (28, 299), (64, 224), (150, 224), (3, 7), (7, 512)])
+def test_enlarging_takes_pillows_pixels_for_every_size(source, target):
+    from PIL import Image
+
+    from wisesr_helpers.data.dataset import nearest
+
+    values = np.arange(source, dtype=np.uint8)
+    shown = Image.fromarray(values[:, None]).resize((1, target), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(values[nearest(source, target)], np.asarray(shown)[:, 0])
+
+
+def test_what_fails_in_a_thread_is_raised():
+    class Broken:
+        shape = (COUNT, 4, 5)
+
+        def __getitem__(self, index):
+            raise OSError("the drive is gone")
+
+    with pytest.raises(OSError, match="the drive is gone"):
+        Batches(Split(Broken(), np.arange(COUNT), ""), 5, seed=0)[0]

@@ -75,7 +75,7 @@ def test_papermill_from_another_folder(tmp_path):
     ("words", "message"),
     [
         (["-p", "head", "vise"], "ValueError: Unknown head 'vise'. Valid heads: "),
-        (["-p", "scale", "paper"], "FileNotFoundError: scale='paper' needs MIT Indoor Scenes"),
+        (["-p", "scale", "paper"], "FileNotFoundError: MIT Indoor Scenes was not found in any of"),
         (["-y", "options: {strat: uniform}"], "ValueError: Unknown option 'strat' for head 'wise'"),
     ],
 )

@@ -1,35 +1,88 @@
-"""Batches of a split, for ``fit``: uint8 images, in an order that is a function of (seed, epoch)."""
+"""Batches of a split, for ``fit``: uint8 images, in an order and augmented as functions of (seed, epoch, index)."""
+
+import concurrent.futures
+import functools
+import threading
 
 import numpy as np
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.augment import apply_transform
+from wisesr_helpers.machine import usable_cores
 
 
 class Batches(keras.utils.PyDataset):
-    """The training split, shuffled anew for every epoch.
+    """The training split, shuffled and augmented anew for every epoch.
 
-    Nothing random is kept: the order of an epoch is a function of (seed, epoch) alone. Whoever trains sets
-    ``epoch`` before each one: Keras calls its own hooks once more than there are epochs.
+    Nothing random is kept: the order of an epoch is a function of (seed, epoch), an image's augmentation of
+    (seed, epoch, its index in the split), whatever the number of threads. Whoever trains sets ``epoch`` before
+    each one: Keras calls its own hooks once more than there are epochs. While the model works on one batch, the
+    threads prepare the next.
 
     Args:
         split: A ``Split``.
         batch_size: Images per batch; the last one may be smaller.
-        seed: Of the order.
+        seed: Of order and augmentation.
         epoch: The epoch, counted from 0.
+        augmentation: An ``Augmentation``, or None to take the images as they are.
+        threads: That prepare images; None: as many as this process may use cores.
     """
 
-    def __init__(self, split, batch_size, seed, epoch=0):
+    def __init__(self, split, batch_size, seed, epoch=0, augmentation=None, threads=None):
         super().__init__()
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = epoch
+        self.augmentation = augmentation
+        self._pool = _pool(threads or usable_cores())
+        self._ahead = {}  # (epoch, index) → batch in preparation; only ever the one that comes next
+        self._lock = threading.Lock()
 
     def __len__(self):
         return -(-len(self.split) // self.batch_size)
 
     def __getitem__(self, index):
         """Batch ``index``: images uint8 (n, H, W, 3), labels (n,)."""
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.split))
-        chosen = np.sort(order[index * self.batch_size : (index + 1) * self.batch_size])  # mapped files like order
-        return self.split.rgb(chosen), self.split.labels[chosen]
+        with self._lock:
+            epoch = self.epoch
+            prepared = self._ahead.pop((epoch, index), None) or self._prepare(epoch, index)
+            self._ahead = {}
+            if index + 1 < len(self):
+                self._ahead[epoch, index + 1] = self._prepare(epoch, index + 1)
+        images, labels, futures = prepared
+        for future in futures:
+            future.result()
+        return images, labels
+
+    def indices(self, epoch, index):
+        """Indices in the split of the images of batch ``index`` of an epoch, int array (n,)."""
+        order = _order(self.seed, epoch, len(self.split))
+        return np.sort(order[index * self.batch_size : (index + 1) * self.batch_size])  # mapped files like order
+
+    def _prepare(self, epoch, index):
+        chosen = self.indices(epoch, index)
+        images = np.empty((len(chosen), *self.split.size, 3), np.uint8)
+        work = [self._pool.submit(self._fill, images[k], epoch, i) for k, i in enumerate(chosen.tolist())]
+        return images, self.split.labels[chosen], work
+
+    def _fill(self, place, epoch, i):
+        place[...] = self.augmented(i, epoch)
+
+    def augmented(self, i, epoch):
+        """Image ``i`` of the split as epoch ``epoch`` shows it: uint8 (H, W, 3), or (H, W, 1) if grey."""
+        image = self.split.image(i)
+        if self.augmentation is not None:
+            params = self.augmentation.draw(np.random.default_rng([self.seed, epoch, i]), *image.shape[:2])
+            image = apply_transform(image, params, self.augmentation.convention)
+        return image if image.ndim == 3 else image[..., None]
+
+
+@functools.cache
+def _pool(threads):
+    return concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="wisesr-batches")
+
+
+@functools.lru_cache(maxsize=2)
+def _order(seed, epoch, count):
+    return np.random.default_rng([seed, epoch]).permutation(count)

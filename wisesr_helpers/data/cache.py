@@ -6,6 +6,8 @@ import pathlib
 
 import numpy as np
 
+from wisesr_helpers.files import whole_file, write_whole
+
 
 def default_cache():
     """The per-user cache folder: ``WISESR_CACHE`` if set, else the platform's own."""
@@ -35,29 +37,37 @@ def cached_array(folder, name, make):
         return array, _digest(array)
     path = pathlib.Path(folder).expanduser() / f"{name}.npy"
     note = path.with_suffix(".sha256")
+    kept = _read(path, note)
+    if kept is not None:
+        return kept
+    array = make()
+    digest = _digest(array)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as file:
+            np.save(file, array)
+        write_whole(note, digest)
+    except OSError as error:
+        raise OSError(
+            f"The prepared images could not be kept in '{path.parent}' ({error.strerror or error}). "
+            "Give another folder with data_dir, or free some space."
+        ) from error
+    return np.load(path, mmap_mode="r"), digest
+
+
+def _read(path, note):
+    """What is kept, if it is what was written; None if it is not there, and, with a word, if it is damaged."""
     if not (path.exists() and note.exists()):
-        array = make()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, lambda file: np.save(file, array))
-            _replace(note, lambda file: file.write(_digest(array).encode()))
-        except OSError as error:
-            raise OSError(
-                f"The prepared images could not be kept in '{path.parent}' ({error.strerror or error}). "
-                "Give another folder with data_dir, or free some space."
-            ) from error
-    return np.load(path, mmap_mode="r"), note.read_text()
+        return None
+    try:
+        array, digest = np.load(path, mmap_mode="r"), note.read_text()
+        if _digest(array) == digest:
+            return array, digest
+    except (OSError, ValueError, EOFError):
+        pass
+    print(f"'{path}' is damaged; it is made again.")
+    return None
 
 
 def _digest(array):
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-
-
-def _replace(path, write):
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

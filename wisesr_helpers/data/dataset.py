@@ -1,10 +1,13 @@
 """What a dataset is: images, labels, class names, and an account of what was left out."""
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+EXAMPLES = 3  # names shown of each reason
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -12,22 +15,49 @@ class Split:
     """Images and labels of one split.
 
     Attributes:
-        images: uint8 array (N, H, W) grey or (N, H, W, 3) RGB; may be memory-mapped.
+        images: Sequence of uint8 images (h, w) grey or (h, w, 3) RGB, none larger than ``size``; may be
+            memory-mapped, and an array if all have one size.
         labels: Integer array (N,), indices into the dataset's classes.
-        digest: SHA-256 of the images' bytes, hexadecimal.
+        digest: SHA-256 of the images, hexadecimal.
+        size: (H, W) that a model gets; smaller images are enlarged as they are read, by Pillow's nearest.
+            None: that of ``images``, an array.
     """
 
-    images: np.ndarray
+    images: Sequence
     labels: np.ndarray
     digest: str
+    size: tuple | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "size", tuple(self.size or self.images.shape[1:3]))
 
     def __len__(self):
         return len(self.labels)
 
+    def image(self, index):
+        """One image, uint8 (H, W) or (H, W, 3); possibly a view of a mapped file."""
+        image = np.asarray(self.images[index])
+        if image.shape[:2] == self.size:
+            return image
+        rows, columns = (nearest(*sides) for sides in zip(image.shape[:2], self.size, strict=True))
+        return image[rows[:, None], columns]
+
     def rgb(self, indices):
         """The images at ``indices`` as uint8 (n, H, W, 3)."""
-        images = np.asarray(self.images[indices])
-        return np.repeat(images[..., None], 3, axis=-1) if images.ndim == 3 else images
+        images = np.empty((len(indices), *self.size, 3), np.uint8)
+        for place, index in zip(images, indices, strict=True):
+            image = self.image(index)
+            place[...] = image if image.ndim == 3 else image[..., None]
+        return images
+
+
+@functools.lru_cache(maxsize=1024)
+def nearest(source, target):
+    """Which of ``source`` pixels each of ``target`` pixels shows: Pillow's nearest, int array (target,)."""
+    from PIL import Image
+
+    row = Image.fromarray(np.arange(source, dtype=np.int32)[None])
+    return np.asarray(row.resize((target, 1), Image.Resampling.NEAREST))[0]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +70,8 @@ class Dataset:
         train: Training split.
         test: Test split.
         photographs: False for the embedded scenes: nothing learned on them is a claim about photographs.
-        left_out: Reason → number of files that were set aside.
+        left_out: Reason → names of what is in no split.
+        noticed: Reason → names of what is used all the same.
     """
 
     name: str
@@ -49,6 +80,7 @@ class Dataset:
     test: Split
     photographs: bool
     left_out: Mapping = dataclasses.field(default_factory=dict)
+    noticed: Mapping = dataclasses.field(default_factory=dict)
 
     @property
     def fingerprint(self):
@@ -60,7 +92,7 @@ class Dataset:
         return digest.hexdigest()
 
     def summary(self):
-        """What a record keeps of the data: name, fingerprint, counts, image size, what was left out."""
+        """What a record keeps of the data: its name, fingerprint, counts and image size, and what is wrong with it."""
         return {
             "name": self.name,
             "photographs": self.photographs,
@@ -68,6 +100,29 @@ class Dataset:
             "classes": list(self.classes),
             "train": len(self.train),
             "test": len(self.test),
-            "image_size": list(self.train.images.shape[1:3]),
-            "left_out": dict(self.left_out),
+            "image_size": list(self.train.size),
+            "left_out": _counted(self.left_out),
+            "noticed": _counted(self.noticed),
         }
+
+    def describe(self):
+        """Sentences: the counts, then everything that is wrong."""
+        counts = (
+            f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images in "
+            f"{len(self.classes)} classes."
+        )
+        return [counts, *(f"Note: {part}." for part in self.report())]
+
+    def report(self):
+        """What is wrong with the data, a sentence part a reason: "3 listed but absent ('a.jpg', 'b.jpg', …)"."""
+        parts = []
+        for kind in (self.left_out, self.noticed):
+            for reason, names in kind.items():
+                shown = ", ".join(f"'{name}'" for name in names[:EXAMPLES])
+                more = ", …" if len(names) > EXAMPLES else ""
+                parts.append(f"{len(names):,} {reason} ({shown}{more})")
+        return parts
+
+
+def _counted(reasons):
+    return {reason: {"count": len(names), "first": list(names[:EXAMPLES])} for reason, names in reasons.items()}

@@ -9,7 +9,7 @@ The construction. The scene is divided into cells of the backbone's stride. Ever
 than a cell, stands in a 2×2 block of cells of its own, no two blocks touch the same cell, and its offset
 inside the block is uniform over a whole cell in both axes, whatever ring it is on. The bag of
 patches of a scene is then made of glyph fragments whose distribution depends on the digit alone,
-and of noise.
+and of noise that is independent from cell to cell.
 """
 
 import functools
@@ -25,7 +25,8 @@ STRIDE = 32  # pixels; both small backbones and nearly all of keras.applications
 DIGIT_ORDER = (0, 1, 4, 2, 7, 3, 6, 5, 8, 9)  # first the digits that 8×8 pixels tell apart best
 INNER = (0.0, 0.27)  # distance of a glyph's block from the scene's centre, as a share of its side
 OUTER = (0.33, 0.46)
-NOISE = 16  # standard deviation of the background, in grey levels around 64
+NOISE = 0.03  # standard deviation of the background; a glyph reaches from 0 to 1
+GRAIN = 4  # pixels a grain of noise: an augmented image is interpolated, which would wash finer noise out
 MIN_IMAGE_SIZE = 6 * STRIDE
 
 
@@ -75,6 +76,23 @@ def _enlarge(glyph, size):
     return np.clip(cv2.resize(glyph, (size, size), interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
+@functools.cache
+def _grains():
+    """What the grains of one cell's side weigh in each of its pixels: (STRIDE, STRIDE // GRAIN), rows of length 1."""
+    places = (np.arange(STRIDE) + 0.5) / GRAIN - 0.5
+    weights = np.clip(1 - np.abs(places[:, None] - np.arange(STRIDE // GRAIN)), 0, 1)
+    return (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _noise(image_size, rng):
+    """Smooth noise of one standard deviation everywhere, independent from cell to cell: float32 (side, side)."""
+    cells, grains = -(-image_size // STRIDE), _grains()
+    coarse = rng.normal(0, NOISE, (cells, cells, grains.shape[1], grains.shape[1])).astype(np.float32)
+    fine = grains @ coarse @ grains.T  # (cells, cells, STRIDE, STRIDE)
+    side = cells * STRIDE
+    return fine.swapaxes(1, 2).reshape(side, side)[:image_size, :image_size]
+
+
 def _place_blocks(rng, cells, count):
     """Top-left cells of ``count`` inner and ``count`` outer 2×2 blocks that share no cell.
 
@@ -119,7 +137,7 @@ def draw_scene(inner, outer, image_size, split, rng, jitter=True):
     Returns:
         Array (image_size, image_size), uint8 grey.
     """
-    scene = rng.normal(64, NOISE, (image_size, image_size)).astype(np.float32)
+    scene = _noise(image_size, rng)
     cells = image_size // STRIDE
     count = glyphs_per_ring(image_size)
     blocks = _place_blocks(rng, cells, count)
@@ -128,8 +146,18 @@ def draw_scene(inner, outer, image_size, split, rng, jitter=True):
         samples = glyphs(inner if k < count else outer, split)
         glyph = _enlarge(samples[rng.integers(len(samples))], STRIDE)
         y, x = block * STRIDE + offset
-        scene[y : y + STRIDE, x : x + STRIDE] += 160 * glyph
-    return np.clip(scene, 0, 255).astype(np.uint8)
+        scene[y : y + STRIDE, x : x + STRIDE] += glyph
+    low, high = scene.min(), scene.max()  # from black to white, as the older augmentation leaves every image
+    return ((scene - low) / (high - low) * 255).astype(np.uint8)
+
+
+def draw_scenes(pairs, image_size, split, count, seed):
+    """The first ``count`` scenes of a split, the classes taking turns: uint8 (count, image_size, image_size)."""
+    images = np.empty((count, image_size, image_size), np.uint8)
+    for index in range(count):
+        rng = np.random.default_rng([seed, split == "test", index])
+        images[index] = draw_scene(*pairs[index % len(pairs)], image_size, split, rng)
+    return images
 
 
 def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
@@ -157,17 +185,12 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
     if min(train, test) < 1:
         raise ValueError(f"Each split needs at least one scene; received train={train}, test={test}.")
 
-    def make(split, count):
-        images = np.empty((count, image_size, image_size), np.uint8)
-        for index in range(count):
-            rng = np.random.default_rng([seed, split == "test", index])
-            images[index] = draw_scene(*pairs[index % classes], image_size, split, rng)
-        return images
-
     name = f"scenes-{image_size}-{classes}-{train}-{test}-s{seed}-{_code_hash()}"
     splits = {}
     for split, count in (("train", train), ("test", test)):
-        images, digest = cached_array(folder, f"{name}-{split}", functools.partial(make, split, count))
+        images, digest = cached_array(
+            folder, f"{name}-{split}", functools.partial(draw_scenes, pairs, image_size, split, count, seed)
+        )
         splits[split] = Split(images, np.arange(count) % classes, digest)
     return Dataset(
         name="embedded scenes",
@@ -179,4 +202,4 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
 
 @functools.cache
 def _code_hash():
-    return fingerprint(draw_scene, class_pairs)[:8]
+    return fingerprint(draw_scenes, class_pairs)[:8]

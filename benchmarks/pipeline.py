@@ -1,0 +1,237 @@
+"""Speed of the input pipeline beside the authors' ``ImageDataGenerator``, on the same JPEG files, in one run.
+
+    python benchmarks/pipeline.py
+
+Every contestant delivers augmented batches of the paper's size (Tables 3, 4 and 8); rounds alternate, medians
+count. Prints images a second, ratios, and whether each promise holds, and writes everything to
+results/benchmarks/pipeline.json with the machine's description.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import io
+import itertools
+import json
+import pathlib
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from wisesr_helpers._cv2 import cv2
+from wisesr_helpers._keras import keras
+from wisesr_helpers.augment import IDENTITY, affine_matrix, paper_augmentation
+from wisesr_helpers.data.batches import Batches
+from wisesr_helpers.data.dataset import Split
+from wisesr_helpers.data.listings import Entry, Listing
+from wisesr_helpers.data.prepare import PreparedImages, prepare
+from wisesr_helpers.inputs import fingerprint_of_pipeline
+from wisesr_helpers.machine import usable_cores
+from wisesr_helpers.published import printed
+from wisesr_helpers.recipes import PAPER_CONVENTION, paper_recipe
+from wisesr_helpers.runs import environment
+
+OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "pipeline.json"
+RECIPES = {"Table 4": "MIT Indoors Scenes", "Table 8": "MIT Indoors Scene"}
+# promise → at least this, by image size where it differs
+LEAST = {
+    "ours / authors": {224: 15, 512: 20},
+    "ours / Keras' random layers": {224: 5, 512: 5},
+    "ours / bare warp and look-up": {224: 0.75, 512: 0.75},
+    "our first epoch, decoding included / authors": {224: 8, 512: 8},
+}
+
+
+def write_photographs(folder, count, side):
+    """``count`` JPEG files made of scikit-learn's photographs, a fifth larger than ``side`` and not square."""
+    rng = np.random.default_rng(0)
+    photographs = [Image.fromarray(image) for image in load_sample_images().images]
+    entries = []
+    for k in range(count):
+        photograph = photographs[k % 2]
+        left, top = int(rng.integers(0, 200)), int(rng.integers(0, 130))
+        crop = photograph.crop((left, top, left + 420, top + 290)).resize((side * 13 // 10, side * 11 // 10))
+        crop.save(folder / f"{k:05}.jpg", quality=90)
+        entries.append(Entry(f"{k:05}.jpg", k % 2))
+    return entries
+
+
+def authors(folder, entries, side, batch):
+    """The authors' pipeline: an endless iterator of batches."""
+    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+    drawn = paper_augmentation("keras3")
+    ranges = {field: value for field, value in dataclasses.asdict(drawn).items() if field != "convention"}
+    generator = ImageDataGenerator(
+        preprocessing_function=keras.applications.imagenet_utils.preprocess_input,
+        **ranges,
+    )
+    table = pd.DataFrame({"filename": [entry.path for entry in entries], "class": [str(e.label) for e in entries]})
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints how many it found
+        return generator.flow_from_dataframe(table, str(folder), target_size=(side, side), batch_size=batch)
+
+
+def keras_layers(images, side, batch):
+    """Keras' own random layers in tf.data, on decoded images that are kept in memory."""
+    augment = keras.Sequential(
+        [
+            keras.layers.RandomFlip(),
+            keras.layers.RandomRotation(1.0, fill_mode="nearest"),
+            keras.layers.RandomTranslation(0.1, 0.1, fill_mode="nearest"),
+            keras.layers.RandomZoom((-0.2, 0.2), (-0.2, 0.2), fill_mode="nearest"),
+            keras.layers.RandomBrightness(0.2, value_range=(0, 255)),
+        ]
+    )
+    data = tf.data.Dataset.from_tensor_slices(images).repeat().batch(batch)
+    data = data.map(lambda x: augment(tf.cast(x, tf.float32), training=True), num_parallel_calls=tf.data.AUTOTUNE)
+    return iter(data.prefetch(tf.data.AUTOTUNE))
+
+
+def bare(split, count):
+    """Nothing but ``cv2.warpAffine`` and one look-up an image, on as many threads as ours."""
+    params = {**IDENTITY, **paper_augmentation(PAPER_CONVENTION).draw(np.random.default_rng(0), *split.size)}
+    matrix, table = affine_matrix(params, *split.size, PAPER_CONVENTION), np.arange(256, dtype=np.uint8)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+    def one(k):
+        warped = cv2.warpAffine(
+            split.image(k % len(split)), matrix, split.size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+        return cv2.LUT(warped, table)
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        began = time.perf_counter()
+        for start in range(0, count, 64):
+            list(pool.map(one, range(start, min(start + 64, count))))
+        return count / (time.perf_counter() - began)
+
+
+def rate(batches, images):
+    """Images a second of an iterator of batches, over about ``images`` of them."""
+    next(batches)
+    began, seen = time.perf_counter(), 0
+    for batch in batches:
+        seen += len(batch[0] if isinstance(batch, tuple) else batch)
+        if seen >= images:
+            return seen / (time.perf_counter() - began)
+
+
+def an_epoch(batches, epoch):
+    """Images a second over one epoch of ours."""
+    batches.epoch = epoch
+    began = time.perf_counter()
+    seen = sum(len(batches[k][0]) for k in range(len(batches)))
+    return seen / (time.perf_counter() - began)
+
+
+def first_epoch(listing, side, recipe):
+    """Images a second of the first epoch: every file decoded, prepared and augmented once."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        began = time.perf_counter()
+        split = prepared(listing, side, folder)
+        batches = Batches(split, recipe.batch_size, 0, augmentation=recipe.augmentation)
+        seen = sum(len(batches[k][0]) for k in range(len(batches)))
+        return seen / (time.perf_counter() - began)
+
+
+def prepared(listing, side, folder):
+    """The training split of a listing, prepared."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        lines = prepare(listing, (side, side), folder)["train"]
+    images = PreparedImages(pathlib.Path(folder) / "train.images", [tuple(line["shape"]) for line in lines])
+    return Split(images, np.array([line["label"] for line in lines]), "", (side, side))
+
+
+def anonymous_mib():
+    """Memory of this process besides mapped files, in MiB."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
+
+
+def measure(table, rounds, count, folder):
+    """One image size: images a second of every contestant, ratios, and memory."""
+    recipe = paper_recipe(table, RECIPES[table])
+    side = int(printed(table, "Image Size", RECIPES[table]).split("x")[0])
+    folder = folder / str(side)
+    folder.mkdir()
+    entries = write_photographs(folder, count, side)
+    listing = Listing(folder, ("0", "1"), tuple(entries), (entries[0],), {})
+    split = prepared(listing, side, folder / "prepared")
+    ours = Batches(split, recipe.batch_size, 0, augmentation=recipe.augmentation)
+    theirs = authors(folder, entries, side, recipe.batch_size)
+    layers = keras_layers(split.rgb(np.arange(min(count, 100))), side, recipe.batch_size)
+    few = max(2 * recipe.batch_size, count // 8)
+    rates = {}
+    for epoch in range(rounds):
+        theirs.reset()
+        for name, value in {
+            "ours": an_epoch(ours, epoch),
+            "authors": rate(iter(theirs), few),
+            "Keras' random layers": rate(layers, few),
+            "bare warp and look-up": bare(split, count),
+            "our first epoch, decoding included": first_epoch(listing, side, recipe),
+        }.items():
+            rates.setdefault(name, []).append(value)
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    theirs.workers = 2
+    enqueuer = keras.src.trainers.data_adapters.py_dataset_adapter.OrderedEnqueuer(theirs, workers=2)
+    enqueuer.start()
+    medians["authors, two workers"] = rate(enqueuer.get(), few)
+    enqueuer.stop()
+    memory = []
+    for epoch in range(rounds, rounds + 6):
+        an_epoch(ours, epoch)
+        memory.append(round(anonymous_mib(), 1))
+    return side, recipe.batch_size, medians, memory
+
+
+def promises(side, medians):
+    """(promise, ratio measured, at least, whether it holds)."""
+    for promise, least in LEAST.items():
+        ours, other = promise.split(" / ")
+        ratio = medians[ours] / medians[other]
+        yield {
+            "promise": f"{promise}: at least {least[side]}",
+            "measured": round(ratio, 2),
+            "holds": ratio >= least[side],
+        }
+
+
+def main():
+    """Measure both sizes, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=600, help="JPEG files of each size")
+    parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for table in RECIPES:
+            side, batch, medians, memory = measure(table, options.rounds, options.images, pathlib.Path(folder))
+            rows.append(
+                {
+                    "image_size": side,
+                    "batch": batch,
+                    "files": options.images,
+                    "images_per_second": {name: round(value, 1) for name, value in medians.items()},
+                    "memory_mib_after_each_epoch": memory,
+                    "promises": list(promises(side, medians)),
+                }
+            )
+            print(json.dumps(rows[-1], indent=1), flush=True)
+    code = fingerprint_of_pipeline()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps({"machine": environment(), "fingerprint": code, "rows": rows}, indent=1) + "\n")
+    broken = [kept for kept in itertools.chain.from_iterable(row["promises"] for row in rows) if not kept["holds"]]
+    print(f"{len(broken)} promises do not hold here; written to {options.out.name}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,403 @@
+"""What is on disk: true counts, true labels, and every defect named."""
+
+import os
+import shutil
+
+import pytest
+from trees import BUILDERS, MIT, UNREADABLE, build_tree
+
+from wisesr_helpers.data.listings import Entry, is_at, read_listing
+
+LISTED = ("sub_imagenet", "intel", "mit", "tiny_imagenet")
+
+
+def touch(root, *paths):
+    """Files without content: no listing looks into an image."""
+    for folder in {(root / path).parent for path in paths}:
+        folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        (root / path).touch()
+
+
+def assert_listing_is(listing, tree):
+    """The listing tells what was planted: nothing less, nothing more."""
+    assert listing.root == tree.images
+    assert listing.classes == tree.classes
+    for split, entries in (("train", listing.train), ("test", listing.test)):
+        readable = [entry for entry in entries if entry.path not in tree.unreadable]
+        assert {entry.path: entry.label for entry in readable} == tree.labels(split)
+        assert len(readable) == len(tree.labels(split))  # none twice
+    unreadable = {entry.path for entry in listing.train + listing.test} & tree.unreadable
+    assert unreadable == tree.unreadable  # a listing doesn't look into files
+    assert {reason: sorted(names) for reason, names in listing.problems.items()} == planted(tree)
+    assert all((listing.root / entry.path).is_file() for entry in listing.train + listing.test)
+
+
+def planted(tree):
+    return {reason: sorted(names) for reason, names in tree.defects.items() if reason not in UNREADABLE}
+
+
+@pytest.mark.parametrize("defects", [0, 0.01, 0.4])
+@pytest.mark.parametrize("name", LISTED)
+def test_a_listing_tells_what_is_there_and_every_defect(tmp_path, name, defects):
+    tree = build_tree(name, tmp_path, classes=5, image_size=32, defects=defects, seed=1)
+    assert bool(planted(tree)) == bool(defects)
+    assert_listing_is(read_listing(name, tree.root), tree)
+    assert is_at(name, tree.root)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_listing_is_found_one_folder_below(tmp_path, name):
+    tree = build_tree(name, tmp_path / "unpacked", per_class=(2, 1), image_size=32)
+    assert not is_at(name, tmp_path)
+    listing = read_listing(name, str(tmp_path))
+    assert listing.root == tree.images
+    assert (len(listing.train), len(listing.test)) == (8, 4)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_an_empty_or_absent_folder_is_refused_with_what_is_expected(tmp_path, name):
+    for root in (tmp_path, tmp_path / "absent"):
+        assert not is_at(name, root)
+        with pytest.raises(FileNotFoundError, match=rf"is not at '{root}': expected .+\. Give the folder that holds"):
+            read_listing(name, root)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_folder_that_cannot_be_looked_into_holds_nothing(name):
+    assert not is_at(name, "x" * 5000)  # no system takes so long a name
+
+
+def test_unknown_names_and_arrays_are_refused(tmp_path):
+    for function in (is_at, read_listing):
+        with pytest.raises(ValueError, match="Unknown dataset 'imagenet'. Valid datasets: sub_imagenet, intel"):
+            function("imagenet", tmp_path)
+    with pytest.raises(ValueError, match=r"'mnist' comes as arrays.*read_arrays\('mnist', root\)"):
+        read_listing("mnist", tmp_path)
+
+
+# Sub-ImageNet
+
+
+def csv_tree(root, train, test=("filename,class", "b\\2.JPEG,b"), images="a/1.JPEG b/1.JPEG b/2.JPEG", at=""):
+    root.mkdir(exist_ok=True)
+    for name, lines in (("train.csv", train), ("test.csv", test)):
+        (root / name).write_bytes(lines if isinstance(lines, bytes) else "\n".join(lines).encode())
+    touch(root / at, *images.split())
+    return root
+
+
+TRAIN = ("filename,class", "b\\1.JPEG,b", "a\\1.JPEG,a")
+
+
+@pytest.mark.parametrize("at", ["", "images", "images/all"])
+@pytest.mark.parametrize("separator", ["\\", "/"])
+def test_sub_imagenet_reads_both_separators_from_any_near_folder(tmp_path, at, separator):
+    train = [line.replace("\\", separator) for line in TRAIN]
+    listing = read_listing("sub_imagenet", csv_tree(tmp_path, train, at=at))
+    start = f"{at}/" if at else ""
+    assert listing.classes == ("a", "b")
+    assert listing.train == (Entry(f"{start}b/1.JPEG", 1), Entry(f"{start}a/1.JPEG", 0))
+    assert listing.test == (Entry(f"{start}b/2.JPEG", 1),)
+    assert listing.problems == {}
+
+
+def test_sub_imagenet_finds_each_split_in_a_folder_of_its_own(tmp_path):
+    touch(tmp_path, "train/a/1.JPEG", "train/b/1.JPEG", "test/b/2.JPEG")
+    listing = read_listing("sub_imagenet", csv_tree(tmp_path, TRAIN, images=""))
+    assert [entry.path for entry in listing.train] == ["train/b/1.JPEG", "train/a/1.JPEG"]
+    assert [entry.path for entry in listing.test] == ["test/b/2.JPEG"]
+
+
+def test_sub_imagenet_finds_the_folder_though_whole_classes_are_absent(tmp_path):
+    train = ["filename,class", *(f"a\\{n}.JPEG,a" for n in range(100)), *(f"b\\{n}.JPEG,b" for n in range(10, 19))]
+    images = " ".join(f"b/{n}.JPEG" for n in (2, *range(10, 19)))
+    listing = read_listing("sub_imagenet", csv_tree(tmp_path, train, images=images, at="x"))
+    assert [entry.path for entry in listing.train] == [f"x/b/{n}.JPEG" for n in range(10, 19)]
+    assert listing.classes == ("a", "b")
+    assert listing.problems == {
+        "listed but absent": tuple(f"x/a/{n}.JPEG" for n in range(100)),
+        "class without training images": ("a",),
+    }
+
+
+def test_sub_imagenet_names_every_problem(tmp_path):
+    train = [*TRAIN, "b\\1.JPEG,b", "a\\9.JPEG,a", "A\\3.jpeg,a", "just one column", ",a", "b\\2.JPEG,b", ""]
+    test = ["class,more,filename", "b,,b\\2.JPEG", "c,,b\\1.JPEG", "z,,z\\0.JPEG"]
+    images = "a/1.JPEG a/3.JPEG b/1.JPEG b/2.JPEG"
+    listing = read_listing("sub_imagenet", csv_tree(tmp_path, train, test, images=images))
+    assert listing.problems == {
+        "malformed line": ("just one column", ",a"),
+        "listed twice": ("b/1.JPEG",),
+        "listed but absent": ("a/9.JPEG",),
+        "found under other case": ("A/3.jpeg",),
+        "unknown label": ("b/1.JPEG", "z/0.JPEG"),
+        "in train and test": ("b/2.JPEG",),
+    }
+    assert listing.train == (Entry("b/1.JPEG", 1), Entry("a/1.JPEG", 0), Entry("a/3.JPEG", 0), Entry("b/2.JPEG", 1))
+    assert listing.test == (Entry("b/2.JPEG", 1),)  # kept: the authors' code would test on it, too
+
+
+def test_sub_imagenet_takes_a_byte_order_mark_and_carriage_returns(tmp_path):
+    lines = "\r\n".join(TRAIN).encode("utf-8-sig")
+    assert len(read_listing("sub_imagenet", csv_tree(tmp_path, lines)).train) == 2
+
+
+def test_sub_imagenet_forgives_blanks_and_leading_dots(tmp_path):
+    train = [" filename , class", "./b\\1.JPEG,b", "", " a\\1.JPEG , a ", ""]
+    listing = read_listing("sub_imagenet", csv_tree(tmp_path, train))
+    assert listing.train == (Entry("b/1.JPEG", 1), Entry("a/1.JPEG", 0))
+    assert listing.problems == {}
+
+
+def test_sub_imagenet_takes_the_folder_that_holds_most(tmp_path):
+    train = ["filename,class", *(f"a\\{n}.JPEG,a" for n in range(9)), "b\\1.JPEG,b"]
+    touch(tmp_path, "few/a/1.JPEG", *(f"most/a/{n}.JPEG" for n in range(5)))
+    listing = read_listing("sub_imagenet", csv_tree(tmp_path, train, images="b/1.JPEG b/2.JPEG", at="most"))
+    assert [entry.path for entry in listing.train] == [*(f"most/a/{n}.JPEG" for n in range(5)), "most/b/1.JPEG"]
+
+
+def test_a_folder_is_no_image(tmp_path):
+    (tmp_path / "a" / "2.JPEG").mkdir(parents=True)
+    listing = read_listing("sub_imagenet", csv_tree(tmp_path, [*TRAIN, "a\\2.JPEG,a"]))
+    assert listing.problems == {"listed but absent": ("a/2.JPEG",)}
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (b"file,label\na\\1.JPEG,a\n", r"needs the columns 'filename' and 'class'.+it has 'file', 'label'\. Take"),
+        (b"filename;class\na\\1.JPEG;a\n", r"separated by a comma; it has 'filename;class'\. Take"),
+        (b"", r"it has none\. Take"),
+        ("\n".join(TRAIN).encode("utf-16"), r"train\.csv' can't be read \(it is not UTF-8 text\)\. Take the file"),
+        (b"filename,class\nk\xe4se\\1.JPEG,a\n", r"it is not UTF-8 text"),
+        (b"filename,class\n", r"'train\.csv' in '.+' lists no image\. Unpack"),
+        (b"filename,class\na\\1.JPEG," + b"x" * 200_000, r"train\.csv' is not a CSV file \(field larger"),
+    ],
+)
+def test_sub_imagenet_refuses_a_csv_that_cannot_be_used(tmp_path, train, message):
+    with pytest.raises(ValueError, match=message):
+        read_listing("sub_imagenet", csv_tree(tmp_path, train))
+
+
+def test_sub_imagenet_without_images_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"'train\.csv' lists are not in '.+' or its subfolders.+'b/1\.JPEG'"):
+        read_listing("sub_imagenet", csv_tree(tmp_path, TRAIN, images=""))
+
+
+def test_sub_imagenet_refuses_a_test_split_without_a_known_label(tmp_path):
+    root = csv_tree(tmp_path, TRAIN, ["filename,class", "b\\2.JPEG,c"])
+    with pytest.raises(ValueError, match=r"no usable image in its test split \(1 unknown label\)\. Unpack"):
+        read_listing("sub_imagenet", root)
+
+
+def test_a_list_that_is_a_folder_is_refused(tmp_path):
+    csv_tree(tmp_path, TRAIN)
+    (tmp_path / "test.csv").unlink()
+    (tmp_path / "test.csv").mkdir()
+    with pytest.raises(ValueError, match=r"test\.csv' can't be read"):
+        read_listing("sub_imagenet", tmp_path)
+
+
+def test_a_list_does_not_lead_out_of_its_folder(tmp_path):
+    touch(tmp_path, "secret.JPEG")
+    train = [*TRAIN, "..\\secret.JPEG,a", f"{tmp_path}\\secret.JPEG,a"]
+    listing = read_listing("sub_imagenet", csv_tree(tmp_path / "data", train))
+    assert len(listing.train) == 2
+    assert len(listing.problems["listed but absent"]) == 2
+
+
+# Intel
+
+
+@pytest.mark.parametrize("doubled", [0, 1, 2])
+def test_intel_reads_folders_however_often_doubled(tmp_path, doubled):
+    for split in ("seg_train", "seg_test"):
+        inner = "/".join([split] * (doubled + 1))
+        touch(tmp_path, f"{inner}/sea/2.jpg", f"{inner}/sea/10.jpg", f"{inner}/forest/1.jpg")
+    touch(tmp_path, "seg_pred/seg_pred/7.jpg")
+    listing = read_listing("intel", tmp_path)
+    inner = "/".join(["seg_train"] * (doubled + 1))
+    assert listing.classes == ("forest", "sea")
+    assert listing.train == (
+        Entry(f"{inner}/forest/1.jpg", 0),
+        Entry(f"{inner}/sea/10.jpg", 1),
+        Entry(f"{inner}/sea/2.jpg", 1),
+    )
+    assert len(listing.test) == 3
+    assert listing.problems == {}
+
+
+def test_intel_takes_all_suffixes_and_passes_over_leavings(tmp_path):
+    leavings = ("Thumbs.db", ".DS_Store", "._1.jpg", "desktop.ini")
+    touch(tmp_path, *(f"seg_train/sea/{name}" for name in ("1.JPG", "2.jpeg", "3.png", "4", *leavings)))
+    touch(tmp_path, "seg_train/.ipynb_checkpoints/1.jpg", "seg_train/__MACOSX/1.jpg", "seg_train/loose.jpg")
+    touch(tmp_path, "seg_test/sea/1.jpg", "seg_test/lake/1.jpg", "seg_test/lake/2.jpg")
+    (tmp_path / "seg_train" / "desert").mkdir()
+    listing = read_listing("intel", tmp_path)
+    assert [entry.path for entry in listing.train] == [f"seg_train/sea/{n}" for n in ("1.JPG", "2.jpeg", "3.png", "4")]
+    assert listing.classes == ("desert", "sea")
+    assert listing.problems == {
+        "unknown label": ("seg_test/lake/1.jpg", "seg_test/lake/2.jpg"),
+        "class without training images": ("desert",),
+    }
+
+
+def test_intel_refuses_an_empty_split(tmp_path):
+    touch(tmp_path, "seg_train/sea/1.jpg", "seg_test/sea/.DS_Store")
+    with pytest.raises(ValueError, match=r"no usable image in its test split \(it is empty\)\. Unpack the whole"):
+        read_listing("intel", tmp_path)
+
+
+# MIT Indoor Scenes
+
+
+def mit_tree(root, train, test="nursery/t.jpg", images="indoorCVPR_09/Images", lists=""):
+    (root / lists).mkdir(parents=True, exist_ok=True)
+    (root / lists / "TrainImages.txt").write_bytes(train.encode())
+    (root / lists / "TestImages.txt").write_bytes(test.encode())
+    touch(root / images, "nursery/baby's_room.jpg.jpg", "nursery/a quiet room.jpg", "nursery/t.jpg", "bar/1.jpg")
+    return root
+
+
+ROOMS = ("nursery/baby's_room.jpg.jpg", "nursery/a quiet room.jpg", "bar/1.jpg")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\r\n  \r\n"])
+@pytest.mark.parametrize("last", ["", "\n", "\r\n\r\n"])
+def test_mit_reads_names_with_spaces_and_apostrophes(tmp_path, end, last):
+    listing = read_listing("mit", mit_tree(tmp_path, end.join(ROOMS) + last))
+    assert listing.classes == ("bar", "nursery")
+    assert listing.train == (Entry(ROOMS[0], 1), Entry(ROOMS[1], 1), Entry(ROOMS[2], 0))
+    assert listing.test == (Entry("nursery/t.jpg", 1),)
+    assert listing.problems == {}
+
+
+@pytest.mark.parametrize("lists", ["", "lists"])
+@pytest.mark.parametrize(
+    "images", ["indoorCVPR_09/Images", "Images", "Images/Images", "indoorCVPR_09/indoorCVPR_09/Images"]
+)
+def test_mit_finds_lists_and_images_in_any_usual_folder(tmp_path, images, lists):
+    root = mit_tree(tmp_path, "\n".join(ROOMS), images=images, lists=lists)
+    assert is_at("mit", root)
+    listing = read_listing("mit", root)
+    assert listing.root == root / images
+    assert len(listing.train) == 3
+
+
+def test_mit_names_every_problem(tmp_path):
+    train = [*ROOMS, "nursery", "a/b/c.jpg", "/1.jpg", "bar/", "Bar/1.JPG", "BAR/none.jpg", ROOMS[1], "nursery/t.jpg"]
+    listing = read_listing("mit", mit_tree(tmp_path, "\n".join(train), "nursery/t.jpg\nattic/1.jpg"))
+    assert listing.classes == ("bar", "nursery")  # no class of its own for another spelling of a folder
+    assert listing.problems == {
+        "malformed line": ("nursery", "a/b/c.jpg", "/1.jpg", "bar/"),
+        "listed but absent": ("BAR/none.jpg",),
+        "listed twice": ("Bar/1.JPG", ROOMS[1]),
+        "unknown label": ("attic/1.jpg",),
+        "in train and test": ("nursery/t.jpg",),
+    }
+
+
+def test_mit_takes_a_file_under_other_case_only_where_the_exact_one_is_absent(tmp_path):
+    root = mit_tree(tmp_path, "\n".join([*ROOMS[:2], "Nursery/A Quiet Room.JPG", "bar/1.JPG"]))
+    listing = read_listing("mit", root)
+    assert listing.problems == {"listed twice": ("Nursery/A Quiet Room.JPG",), "found under other case": ("bar/1.JPG",)}
+    assert listing.train[-1] == Entry("bar/1.jpg", 0)
+
+
+def test_mit_takes_the_first_of_two_other_spellings(tmp_path):
+    root = mit_tree(tmp_path, "\n".join([*ROOMS, "bar/NEW.jpg"]))
+    touch(root / "indoorCVPR_09" / "Images" / "bar", "new.jpg", "New.jpg")
+    assert read_listing("mit", root).train[-1].path == "bar/New.jpg"
+
+
+def test_mit_keeps_a_listed_class_whose_images_are_all_absent(tmp_path):
+    listing = read_listing("mit", mit_tree(tmp_path, "\n".join(["attic/1.jpg", *ROOMS])))
+    assert listing.classes == ("attic", "bar", "nursery")
+    assert listing.problems == {"listed but absent": ("attic/1.jpg",), "class without training images": ("attic",)}
+
+
+def test_mit_without_a_list_or_images_says_what_to_do(tmp_path):
+    mit_tree(tmp_path, "\n".join(ROOMS))
+    shutil.rmtree(tmp_path / "indoorCVPR_09")
+    with pytest.raises(FileNotFoundError, match=r"'TrainImages\.txt' lists are not in .+Unpack the whole archive"):
+        read_listing("mit", tmp_path)
+    (tmp_path / "TestImages.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"expected 'TrainImages\.txt' and 'TestImages\.txt' there"):
+        read_listing("mit", tmp_path)
+
+
+def test_mit_in_full_size(tmp_path):
+    assert len(MIT) == len(set(MIT)) == 67
+    lines = {"Train": [], "Test": []}
+    for number in range(6700):
+        name = MIT[number % 67]
+        file = f"{name} {number}.jpg" if number % 1000 == 3 else f"{name}_{number}.jpg"
+        lines["Train" if number < 5360 else "Test"].append(f"{name}/{file}")
+    lines["Train"][0] = "nursery/baby's_room.jpg.jpg"
+    for split, names in lines.items():
+        (tmp_path / f"{split}Images.txt").write_text("\n".join(names))
+        touch(tmp_path / "indoorCVPR_09" / "Images", *names)
+    listing = read_listing("mit", tmp_path)
+    assert (len(listing.classes), len(listing.train), len(listing.test)) == (67, 5360, 1340)
+    assert [entry.path for entry in listing.train] == lines["Train"]
+    assert all(entry.path.startswith(listing.classes[entry.label] + "/") for entry in listing.train + listing.test)
+    assert listing.problems == {}
+
+
+# Tiny-ImageNet
+
+
+def tiny_tree(root, annotations="v.JPEG\tn02\t0\t0\t9\t9\n", words=None):
+    base = root / "tiny-imagenet-200"
+    touch(base, "train/n01/images/a.JPEG", "train/n02/images/b.JPEG", "train/n10/images/c.JPEG")
+    touch(base, "val/images/v.JPEG", "val/images/w.JPEG", "test/images/t.JPEG")
+    (base / "wnids.txt").write_text("n10\nn02\nn01")
+    default = "n00\tentity\nn01\tgoldfish, Carassius auratus\nn02\tcrane\nn10\tcrane, tall machine\n"
+    (base / "words.txt").write_text(default if words is None else words)
+    (base / "val" / "val_annotations.txt").write_text(annotations)
+    return base
+
+
+def test_tiny_imagenet_names_its_classes_by_their_first_words(tmp_path):
+    base = tiny_tree(tmp_path)
+    for root in (tmp_path, base):
+        assert is_at("tiny_imagenet", root)
+        listing = read_listing("tiny_imagenet", root)
+        assert listing.classes == ("goldfish", "crane (n02)", "crane (n10)")
+        assert listing.train[1] == Entry("train/n02/images/b.JPEG", 1)
+        assert listing.test == (Entry("val/images/v.JPEG", 1),)  # the test images have no labels
+        assert listing.problems == {}
+
+
+def test_tiny_imagenet_calls_a_class_without_words_by_its_number(tmp_path):
+    tiny_tree(tmp_path, words="n01\tgoldfish\n")
+    assert read_listing("tiny_imagenet", tmp_path).classes == ("goldfish", "n02", "n10")
+
+
+def test_tiny_imagenet_names_every_problem(tmp_path):
+    lines = ["v.JPEG\tn02\t0", "w.JPEG n01 0", "w.JPEG\tn99\t0", "x.JPEG\tn01\t0", "v.JPEG\tn02\t0", "", " "]
+    base = tiny_tree(tmp_path, annotations="\n".join(lines))
+    touch(base, "train/n50/images/d.JPEG")
+    shutil.rmtree(base / "train" / "n01")
+    assert read_listing("tiny_imagenet", tmp_path).problems == {
+        "malformed line": ("w.JPEG n01 0",),
+        "unknown label": ("train/n50/images/d.JPEG", "val/images/w.JPEG"),
+        "listed but absent": ("val/images/x.JPEG",),
+        "listed twice": ("val/images/v.JPEG",),
+        "class without training images": ("goldfish",),
+    }
+
+
+@pytest.mark.parametrize("file", ["words.txt", "val/val_annotations.txt"])
+def test_tiny_imagenet_without_one_of_its_lists_is_refused(tmp_path, file):
+    (tiny_tree(tmp_path) / file).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"'{os.path.basename(file)}' is missing in '.+'\. Unpack the whole"):
+        read_listing("tiny_imagenet", tmp_path)
+
+
+def test_tiny_imagenet_in_full_number_of_classes(tmp_path):
+    tree = build_tree("tiny_imagenet", tmp_path, per_class=(1, 1), classes=200, image_size=8)
+    listing = read_listing("tiny_imagenet", tree.root)
+    assert_listing_is(listing, tree)
+    assert len(listing.classes) == len(listing.train) == len(listing.test) == 200

@@ -1,0 +1,73 @@
+"""What a run will do, in the words that its notebook prints first."""
+
+from wisesr_helpers import progress
+from wisesr_helpers.backbones import SMALL
+from wisesr_helpers.studies import DEMO_NOTE
+
+
+def announce(experiment):
+    """Print what was chosen, why, and how to start the paper's scale."""
+    print(f"Scale: {experiment.scale}{f' ({DEMO_NOTE})' if experiment.plan else ''}; {experiment.reason}.")
+    print(_data(experiment))
+    print(f"Model: {experiment.backbone} + {experiment.head.name} ({experiment.head.description}).")
+    print(_recipe(experiment.recipe))
+    if experiment.recipe.augmentation is not None:
+        print(_augmentation(experiment.recipe.augmentation))
+    if experiment.plan and experiment.backbone in SMALL:
+        minutes = experiment.plan.minutes * experiment.recipe.epochs / experiment.plan.recipe.epochs
+        print(f"Time: about {progress.duration(60 * minutes)} on two cores.")
+    else:
+        print("Time: estimated after the first steps.")
+    if experiment.plan:
+        study = experiment.study
+        print(
+            f"The paper's scale ({study.dataset}, {study.backbones[0]}, {study.recipe.epochs} epochs, a GPU):\n"
+            f"  python -m wisesr_helpers.data fetch {study.source}\n"
+            f"  papermill notebooks/{study.name}.ipynb runs/out.ipynb -p head {experiment.head.name} -p scale paper"
+        )
+
+
+def _data(experiment):
+    side, plan = experiment.image_size, experiment.plan
+    if plan is None:
+        return f"Data: {experiment.study.dataset}, {side}×{side} pixels; decoded once, then kept prepared."
+    return (
+        f"Data: {plan.train} + {plan.test} embedded scenes of {side}×{side} pixels in {plan.classes} classes, drawn "
+        "from scikit-learn's handwritten digits; no photographs."
+    )
+
+
+def _recipe(recipe):
+    every = "epoch" if recipe.decay_epochs == 1 else f"{recipe.decay_epochs} epochs"
+    rate = f"learning rate {recipe.learning_rate}"
+    rate += f" × {recipe.decay_rate} every {every}" if recipe.decay_rate != 1 else ""
+    optimizer = "Adam" if recipe.momentum is None else f"SGD with momentum {recipe.momentum}"
+    weights = recipe.weights or "random"
+    augmented = "" if recipe.augmentation else ", no augmentation"
+    return (
+        f"Recipe: {recipe.epochs} epochs, batch {recipe.batch_size}, {optimizer}, {rate}, initial weights of the "
+        f"backbone: {weights}{augmented}."
+    )
+
+
+def _augmentation(augmentation):
+    low, high = augmentation.brightness_range
+    flips = [name for name in ("horizontal", "vertical") if getattr(augmentation, f"{name}_flip")]
+    return (
+        f"Augmentation, anew in every epoch: rotation ±{augmentation.rotation_range:g}°, shift "
+        f"±{augmentation.width_shift_range:.0%} and ±{augmentation.height_shift_range:.0%}, zoom "
+        f"±{augmentation.zoom_range:.0%}, {' and '.join(flips) or 'no'} flips, channel shift "
+        f"±{augmentation.channel_shift_range:g} grey levels, brightness {low:g} to {high:g}; computed as "
+        f"{augmentation.convention} does."
+    )
+
+
+def describe_data(experiment):
+    """Print the dataset's counts, beside Table 2's at the paper's scale, and everything that is wrong with it."""
+    study = experiment.study
+    counts, *notes = experiment.dataset.describe()
+    print(counts)
+    if experiment.plan is None and study.name != "deeper_networks":
+        print(f"Table 2 has {study.train_images:,} and {study.test_images:,} in {study.classes} classes.")
+    for note in notes:
+        print(note)

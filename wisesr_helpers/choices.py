@@ -1,0 +1,104 @@
+"""What a user's words come to: the scale, and the options of head, recipe and data. Everything is checked by name."""
+
+import dataclasses
+import os
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.augment import CONVENTIONS
+from wisesr_helpers.data.decode import RESAMPLING
+from wisesr_helpers.data.load import is_prepared
+from wisesr_helpers.data.locate import find, missing
+
+SCALES = ("paper", "demo", "smoke")
+
+# Name → (valid values, what it does); for all studies. The first value that is a default leaves no trace in a run.
+RECIPE_OPTIONS = {
+    "weights": (("imagenet", "none"), "the backbone's initial weights"),
+    "convention": (CONVENTIONS, "how the augmentation computes"),
+}
+DATA_OPTIONS = {
+    "resample": (RESAMPLING, "how photographs are resized"),
+    "strict": ((False, True), "refuse a dataset of which anything was left out or noticed"),
+}
+
+
+def choose_scale(scale, study, backbone, data_dir):
+    """The scale that is run, and why.
+
+    Args:
+        scale: "auto", "paper", "demo" or "smoke"; ``WISESR_SCALE`` stands in for "auto".
+        study: Study.
+        backbone: What was asked for, or "".
+        data_dir: Where data is looked for first, or None.
+
+    Returns:
+        (scale, reason).
+
+    Raises:
+        ValueError: An unknown scale.
+        FileNotFoundError: "paper", and the study's data is not on this machine.
+    """
+    asked = os.environ.get("WISESR_SCALE", "auto") if scale == "auto" else scale
+    if asked not in ("auto", *SCALES):
+        where = "WISESR_SCALE" if scale == "auto" else "scale"
+        raise ValueError(f"Unknown {where} '{asked}'. Valid scales: auto, {', '.join(SCALES)}.")
+    prepared = asked in ("auto", "paper") and is_prepared(
+        study.source, study.size_for(backbone or study.backbones[0]), data_dir
+    )
+    if asked == "paper" and not prepared and find(study.source, data_dir) is None:
+        raise FileNotFoundError(missing(study.source, data_dir))
+    if asked != "auto":
+        return asked, "as asked" if scale == asked else "WISESR_SCALE asks for it"
+    if not prepared:
+        return "demo", f"scale='auto' chose it: {study.dataset} is not prepared on this machine"
+    if not accelerators():
+        return "demo", f"scale='auto' chose it: {study.dataset} is here, but no accelerator"
+    return "paper", f"scale='auto' chose it: {study.dataset} is prepared, and there is {accelerators()[0]}"
+
+
+def accelerators():
+    """The devices of this machine that are no CPU."""
+    return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
+
+
+def check_options(options, head, recipe):
+    """Sort a user's options into those of the head, the recipe and the data.
+
+    Args:
+        options: Name → value, or None.
+        head: ``Head``.
+        recipe: The ``Recipe`` of the scale.
+
+    Returns:
+        (head's options, recipe with its options applied, data's options), only what differs from the defaults.
+
+    Raises:
+        ValueError: No mapping, an unknown name, or a value that isn't valid.
+    """
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(
+            f"options must be a mapping of names to values; received {options!r}. "
+            'With papermill: -y "options: {name: value}".'
+        )
+    of_head, of_data = {}, {}
+    for name, value in (options or {}).items():
+        if name in head.options:
+            of_head[name] = value
+            continue
+        valid = (RECIPE_OPTIONS | DATA_OPTIONS).get(name, ((), ""))[0]
+        if not valid:
+            names = ", ".join([*head.options, *RECIPE_OPTIONS, *DATA_OPTIONS])
+            raise ValueError(f"Unknown option '{name}' for head '{head.name}'. Valid options: {names}.")
+        if not any(value is other or (isinstance(value, str) and value == other) for other in valid):
+            raise ValueError(f"Option '{name}' must be one of {', '.join(map(str, valid))}; received {value!r}.")
+        if name == "weights":
+            recipe = dataclasses.replace(recipe, weights=None if value == "none" else value)
+        elif name == "convention" and recipe.augmentation is None:
+            raise ValueError("Option 'convention' is about the augmentation, and this recipe has none.")
+        elif name == "convention":
+            recipe = dataclasses.replace(
+                recipe, augmentation=dataclasses.replace(recipe.augmentation, convention=value)
+            )
+        elif value != valid[0]:
+            of_data[name] = value
+    return of_head, recipe, of_data

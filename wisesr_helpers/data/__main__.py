@@ -1,0 +1,78 @@
+"""``python -m wisesr_helpers.data``: the datasets on the command line."""
+
+import argparse
+import sys
+
+from wisesr_helpers.data.catalogue import SOURCES
+from wisesr_helpers.data.fetch import fetch
+from wisesr_helpers.data.load import load_dataset
+from wisesr_helpers.locks import Held
+
+
+def add_fetch(commands):
+    """``fetch NAME``: download a dataset."""
+    parser = commands.add_parser("fetch", help="download a dataset, or go on with a download")
+    parser.add_argument("name", choices=SOURCES, metavar="name", help=", ".join(SOURCES))
+    parser.add_argument("--data-dir", metavar="DIR", help="folder for datasets (default: the per-user cache)")
+    parser.set_defaults(run=lambda options: fetch(options.name, options.data_dir))
+
+
+def add_list(commands):
+    """``list``: what there is."""
+    parser = commands.add_parser("list", help="the datasets, their addresses and terms")
+    parser.set_defaults(run=lambda options: print(_table()))
+
+
+def add_prepare(commands):
+    """``prepare NAME --image-size N``: decode a dataset, so that the first run need not."""
+    parser = commands.add_parser("prepare", help="decode a dataset's images once, for one image size")
+    parser.add_argument("name", choices=SOURCES, metavar="name", help=", ".join(SOURCES))
+    parser.add_argument("--image-size", type=int, required=True, metavar="N", help="side in pixels")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder for datasets (default: the per-user cache)")
+    parser.add_argument("--strict", action="store_true", help="refuse a dataset of which anything was left out")
+    parser.set_defaults(run=_prepare)
+
+
+def _prepare(options):
+    dataset = load_dataset(options.name, options.image_size, options.data_dir, strict=options.strict)
+    print(*dataset.describe(), sep="\n")
+
+
+COMMANDS = (add_fetch, add_prepare, add_list)
+
+
+def main(arguments=None):
+    """Run a sub-command.
+
+    Args:
+        arguments: List of strings; None for the process's own.
+
+    Returns:
+        Exit status: 0, 1 after a failure that was told in a sentence, 130 after Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(prog="python -m wisesr_helpers.data", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for add in COMMANDS:
+        add(commands)
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("\nStopped; the same command goes on where it was.", file=sys.stderr)
+        return 130
+    except (ImportError, OSError, ValueError, Held) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _table():
+    rows = [("name", "title", "address", "terms")]
+    rows += [(source.name, source.title, source.address, source.terms) for source in SOURCES.values()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

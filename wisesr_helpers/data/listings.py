@@ -1,0 +1,261 @@
+"""What is on disk, read as the authors' code reads it: which files there are, in which split, of which class.
+
+No image is decoded here. What a listing names and the disk doesn't hold is set aside and named, never dropped
+in silence; a listing that can't be used at all is refused with one sentence.
+"""
+
+import collections
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Mapping
+
+from wisesr_helpers.data import arrays
+from wisesr_helpers.data.arrays import UNKNOWN
+from wisesr_helpers.data.catalogue import get_source
+from wisesr_helpers.data.disk import MALFORMED, Disk, exist, files_in, read_csv, read_lines, subfolders
+
+# Reasons in ``Listing.problems``.
+ABSENT = "listed but absent"
+TWICE = "listed twice"
+BOTH_SPLITS = "in train and test"
+OTHER_CASE = "found under other case"
+NO_TRAINING = "class without training images"
+
+TINY_FOLDERS = ("", "tiny-imagenet-200", "tiny-imagenet-200/tiny-imagenet-200")
+MIT_FOLDERS = (
+    "indoorCVPR_09/Images",
+    "indoorCVPR_09/indoorCVPR_09/Images",
+    "indoorCVPR_09/Images/Images",
+    "Images",
+    "Images/Images",
+    "",
+)
+SAMPLE = 30  # how many listed files decide which folder the images lie in
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One image file: its path relative to the listing's root, with forward slashes, and its label."""
+
+    path: str
+    label: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Listing:
+    """The image files of a dataset.
+
+    Attributes:
+        root: Folder that the entries' paths start from.
+        classes: Class names; a label is an index into them.
+        train: Training entries, in the order of the list, or by class and name where there is no list.
+        test: Test entries, likewise.
+        problems: Reason → names concerned, all of them, each once. Entries under "listed but absent",
+            "unknown label" and "malformed line" are in no split; one "listed twice" is in its split once;
+            one "in train and test" or "found under other case" is kept.
+    """
+
+    root: pathlib.Path
+    classes: tuple[str, ...]
+    train: tuple[Entry, ...]
+    test: tuple[Entry, ...]
+    problems: Mapping[str, tuple[str, ...]]
+
+
+def is_at(name, root):
+    """Whether the dataset's marker files or folders are at ``root``; no image is touched.
+
+    Args:
+        name: One of ``catalogue.SOURCES``.
+        root: Folder (a path).
+
+    Raises:
+        ValueError: There is no dataset of that name.
+    """
+    get_source(name)
+    if name in arrays.CLASSES:
+        return arrays.place(name, root) is not None
+    return _BASES[name](pathlib.Path(root).expanduser()) is not None
+
+
+def read_listing(name, root):
+    """The image files of a dataset and the problems of their lists.
+
+    Args:
+        name: "sub_imagenet", "intel", "mit" or "tiny_imagenet".
+        root: Folder that holds the dataset, or whose one subfolder does.
+
+    Returns:
+        Listing.
+
+    Raises:
+        ValueError: ``name`` has no listing, a list can't be read, or a split has no usable image.
+        FileNotFoundError: The lists or the images are not there.
+    """
+    source = get_source(name)
+    if name not in _READERS:
+        raise ValueError(f"'{name}' comes as arrays, without a listing; read it with read_arrays('{name}', root).")
+    root = pathlib.Path(root).expanduser()
+    candidates = itertools.chain([root], subfolders(root))
+    base = next(filter(None, map(_BASES[name], candidates)), None)
+    if base is None:
+        raise FileNotFoundError(
+            f"{source.title} is not at '{root}': expected {_EXPECTED[name]} there. Give the folder that holds them."
+        )
+    problems = collections.defaultdict(list)
+    folder, classes, train, test = _READERS[name](base, problems)
+    for split, entries in (("training", train), ("test", test)):
+        if not entries:
+            counts = ", ".join(f"{len(names)} {reason}" for reason, names in problems.items())
+            raise ValueError(
+                f"{source.title} at '{base}' has no usable image in its {split} split ({counts or 'it is empty'}). "
+                "Unpack the whole archive there, or give another folder."
+            )
+    in_train = {entry.path for entry in train}
+    problems[BOTH_SPLITS] += [entry.path for entry in test if entry.path in in_train]
+    trained = {entry.label for entry in train}
+    problems[NO_TRAINING] += [name for label, name in enumerate(classes) if label not in trained]
+    problems = {reason: tuple(dict.fromkeys(names)) for reason, names in problems.items() if names}
+    return Listing(folder, tuple(classes), tuple(train), tuple(test), problems)
+
+
+def _sub_imagenet(base, problems):
+    """``train.csv`` and ``test.csv``; the classes are the sorted ones of train.csv, as Keras' flow_from_dataframe."""
+    rows = {split: read_csv(base / f"{split}.csv", problems) for split in ("train", "test")}
+    labels = _labels(name for _, name in rows["train"])
+    disk, splits = Disk(base), []
+    for split, listed in rows.items():
+        inner = (folder.relative_to(base).as_posix() for folder in subfolders(base, depth=2))
+        start = _image_folder(disk, [path for path, _ in listed], itertools.chain([""], inner), f"{split}.csv")
+        splits.append(_entries(disk, [(start + path, name) for path, name in listed], labels, problems))
+    return base, list(labels), *splits
+
+
+def _intel(base, problems):
+    """The folders ``seg_train/seg_train/<class>`` and ``seg_test/seg_test/<class>``; ``seg_pred`` has no labels."""
+    folders = {}
+    for split in ("seg_train", "seg_test"):
+        folders[split] = base / split
+        while (folders[split] / split).is_dir():
+            folders[split] /= split
+    labels = _labels(folder.name for folder in subfolders(folders["seg_train"]))
+    splits = []
+    for folder in folders.values():
+        rows = [(image.relative_to(base).as_posix(), c.name) for c in subfolders(folder) for image in files_in(c)]
+        splits.append(_entries(Disk(base), rows, labels, problems))
+    return base, list(labels), *splits
+
+
+def _mit(base, problems):
+    """``TrainImages.txt`` and ``TestImages.txt``, lines ``class/file``; the folder's name on disk is the class."""
+    lists = _mit_lists(base)
+    listed = []
+    for name in ("TrainImages.txt", "TestImages.txt"):
+        lines = [line.strip() for line in read_lines(lists / name)]
+        listed.append([line for line in lines if _is_class_and_file(line)])
+        problems[MALFORMED] += [line for line in lines if line and not _is_class_and_file(line)]
+    start = _image_folder(Disk(base), listed[0], MIT_FOLDERS, "TrainImages.txt")
+    disk = Disk(base / start)
+    rows = [[(path, disk.find(path)[0].split("/")[0]) for path in paths] for paths in listed]
+    labels = _labels(name for _, name in rows[0])
+    return base / start, list(labels), *(_entries(disk, split, labels, problems) for split in rows)
+
+
+def _is_class_and_file(line):
+    return line.count("/") == 1 and all(line.split("/"))
+
+
+def _tiny_imagenet(base, problems):
+    """``train/<wnid>/images`` and ``val``: the validation split is "test" here, as the test images have no labels."""
+    wnids = sorted({line.strip() for line in read_lines(base / "wnids.txt") if line.strip()})
+    labels = {wnid: label for label, wnid in enumerate(wnids)}
+    pairs = (line.partition("\t") for line in read_lines(base / "words.txt"))
+    words = {wnid: text.split(",")[0].strip() for wnid, _, text in pairs}
+    names = [words.get(wnid) or wnid for wnid in wnids]
+    shared = collections.Counter(names)
+    classes = [f"{name} ({wnid})" if shared[name] > 1 else name for name, wnid in zip(names, wnids, strict=True)]
+    train = [
+        (image.relative_to(base).as_posix(), folder.name)
+        for folder in subfolders(base / "train")
+        for image in files_in(folder / "images")
+    ]
+    test = []
+    for line in read_lines(base / "val" / "val_annotations.txt"):
+        columns = line.split("\t")
+        if len(columns) >= 2 and all(columns[:2]):
+            test.append((f"val/images/{columns[0]}", columns[1].strip()))
+        elif line.strip():
+            problems[MALFORMED].append(line)
+    disk = Disk(base)
+    return base, classes, *(_entries(disk, rows, labels, problems) for rows in (train, test))
+
+
+def _labels(names):
+    """Class name → label, in alphabetical order."""
+    return {name: label for label, name in enumerate(sorted(set(names)))}
+
+
+def _entries(disk, rows, labels, problems):
+    """The usable ones of ``rows``, pairs (path, class name); the others go to ``problems``."""
+    entries = {}
+    for path, name in rows:
+        actual, found = disk.find(path)
+        if name not in labels:
+            problems[UNKNOWN].append(path)
+        elif not found:
+            problems[ABSENT].append(path)
+        elif actual in entries:
+            problems[TWICE].append(path)
+        else:
+            entries[actual] = Entry(actual, labels[name])
+            if actual != path:
+                problems[OTHER_CASE].append(path)
+    return list(entries.values())
+
+
+def _image_folder(disk, paths, folders, listed_in):
+    """Which of ``folders`` holds most of some listed files, as a prefix: "" or ending in a slash."""
+    best, most = None, 0
+    sample = paths[:: 1 + len(paths) // SAMPLE]  # from all over the list, as a whole class may be absent
+    for folder in folders:
+        start = f"{folder}/" if folder else ""
+        hits = sum(disk.find(start + path)[1] for path in sample)
+        if hits > most:
+            best, most = start, hits
+        if 2 * hits > len(sample):
+            break
+    if best is None:
+        if not paths:
+            raise ValueError(f"'{listed_in}' in '{disk.root}' lists no image. Unpack the archive there again.")
+        raise FileNotFoundError(
+            f"The images that '{listed_in}' lists are not in '{disk.root}' or its subfolders: there is no "
+            f"'{paths[0]}', for example. Unpack the whole archive there, or give the folder that holds them."
+        )
+    return best
+
+
+def _mit_lists(root):
+    """The folder of MIT's two lists: ``root``, or one of its subfolders that the images lie beside."""
+    has_images = any(exist(root, images) for images in MIT_FOLDERS[:-1])
+    beside = subfolders(root) if has_images else ()
+    lists = (folder for folder in (root, *beside) if exist(folder, "TrainImages.txt", "TestImages.txt"))
+    return next(lists, None)
+
+
+# Where the markers are: root → the folder that holds them, or None.
+_BASES = {
+    "sub_imagenet": lambda root: root if exist(root, "train.csv", "test.csv") else None,
+    "intel": lambda root: root if exist(root, "seg_train", "seg_test") else None,
+    "mit": lambda root: root if _mit_lists(root) else None,
+    "tiny_imagenet": lambda root: next(
+        (root / inner for inner in TINY_FOLDERS if exist(root / inner, "wnids.txt", "train", "val")), None
+    ),
+}
+_EXPECTED = {
+    "sub_imagenet": "'train.csv' and 'test.csv'",
+    "intel": "the folders 'seg_train' and 'seg_test'",
+    "mit": "'TrainImages.txt' and 'TestImages.txt'",
+    "tiny_imagenet": "'wnids.txt' and the folders 'train' and 'val'",
+}
+_READERS = {"sub_imagenet": _sub_imagenet, "intel": _intel, "mit": _mit, "tiny_imagenet": _tiny_imagenet}

@@ -1,0 +1,227 @@
+"""Images decoded once: one memory-mapped file a split, an account of every file, and no work done twice.
+
+A prepared folder holds, for each split, ``<split>.images`` (the pixels, one image after the other) and
+``<split>.files`` (a line of JSON a file: its shape, digests, or why it was left out), and ``prepared.json``,
+which appears only when both are complete. An interrupted preparation goes on after the last line that is whole.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from wisesr_helpers.data.decode import Unreadable, decode, quiet_decoding
+from wisesr_helpers.files import write_whole
+from wisesr_helpers.fingerprints import fingerprint
+from wisesr_helpers.locks import owner
+from wisesr_helpers.machine import usable_cores
+from wisesr_helpers.progress import ProgressBar
+
+HEADER = "prepared.json"
+SPLITS = ("train", "test")
+FLUSH = 256  # files between two moments from which an interrupted preparation can go on
+PLAIN = "one colour only"
+
+
+class PreparedImages(Sequence):
+    """The images of a prepared split: uint8 (h, w, 3) or (h, w), views of the mapped file.
+
+    Args:
+        path: The file of pixels.
+        shapes: The shape of every image, in order.
+    """
+
+    def __init__(self, path, shapes):
+        self._shapes = shapes
+        self._offsets = np.concatenate([[0], np.cumsum([int(np.prod(shape)) for shape in shapes])])
+        self._pixels = np.asarray(np.memmap(path, np.uint8, "r"))
+
+    def __len__(self):
+        return len(self._shapes)
+
+    def __getitem__(self, index):
+        start, end = self._offsets[index], self._offsets[index + 1]
+        return self._pixels[start:end].reshape(self._shapes[index])
+
+
+def prepare(listing, size, folder, resample="nearest", threads=None):
+    """Decode a listing's images into ``folder``, or what is missing of them.
+
+    Args:
+        listing: ``Listing``.
+        size: (height, width) of the images to train on; no stored side is larger than this, or than its source.
+        folder: Where the prepared files go; made if missing.
+        resample: See :func:`wisesr_helpers.data.decode.decode`.
+        threads: That decode; None: as many as this process may use cores.
+
+    Returns:
+        dict, split → list with a dict a file, in the listing's order: "file", "label", and either "shape", "sha256"
+        (of the file), "pixels" (SHA-256 of the decoded image) and perhaps "plain", or "left_out" (the reason).
+
+    Raises:
+        Held: Another process is preparing the same folder.
+        OSError: The folder can't be written, or the disk is full; what is prepared stays.
+    """
+    folder = pathlib.Path(folder)
+    plan = {split: _plan(listing, split, size, resample) for split in SPLITS}
+    header = read_header(folder)
+    if header and header["plan"] == plan:
+        return {split: read_account(folder, split)[1] for split in SPLITS}
+    if header:
+        print(f"The images in '{listing.root}' changed since they were prepared; what changed is prepared again.")
+    with _said(folder), contextlib.ExitStack() as stack:
+        folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(owner(folder, "prepared"))
+        (folder / HEADER).unlink(missing_ok=True)
+        with quiet_decoding():
+            accounts = {
+                split: _prepare_split(listing, split, size, folder, resample, plan[split], threads) for split in SPLITS
+            }
+        content = {"schema": 1, "plan": plan, "classes": listing.classes, "problems": dict(listing.problems)}
+        write_whole(folder / HEADER, json.dumps(content))
+    return accounts
+
+
+def read_header(folder):
+    """What ``prepared.json`` of a complete folder holds; None where the preparation is not complete or damaged."""
+    folder = pathlib.Path(folder)
+    try:
+        header = json.loads((folder / HEADER).read_text(encoding="utf-8"))
+        if header["schema"] != 1:
+            return None
+        for split in SPLITS:
+            plan, lines = read_account(folder, split)
+            if plan != header["plan"][split] or (folder / f"{split}.images").stat().st_size != _bytes(lines):
+                return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return header
+
+
+def read_account(folder, split):
+    """(plan, lines) of a split as far as it is prepared; a last line that is not whole is no line."""
+    text = (pathlib.Path(folder) / f"{split}.files").read_bytes()
+    whole = text[: text.rfind(b"\n") + 1].decode()
+    plan, *lines = [json.loads(line) for line in whole.splitlines()] or [None]
+    return plan, lines
+
+
+def _plan(listing, split, size, resample):
+    """A digest of all that the prepared split depends on: settings, code, and every source's name, size and time."""
+    files = hashlib.sha256()
+    for entry in getattr(listing, split):
+        try:
+            stat = (listing.root / entry.path).stat()
+            files.update(f"{entry.path}\0{entry.label}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="replace"))
+        except OSError:
+            files.update(f"{entry.path}\0{entry.label}\0gone\n".encode(errors="replace"))
+    return fingerprint(decode, size=list(size), resample=resample, files=files.hexdigest())
+
+
+def _prepare_split(listing, split, size, folder, resample, plan, threads):
+    entries = getattr(listing, split)
+    lines = _take_up(folder, split, plan)
+    if lines:
+        print(f"{len(lines):,} of {len(entries):,} {split} images were prepared before; going on from there.")
+    bar = ProgressBar(f"preparing {split}", len(entries), "images", len(lines))
+    with (
+        open(folder / f"{split}.images", "ab") as images,
+        open(folder / f"{split}.files", "ab") as account,
+        concurrent.futures.ThreadPoolExecutor(threads or usable_cores()) as pool,
+    ):
+        if not lines and account.tell() == 0:
+            account.write(_line(plan))
+        try:
+            for line, pixels in _in_order(pool, _decode_entry, listing.root, entries[len(lines) :], size, resample):
+                if pixels is not None:
+                    images.write(pixels.data)
+                account.write(_line(line))
+                lines.append(line)
+                if len(lines) % FLUSH == 0 or len(lines) == len(entries):
+                    _sync(images)  # pixels first: a line promises that its pixels are there
+                    _sync(account)
+                    bar.show(len(lines))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return lines
+
+
+def _take_up(folder, split, plan):
+    """The lines that an interrupted preparation left, its files cut to them; none if it had another plan."""
+    images, account = folder / f"{split}.images", folder / f"{split}.files"
+    try:
+        found, lines = read_account(folder, split)
+        stored = images.stat().st_size
+        _bytes(lines)
+    except (OSError, ValueError, TypeError, KeyError):  # not there, or damaged
+        found, lines, stored = None, [], 0
+    if found != plan:
+        images.unlink(missing_ok=True)
+        account.unlink(missing_ok=True)
+        return []
+    while lines and _bytes(lines) > stored:
+        lines.pop()
+    if stored or lines:
+        os.truncate(images, _bytes(lines))
+    os.truncate(account, len(b"".join(map(_line, [plan, *lines]))))
+    return lines
+
+
+def _decode_entry(root, entry, size, resample):
+    """(line of the account, pixels or None) of one file."""
+    line = {"file": entry.path, "label": entry.label}
+    try:
+        data = (root / entry.path).read_bytes()
+    except OSError as error:
+        return {**line, "left_out": f"can't be read ({error.strerror})"}, None
+    try:
+        pixels = decode(data, size, resample)
+    except Unreadable as error:
+        return {**line, "left_out": str(error)}, None
+    line |= {"shape": list(pixels.shape), "sha256": hashlib.sha256(data).hexdigest()}
+    line |= {"pixels": hashlib.sha256(pixels.data).hexdigest()}
+    if pixels.min() == pixels.max():
+        line["plain"] = True
+    return line, pixels
+
+
+def _in_order(pool, function, root, entries, *settings):
+    """Results for the entries in their order, a bounded number of them ahead."""
+    waiting = collections.deque()
+    for entry in entries:
+        waiting.append(pool.submit(function, root, entry, *settings))
+        if len(waiting) >= 64:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def _said(folder):
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"The prepared images can't be kept in '{folder}' ({error.strerror or error}). What is prepared stays and "
+            "is gone on from; free some space, or give another folder with data_dir."
+        ) from error
+
+
+def _bytes(lines):
+    return sum(int(np.prod(line["shape"])) for line in lines if "shape" in line)
+
+
+def _line(value):
+    return json.dumps(value).encode() + b"\n"
+
+
+def _sync(file):
+    file.flush()
+    os.fsync(file.fileno())
