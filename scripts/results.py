@@ -17,8 +17,9 @@ RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
 def rows():
     """The demo rows of every study, seed by seed, so that an interrupted run leaves whole seeds."""
     for study in ws.STUDIES.values():
-        for seed in range(study.demo.seeds):
-            for backbone in study.demo.backbones:
+        seeds = study.demo.backbones
+        for seed in range(max(seeds.values(), default=0)):
+            for backbone in (name for name, count in seeds.items() if seed < count):
                 for head in study.demo.heads:
                     yield {
                         "study": study.name,

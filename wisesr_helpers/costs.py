@@ -158,6 +158,18 @@ def section_2_5(table):
     return pd.DataFrame(rows, columns=["about", "printed", "recomputed", "agrees", "slip"])
 
 
+def usual_case():
+    """The feature map (H, W, C) of Table 1's images on the Xception and ResNet families, and Table 1's classes."""
+    channels = int(number("Section 3.3", "Xception and ResNet families", "Channels"))
+    side = _side_of_table_1() // _stride()
+    return (side, side, channels), int(number("Table 1 caption", "classes", "Number of Classes"))
+
+
+def _stride():
+    """Pixels of the image a cell of the last feature map."""
+    return round(1 / number("Section 3.3", "feature map side over image side", "Ratio"))
+
+
 def growth(heads=GROWTH_HEADS):
     """Parameters of heads as images, channels and classes grow, one at a time.
 
@@ -166,10 +178,8 @@ def growth(heads=GROWTH_HEADS):
     Returns:
         DataFrame: grows with, value, head, parameters.
     """
-    classes = int(number("Table 1 caption", "classes", "Number of Classes"))
-    channels = int(number("Section 3.3", "Xception and ResNet families", "Channels"))
-    stride = round(1 / number("Section 3.3", "feature map side over image side", "Ratio"))  # pixels a cell
-    side = _side_of_table_1() // stride
+    (side, _, channels), classes = usual_case()
+    stride = _stride()
     series = {
         "image side (pixels)": [((s // stride, s // stride, channels), classes, s) for s in range(128, 1025, stride)],
         "channels": [((side, side, c), classes, c) for c in (256, 512, 1024, 2048, 4096)],

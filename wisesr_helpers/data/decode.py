@@ -62,6 +62,9 @@ def quiet_decoding():
 
     To be entered once, around all threads that decode: warnings are the whole process's.
     """
+    from PIL import Image
+
+    Image.init()  # before several threads would do it at once
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\..*")
         yield
