@@ -30,7 +30,7 @@ def announce(experiment):
 def _data(experiment):
     side, plan = experiment.image_size, experiment.plan
     if plan is None:
-        return f"Data: {experiment.study.dataset}, {side}×{side} pixels; decoded once, then kept prepared."
+        return f"Data: {experiment.study.dataset}, as images of {side}×{side} pixels."
     return (
         f"Data: {plan.train} + {plan.test} embedded scenes of {side}×{side} pixels in {plan.classes} classes, drawn "
         "from scikit-learn's handwritten digits; no photographs."
@@ -43,9 +43,10 @@ def _recipe(recipe):
     rate += f" × {recipe.decay_rate} every {every}" if recipe.decay_rate != 1 else ""
     optimizer = "Adam" if recipe.momentum is None else f"SGD with momentum {recipe.momentum}"
     weights = recipe.weights or "random"
+    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     augmented = "" if recipe.augmentation else ", no augmentation"
     return (
-        f"Recipe: {recipe.epochs} epochs, batch {recipe.batch_size}, {optimizer}, {rate}, initial weights of the "
+        f"Recipe: {epochs}, batch {recipe.batch_size}, {optimizer}, {rate}, initial weights of the "
         f"backbone: {weights}{augmented}."
     )
 

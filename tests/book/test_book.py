@@ -63,9 +63,15 @@ def test_pages_load_no_script_from_elsewhere(built):
 
 @pytest.mark.parametrize(
     ("name", "figures", "tables"),
-    [("book/why_pooling", 1, 1), ("book/heads", 6, 1), ("book/costs", 1, 2)],
+    [
+        ("book/why_pooling", 1, 1),
+        ("book/heads", 6, 1),
+        ("book/costs", 1, 2),
+        ("book/data", 0, 1),
+        ("book/augmentation", 2, 2),
+    ],
 )
-def test_pages_of_the_method_hold_their_figures_and_tables(built, name, figures, tables):
+def test_pages_hold_their_figures_and_tables(built, name, figures, tables):
     text = page(built, name)
     article = re.search(r"<article.*?</article>", text, re.DOTALL)[0]
     found = re.findall(r"<figure.*?</figure>", article, re.DOTALL)
@@ -98,6 +104,20 @@ def test_the_costs_page_shows_table_1_counted_again(built):
     assert "This is ResNet50's count" in text.replace("&#x27;", "'")
     assert 'download="growth.csv"' in text
     assert "vgg_fc 151,289,926 to 8,607,006,790" in alts(built, "book/costs")
+
+
+def test_the_page_on_data_shows_table_2_and_says_that_no_photograph_was_at_hand(built):
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page(built, "book/data")))
+    assert "Intel Image Classification Challenge 6 14,034 3,000 intel puneet6060/intel-image-classification" in text
+    assert "No run at the paper's scale is committed" in text.replace("’", "'")
+
+
+def test_the_page_on_augmentation_measures_its_parity_when_it_is_built(built):
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page(built, "book/augmentation")))
+    largest, share = re.search(r"uint8 [\d,]+ (\d+) ([\d.]+)%", text).groups()
+    assert int(largest) <= 5
+    assert float(share) > 97
+    assert "means the older convention here, keras_preprocessing_1_1" in text
 
 
 def test_arithmetic_of_the_paper_comes_out_as_printed(built):

@@ -8,6 +8,7 @@ import sys
 
 import nbformat
 import pytest
+from trees import build_tree
 
 import wisesr_helpers as ws
 
@@ -84,3 +85,17 @@ def test_a_mistake_ends_papermill_with_the_sentence(words, message, tmp_path):
     assert done.returncode == 1
     assert message in done.stderr
     assert (tmp_path / "out.ipynb").exists()
+
+
+def test_the_papers_scale_is_one_command(tmp_path):
+    tree = build_tree("mit", tmp_path / "raw", per_class=(4, 2), classes=3, defects=0.01)
+    words = ["-p", "scale", "paper", "-p", "data_dir", tree.root, "-p", "backbone", "small_conv", "-p", "epochs", "1"]
+    words += ["-y", "options: {weights: none}", "-p", "runs_dir", tmp_path / "runs"]
+    done = run("papermill", ROOT / "notebooks/mit_512.ipynb", tmp_path / "out.ipynb", *words, env=EVERYWHERE)
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = (tmp_path / "out.ipynb").read_text(encoding="utf-8")
+    assert f"{tree.train} training and {tree.test} test images in 3 classes" in text
+    assert "1 empty file" in text
+    assert "not the paper's data" not in text
+    (record,) = (tmp_path / "runs").glob("mit_512--paper--small_conv--wise--s0--*/record.json")
+    assert json.loads(record.read_text())["outcome"]["dataset"]["photographs"] is True

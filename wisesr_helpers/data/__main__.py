@@ -50,7 +50,9 @@ def main(arguments=None):
     Returns:
         Exit status: 0, 1 after a failure that was told in a sentence, 130 after Ctrl-C.
     """
-    parser = argparse.ArgumentParser(prog="python -m wisesr_helpers.data", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m wisesr_helpers.data", description="Fetch, prepare and list the datasets."
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
     for add in COMMANDS:
         add(commands)
