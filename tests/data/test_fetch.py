@@ -27,6 +27,7 @@ from wisesr_helpers.data import archives, catalogue, fetch
 from wisesr_helpers.data.archives import DamagedArchive, UnsafeArchive, check_archive, unpack
 from wisesr_helpers.data.cache import default_cache
 from wisesr_helpers.data.fetch import FetchError
+from wisesr_helpers.locks import Held, owner
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -52,6 +53,11 @@ def zipped(files, method=zipfile.ZIP_DEFLATED):
 
 def unpacked(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def left(data_dir):
+    """What lies among the downloads, but for the lock."""
+    return [path for path in (data_dir / "downloads").iterdir() if path.name != ".lock"]
 
 
 ARCHIVE = zipped(FILES)
@@ -256,6 +262,12 @@ def test_an_unknown_name_is_answered_with_the_known(tmp_path):
         fetch.fetch("nope", tmp_path)
 
 
+def test_a_second_process_is_told_who_is_downloading(server, tmp_path):
+    (tmp_path / "downloads").mkdir()
+    with owner(tmp_path / "downloads", "downloaded into"), pytest.raises(Held, match="is being downloaded into by"):
+        fetch.fetch("toy", tmp_path)
+
+
 # Broken downloads
 
 
@@ -305,7 +317,7 @@ def test_an_archive_that_stays_damaged_is_refused(server, tmp_path):
     message = refused(DamagedArchive, tmp_path)
     assert "is damaged (its entry 'Images/nursery/baby's_room.jpg.jpg' fails the checksum)" in message
     assert len(server.asked) == 2
-    assert list((tmp_path / "downloads").iterdir()) == []
+    assert left(tmp_path) == []
     assert not (tmp_path / "toy").exists()
 
 
@@ -320,7 +332,7 @@ def test_another_size_than_known_is_refused_before_it_is_downloaded(server, toy,
     message = refused(FetchError, tmp_path)
     assert f"{SIZE:,} bytes where 123,456 are expected" in message
     assert len(server.asked) == 1
-    assert list((tmp_path / "downloads").iterdir()) == []
+    assert left(tmp_path) == []
 
 
 def test_less_than_known_is_refused_if_no_size_was_announced(server, tmp_path):
@@ -392,7 +404,7 @@ def test_too_little_room_is_told_before_the_download(server, toy, tmp_path, monk
     toy(zip_bytes=None)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=1000))
     assert f"has 1 kB free and about {archives.describe_size(2 * SIZE)} are needed" in refused(FetchError, tmp_path)
-    assert list((tmp_path / "downloads").iterdir()) == []
+    assert left(tmp_path) == []
 
 
 def full(*arguments, **named):
@@ -467,7 +479,7 @@ def test_a_folder_that_is_closed(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("owner", "step", "requests"),
+    ("module", "step", "requests"),
     [
         (fetch, "_download", 1),
         (fetch, "check_archive", 1),  # the archive is there, but was not checked
@@ -478,9 +490,9 @@ def test_a_folder_that_is_closed(server, tmp_path):
         (archives.os, "replace", 1),
     ],
 )
-def test_whatever_was_interrupted_can_be_repeated(server, tmp_path, monkeypatch, owner, step, requests):
+def test_whatever_was_interrupted_can_be_repeated(server, tmp_path, monkeypatch, module, step, requests):
     with monkeypatch.context() as patch:
-        patch.setattr(owner, step, interrupt)
+        patch.setattr(module, step, interrupt)
         with pytest.raises(KeyboardInterrupt):
             fetch.fetch("toy", tmp_path)
     assert not (tmp_path / "toy").exists()
