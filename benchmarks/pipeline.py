@@ -15,6 +15,8 @@ import itertools
 import json
 import pathlib
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +33,7 @@ from wisesr_helpers.augment import IDENTITY, affine_matrix, paper_augmentation
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 from wisesr_helpers.data.listings import Entry, Listing
-from wisesr_helpers.data.prepare import PreparedImages, prepare
+from wisesr_helpers.data.prepare import PreparedImages, prepare, read_account
 from wisesr_helpers.inputs import fingerprint_of_pipeline
 from wisesr_helpers.machine import usable_cores
 from wisesr_helpers.published import printed
@@ -78,7 +80,7 @@ def authors(folder, entries, side, batch):
         return generator.flow_from_dataframe(table, str(folder), target_size=(side, side), batch_size=batch)
 
 
-def keras_layers(images, side, batch):
+def keras_layers(images, batch):
     """Keras' own random layers in tf.data, on decoded images that are kept in memory."""
     augment = keras.Sequential(
         [
@@ -145,6 +147,11 @@ def prepared(listing, side, folder):
     """The training split of a listing, prepared."""
     with contextlib.redirect_stdout(io.StringIO()):
         lines = prepare(listing, (side, side), folder)["train"]
+    return as_split(lines, side, folder)
+
+
+def as_split(lines, side, folder):
+    """A prepared split, from its account."""
     images = PreparedImages(pathlib.Path(folder) / "train.images", [tuple(line["shape"]) for line in lines])
     return Split(images, np.array([line["label"] for line in lines]), "", (side, side))
 
@@ -166,7 +173,7 @@ def measure(table, rounds, count, folder):
     split = prepared(listing, side, folder / "prepared")
     ours = Batches(split, recipe.batch_size, 0, augmentation=recipe.augmentation)
     theirs = authors(folder, entries, side, recipe.batch_size)
-    layers = keras_layers(split.rgb(np.arange(min(count, 100))), side, recipe.batch_size)
+    some = split.rgb(np.arange(min(count, 100)))
     few = max(2 * recipe.batch_size, count // 8)
     rates = {}
     for epoch in range(rounds):
@@ -174,7 +181,7 @@ def measure(table, rounds, count, folder):
         for name, value in {
             "ours": an_epoch(ours, epoch),
             "authors": rate(iter(theirs), few),
-            "Keras' random layers": rate(layers, few),
+            "Keras' random layers": rate(keras_layers(some, recipe.batch_size), few),  # anew, or it would run on
             "bare warp and look-up": bare(split, count),
             "our first epoch, decoding included": first_epoch(listing, side, recipe),
         }.items():
@@ -185,11 +192,22 @@ def measure(table, rounds, count, folder):
     enqueuer.start()
     medians["authors, two workers"] = rate(enqueuer.get(), few)
     enqueuer.stop()
-    memory = []
-    for epoch in range(rounds, rounds + 6):
-        an_epoch(ours, epoch)
-        memory.append(round(anonymous_mib(), 1))
-    return side, recipe.batch_size, medians, memory
+    words = [sys.executable, __file__, "--memory", table, str(folder)]
+    memory = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    return side, recipe.batch_size, medians, json.loads(memory)
+
+
+def memory_of_epochs(table, folder, epochs=6):
+    """Memory of a process that does nothing but read epochs: MiB before the first and after each."""
+    recipe = paper_recipe(table, RECIPES[table])
+    side = int(printed(table, "Image Size", RECIPES[table]).split("x")[0])
+    _, lines = read_account(folder / "prepared", "train")
+    batches = Batches(as_split(lines, side, folder / "prepared"), recipe.batch_size, 0, 0, recipe.augmentation)
+    found = [anonymous_mib()]
+    for epoch in range(epochs):
+        an_epoch(batches, epoch)
+        found.append(anonymous_mib())
+    return [round(value, 1) for value in found]
 
 
 def promises(side, medians):
@@ -210,7 +228,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=600, help="JPEG files of each size")
     parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    parser.add_argument("--memory", nargs=2, metavar=("TABLE", "FOLDER"), help="used by this script itself")
     options = parser.parse_args()
+    if options.memory:
+        print(json.dumps(memory_of_epochs(options.memory[0], pathlib.Path(options.memory[1]))))
+        return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for table in RECIPES:
@@ -221,7 +243,7 @@ def main():
                     "batch": batch,
                     "files": options.images,
                     "images_per_second": {name: round(value, 1) for name, value in medians.items()},
-                    "memory_mib_after_each_epoch": memory,
+                    "memory_mib_before_and_after_each_epoch": memory,
                     "promises": list(promises(side, medians)),
                 }
             )

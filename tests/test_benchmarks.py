@@ -34,4 +34,4 @@ def test_the_pipelines_benchmark_measures_every_contestant(root, tmp_path):
             "our first epoch, decoding included",
         }
         assert len(row["promises"]) == 4
-        assert len(row["memory_mib_after_each_epoch"]) == 6
+        assert len(row["memory_mib_before_and_after_each_epoch"]) == 7

@@ -7,6 +7,7 @@ look-up in a table of 256 entries.
 
 import dataclasses
 import math
+import threading
 
 import numpy as np
 
@@ -69,18 +70,23 @@ class Augmentation:
         Returns:
             dict with the keys of Keras' ``get_random_transform``; as there, "tx" comes from the height.
         """
+        drawn = rng.random(9).tolist()  # at once: a call of the generator costs as much as a number
+
+        def within(limit):
+            return (2 * drawn.pop() - 1) * limit
+
         low, high = self.brightness_range
         return {
-            "theta": rng.uniform(-self.rotation_range, self.rotation_range),
-            "tx": rng.uniform(-self.height_shift_range, self.height_shift_range) * height,
-            "ty": rng.uniform(-self.width_shift_range, self.width_shift_range) * width,
+            "theta": within(self.rotation_range),
+            "tx": within(self.height_shift_range) * height,
+            "ty": within(self.width_shift_range) * width,
             "shear": 0,
-            "zx": rng.uniform(1 - self.zoom_range, 1 + self.zoom_range),
-            "zy": rng.uniform(1 - self.zoom_range, 1 + self.zoom_range),
-            "flip_horizontal": bool(rng.random() < 0.5) and self.horizontal_flip,
-            "flip_vertical": bool(rng.random() < 0.5) and self.vertical_flip,
-            "channel_shift_intensity": rng.uniform(-self.channel_shift_range, self.channel_shift_range),
-            "brightness": rng.uniform(low, high),
+            "zx": 1 + within(self.zoom_range),
+            "zy": 1 + within(self.zoom_range),
+            "flip_horizontal": drawn.pop() < 0.5 and self.horizontal_flip,
+            "flip_vertical": drawn.pop() < 0.5 and self.vertical_flip,
+            "channel_shift_intensity": within(self.channel_shift_range),
+            "brightness": low + drawn.pop() * (high - low),
         }
 
 
@@ -110,7 +116,7 @@ def paper_augmentation(convention):
     )
 
 
-def apply_transform(image, params, convention="keras3", exact=False):
+def apply_transform(image, params, convention="keras3", exact=False, out=None):
     """Apply one set of augmentation parameters to an image, as ``ImageDataGenerator.apply_transform`` does.
 
     Steps: affine map (rotation, shift, shear, zoom about the centre; border pixels repeated; bilinear),
@@ -124,9 +130,11 @@ def apply_transform(image, params, convention="keras3", exact=False):
             authors' versions did it: brightness first stretches the image to 0..255, and the affine map has
             rows for its first coordinate and a centre half a pixel off.
         exact: Interpolate in float32 instead of uint8: nearer to Keras' last digit, and slower.
+        out: uint8 array (H, W, 3) or of the image's shape to write the result to; None: a new array of the
+            image's shape.
 
     Returns:
-        uint8 array of the same shape.
+        uint8 array of the same shape, or ``out``.
 
     Raises:
         ValueError: No uint8 image, an unknown key or convention.
@@ -141,10 +149,15 @@ def apply_transform(image, params, convention="keras3", exact=False):
         raise ValueError(f"Unknown parameter '{unknown[0]}' of apply_transform. Valid: {', '.join(IDENTITY)}.")
     params = {**IDENTITY, **params}
     matrix = affine_matrix(params, *image.shape[:2], convention)
+    out = np.empty_like(image) if out is None else out
     if exact:
-        return _recolour(_warp(image.astype(np.float32), matrix), params, convention)
+        warped = _warp(image.astype(np.float32), matrix)
+        return _write(colour_map(warped, warped.min(), warped.max(), params, convention), out)
     warped = _warp(image, matrix)
-    return _look_up(warped, params, convention)
+    if params["channel_shift_intensity"] is None and params["brightness"] is None:
+        return _write(warped, out)
+    table = colour_map(_LEVELS, warped.min(), warped.max(), params, convention)
+    return _write(warped, out, table)
 
 
 def affine_matrix(params, height, width, convention="keras3"):
@@ -196,35 +209,45 @@ def colour_map(values, low, high, params, convention="keras3"):
     intensity, brightness = params["channel_shift_intensity"], params["brightness"]
     if intensity is not None:
         intensity = np.float32(intensity)
-        values = np.clip(values + intensity, low, high)
-        low, high = np.clip(low + intensity, low, high), np.clip(high + intensity, low, high)
+        values = np.minimum(np.maximum(values + intensity, low), high)
+        low, high = (min(max(level + intensity, low), high) for level in (low, high))
     if brightness is None:
         return values.astype(np.uint8)
     if convention != "keras3":
         spread = high - low
         values = (values - low) / (spread if spread else np.float32(1)) * np.float32(255)
-    return np.clip(np.float32(brightness) * np.trunc(values), 0, 255).astype(np.uint8)
+    return np.minimum(np.float32(brightness) * np.trunc(values), np.float32(255)).astype(np.uint8)
+
+
+_LEVELS = np.arange(256, dtype=np.float32)
+_scratch = threading.local()
 
 
 def _warp(image, matrix):
+    """The warped image, in an array that this thread's next call will use again."""
     from wisesr_helpers._cv2 import cv2
 
-    size = image.shape[1], image.shape[0]
+    kept = _scratch.__dict__.setdefault("arrays", {})
+    key = image.shape, image.dtype.char
+    if key not in kept:
+        kept.clear()
+        kept[key] = np.empty_like(image)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    size = image.shape[1], image.shape[0]
+    return cv2.warpAffine(image, matrix, size, dst=kept[key], flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _recolour(warped, params, convention):
-    return colour_map(warped, warped.min(), warped.max(), params, convention)
-
-
-def _look_up(warped, params, convention):
-    if params["channel_shift_intensity"] is None and params["brightness"] is None:
-        return warped
+def _write(image, out, table=None):
+    """Write an image, looked up in a table if there is one, into ``out``; a grey one into all three channels."""
     from wisesr_helpers._cv2 import cv2
 
-    levels = np.arange(256, dtype=np.float32)
-    return cv2.LUT(warped, colour_map(levels, warped.min(), warped.max(), params, convention))
+    if image.ndim == 2 and out.ndim == 3:
+        cv2.cvtColor(image if table is None else cv2.LUT(image, table), cv2.COLOR_GRAY2RGB, dst=out)
+    elif table is None:
+        out[...] = image
+    else:
+        cv2.LUT(image, table, dst=out)
+    return out
 
 
 def _check_convention(convention):

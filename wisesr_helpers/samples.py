@@ -27,11 +27,7 @@ def augmented_sample(dataset, augmentation, axes, seed=0):
 
     batches = Batches(dataset.train, len(dataset.train), seed, augmentation=augmentation, threads=1)
     for epoch, ax in enumerate(np.ravel(axes), start=-1):
-        image = (
-            dataset.train.rgb([0])[0]
-            if epoch < 0
-            else np.broadcast_to(batches.augmented(0, epoch), (*dataset.train.size, 3))
-        )
+        image = dataset.train.rgb([0])[0] if epoch < 0 else batches.augmented(0, epoch)
         show_image(image, "as it is" if epoch < 0 else f"epoch {epoch + 1}", ax)
     return axes
 

@@ -10,6 +10,8 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.augment import apply_transform
 from wisesr_helpers.machine import usable_cores
 
+TASK = 4  # images a thread takes at once: handing over costs, and a batch should occupy all threads
+
 
 class Batches(keras.utils.PyDataset):
     """The training split, shuffled and augmented anew for every epoch.
@@ -63,19 +65,25 @@ class Batches(keras.utils.PyDataset):
     def _prepare(self, epoch, index):
         chosen = self.indices(epoch, index)
         images = np.empty((len(chosen), *self.split.size, 3), np.uint8)
-        work = [self._pool.submit(self._fill, images[k], epoch, i) for k, i in enumerate(chosen.tolist())]
+        work = [
+            self._pool.submit(self._fill, images[start : start + TASK], epoch, chosen[start : start + TASK].tolist())
+            for start in range(0, len(chosen), TASK)
+        ]
         return images, self.split.labels[chosen], work
 
-    def _fill(self, place, epoch, i):
-        place[...] = self.augmented(i, epoch)
+    def _fill(self, places, epoch, indices):
+        for place, i in zip(places, indices, strict=True):
+            self.augmented(i, epoch, place)
 
-    def augmented(self, i, epoch):
-        """Image ``i`` of the split as epoch ``epoch`` shows it: uint8 (H, W, 3), or (H, W, 1) if grey."""
+    def augmented(self, i, epoch, out=None):
+        """Image ``i`` of the split as epoch ``epoch`` shows it: uint8 (H, W, 3), written to ``out`` if given."""
         image = self.split.image(i)
-        if self.augmentation is not None:
-            params = self.augmentation.draw(np.random.default_rng([self.seed, epoch, i]), *image.shape[:2])
-            image = apply_transform(image, params, self.augmentation.convention)
-        return image if image.ndim == 3 else image[..., None]
+        out = np.empty((*image.shape[:2], 3), np.uint8) if out is None else out
+        if self.augmentation is None:
+            out[...] = image if image.ndim == 3 else image[..., None]
+            return out
+        params = self.augmentation.draw(np.random.default_rng([self.seed, epoch, i]), *image.shape[:2])
+        return apply_transform(image, params, self.augmentation.convention, out=out)
 
 
 @functools.cache
