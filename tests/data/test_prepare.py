@@ -121,15 +121,15 @@ import os, pathlib, sys
 from wisesr_helpers.data import prepare as module
 from wisesr_helpers.data.listings import read_listing
 module.FLUSH = 3
-original = module._sync
-syncs = []
-def sync(file):
-    syncs.append(file)
-    if len(syncs) == int(sys.argv[3]):
+original = module._flush
+flushes = []
+def flush(file):
+    flushes.append(file)
+    if len(flushes) == int(sys.argv[3]):
         os.write(file.fileno(), b'{"half a li')  # what a kill in the middle of a write leaves
         os.kill(os.getpid(), 9)
     original(file)
-module._sync = sync
+module._flush = flush
 module.prepare(read_listing("mit", sys.argv[1]), (96, 120), pathlib.Path(sys.argv[2]))
 """
 
@@ -186,16 +186,16 @@ def test_a_folder_damaged_by_hand_is_made_again(mit, damage):
 def test_a_full_disk_is_one_sentence_and_what_is_done_stays(mit, tmp_path, monkeypatch):
     _, listing, folder = mit
     monkeypatch.setattr(module, "FLUSH", 4)
-    original, syncs = module._sync, []
+    original, flushes = module._flush, []
 
     def full(file):
-        syncs.append(file)
-        if len(syncs) == 5:
+        flushes.append(file)
+        if len(flushes) == 5:
             raise OSError(errno.ENOSPC, "No space left on device")
         original(file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_sync", full)
+        patch.setattr(module, "_flush", full)
         with pytest.raises(OSError, match="can't be kept in .*No space left on device.*free some space") as told:
             prepare(listing, SIZE, folder)
     assert "\n" not in str(told.value)
@@ -268,3 +268,17 @@ def struct_error():
     import struct
 
     return struct.error("unpack requires 4 bytes")
+
+
+def test_pixels_that_never_reached_the_disk_are_decoded_again(mit, tmp_path):
+    """After a loss of power a file can have its length but not its content."""
+    _, listing, folder = mit
+    prepare(listing, SIZE, folder)
+    whole = snapshot(folder)
+    (folder / "prepared.json").unlink()
+    size = (folder / "train.images").stat().st_size
+    with open(folder / "train.images", "r+b") as file:
+        file.seek(size // 2)
+        file.write(bytes(size - size // 2))
+    prepare(listing, SIZE, folder)
+    assert snapshot(folder) == whole

@@ -12,7 +12,7 @@ from wisesr_helpers.data.cache import default_cache
 from wisesr_helpers.data.catalogue import get_source
 from wisesr_helpers.data.dataset import Dataset, Split
 from wisesr_helpers.data.locate import find, missing
-from wisesr_helpers.data.prepare import PLAIN, SPLITS, PreparedImages, prepare, read_account, read_header
+from wisesr_helpers.data.prepare import PLAIN, SPLITS, PreparedImages, is_intact, prepare, read_account, read_header
 
 # Why a file is in no split; every other reason is only noticed, and the file is used.
 LEFT_OUT = (listings.ABSENT, listings.UNKNOWN, listings.MALFORMED)
@@ -59,6 +59,9 @@ def load_dataset(name, image_size, data_dir=None, resample="nearest", strict=Fal
                 raise FileNotFoundError(missing(name, data_dir))
             print(f"{source.title}: the files are gone; taken as they were prepared in '{folder}'.")
             accounts = {split: read_account(folder, split)[1] for split in SPLITS}
+            if not is_intact(folder, accounts):
+                damaged = f"The prepared images in '{folder}' are damaged, and their files are gone."
+                raise ValueError(f"{damaged} {missing(name, data_dir)}")
             classes, problems = tuple(header["classes"]), header["problems"]
         dataset = _from_prepared(source, folder, size, classes, accounts, problems)
     if strict and (dataset.left_out or dataset.noticed):

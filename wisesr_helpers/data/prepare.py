@@ -26,6 +26,8 @@ from wisesr_helpers.progress import ProgressBar
 HEADER = "prepared.json"
 SPLITS = ("train", "test")
 FLUSH = 256  # files between two moments from which an interrupted preparation can go on
+TASK = 8  # files that a thread takes at once
+AHEAD = 12  # tasks that may be waiting to be written
 PLAIN = "one colour only"
 
 
@@ -72,8 +74,11 @@ def prepare(listing, size, folder, resample="nearest", threads=None):
     plan = {split: _plan(listing, split, size, resample) for split in SPLITS}
     header = read_header(folder)
     if header and header["plan"] == plan:
-        return {split: read_account(folder, split)[1] for split in SPLITS}
-    if header:
+        accounts = {split: read_account(folder, split)[1] for split in SPLITS}
+        if is_intact(folder, accounts):
+            return accounts
+        print(f"The prepared images in '{folder}' are damaged; what is damaged is prepared again.")
+    elif header:
         print(f"The images in '{listing.root}' changed since they were prepared; what changed is prepared again.")
     with _said(folder), contextlib.ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,14 +143,14 @@ def _prepare_split(listing, split, size, folder, resample, plan, threads):
         if not lines and account.tell() == 0:
             account.write(_line(plan))
         try:
-            for line, pixels in _in_order(pool, _decode_entry, listing.root, entries[len(lines) :], size, resample):
+            for line, pixels in _in_order(pool, listing.root, entries[len(lines) :], size, resample):
                 if pixels is not None:
                     images.write(pixels.data)
                 account.write(_line(line))
                 lines.append(line)
                 if len(lines) % FLUSH == 0 or len(lines) == len(entries):
-                    _sync(images)  # pixels first: a line promises that its pixels are there
-                    _sync(account)
+                    _flush(images)  # pixels first: a line promises that its pixels are there
+                    _flush(account)
                     bar.show(len(lines))
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -168,9 +173,34 @@ def _take_up(folder, split, plan):
         return []
     while lines and _bytes(lines) > stored:
         lines.pop()
+    lines = _intact(images, lines)
     if stored or lines:
         os.truncate(images, _bytes(lines))
     os.truncate(account, len(b"".join(map(_line, [plan, *lines]))))
+    return lines
+
+
+def is_intact(folder, accounts):
+    """Whether all pixels in the mapped files are those that were written: their digests are computed again."""
+    return all(
+        len(_intact(pathlib.Path(folder) / f"{split}.images", accounts[split])) == len(accounts[split])
+        for split in SPLITS
+    )
+
+
+def _intact(images, lines):
+    """The lines up to the first whose pixels are not in the file: a machine that lost power may have kept the line."""
+    good = [number for number, line in enumerate(lines) if "shape" in line]
+    pixels = PreparedImages(images, [lines[number]["shape"] for number in good]) if good else ()
+
+    def holds(k):
+        image = pixels[k]
+        return hashlib.sha256(image.data).hexdigest() == lines[good[k]]["pixels"]
+
+    with concurrent.futures.ThreadPoolExecutor(usable_cores()) as pool:
+        for k, whole in enumerate(pool.map(holds, range(len(good)), chunksize=64)):
+            if not whole:
+                return lines[: good[k]]
     return lines
 
 
@@ -192,15 +222,19 @@ def _decode_entry(root, entry, size, resample):
     return line, pixels
 
 
-def _in_order(pool, function, root, entries, *settings):
-    """Results for the entries in their order, a bounded number of them ahead."""
+def _in_order(pool, root, entries, *settings):
+    """Line and pixels of the entries in their order, a bounded number of tasks ahead."""
+
+    def task(some):
+        return [_decode_entry(root, entry, *settings) for entry in some]
+
     waiting = collections.deque()
-    for entry in entries:
-        waiting.append(pool.submit(function, root, entry, *settings))
-        if len(waiting) >= 64:
-            yield waiting.popleft().result()
+    for start in range(0, len(entries), TASK):
+        waiting.append(pool.submit(task, entries[start : start + TASK]))
+        if len(waiting) >= AHEAD:
+            yield from waiting.popleft().result()
     while waiting:
-        yield waiting.popleft().result()
+        yield from waiting.popleft().result()
 
 
 @contextlib.contextmanager
@@ -222,6 +256,6 @@ def _line(value):
     return json.dumps(value).encode() + b"\n"
 
 
-def _sync(file):
+def _flush(file):
+    """Hand over to the system; no waiting for the disk, as every use checks the digests."""
     file.flush()
-    os.fsync(file.fileno())
