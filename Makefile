@@ -50,7 +50,7 @@ N ?= 1000
 fuzz: setup
 	python tests/fuzz.py $(N)
 
-# The committed records: every demo row, trained from a clean tree (about half an hour on two cores), and the picture.
+# The committed records: every demo row, trained from a clean tree (about 20 minutes on two cores), and the picture.
 results: setup
 	python scripts/results.py
 	python scripts/picture.py

@@ -100,6 +100,16 @@ def test_prepared_images_are_enough(tmp_path, capsys):
     assert kept.report() == dataset.report()
 
 
+def test_damaged_pixels_without_their_files_are_refused(tmp_path):
+    tree = build_tree("intel", tmp_path / "data" / "intel", per_class=(4, 2))
+    load_dataset("intel", 64, tmp_path / "data")
+    tree.root.rename(tmp_path / "elsewhere")
+    (path,) = (tmp_path / "data").glob("prepared/*/train.images")
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(ValueError, match="are damaged, and their files are gone. Intel Image Classification was not"):
+        load_dataset("intel", 64, tmp_path / "data")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_dataset_that_is_not_there_is_one_sentence_with_the_ways_to_go_on(name, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
