@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -218,7 +219,7 @@ def test_digests_are_of_the_stored_pixels(mit):
     accounts = prepare(listing, SIZE, folder)
     good = [line for line in accounts["test"] if "shape" in line]
     for line, image in zip(good, images_of(folder, "test", accounts), strict=True):
-        assert line["pixels"] == hashlib.sha256(image.tobytes()).hexdigest()
+        assert int(line["pixels"], 16) == zlib.crc32(image.tobytes())
         assert line["sha256"] == hashlib.sha256((listing.root / line["file"]).read_bytes()).hexdigest()
 
 

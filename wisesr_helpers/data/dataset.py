@@ -18,7 +18,7 @@ class Split:
         images: Sequence of uint8 images (h, w) grey or (h, w, 3) RGB, none larger than ``size``; may be
             memory-mapped, and an array if all have one size.
         labels: Integer array (N,), indices into the dataset's classes.
-        digest: SHA-256 of the images, hexadecimal.
+        digest: SHA-256 that stands for the images, hexadecimal.
         size: (H, W) that a model gets; smaller images are enlarged as they are read, by Pillow's nearest.
             None: that of ``images``, an array.
     """

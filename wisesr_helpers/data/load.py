@@ -101,7 +101,7 @@ def _from_prepared(source, folder, size, classes, accounts, problems):
                 f"{source.title} has no {split} image that can be decoded: "
                 f"{'; '.join(f'{len(names)} {reason}' for reason, names in left_out.items())}. Get it again."
             )
-        digest = hashlib.sha256("".join(line["pixels"] for line in good).encode()).hexdigest()
+        digest = hashlib.sha256("".join(line["sha256"] + line["pixels"] for line in good).encode()).hexdigest()
         images = PreparedImages(folder / f"{split}.images", [tuple(line["shape"]) for line in good])
         splits[split] = Split(images, np.array([line["label"] for line in good]), digest, size)
     noticed |= _copies(accounts)
