@@ -56,7 +56,7 @@ def test_the_final_evaluation_is_the_trained_models(trained, colours):
     correct = probabilities.argmax(axis=1) == colours.test.labels
     np.testing.assert_array_equal(result.correct, correct)
     loss = keras.losses.SparseCategoricalCrossentropy()(colours.test.labels, probabilities)
-    assert result.final["loss"] == pytest.approx(float(loss), rel=1e-4, abs=1e-6)
+    assert result.final["loss"] == pytest.approx(float(loss), rel=1e-4, abs=float(np.finfo(np.float32).eps))
     assert result.final["count"] == 20
 
 

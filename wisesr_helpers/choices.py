@@ -11,7 +11,7 @@ from wisesr_helpers.data.locate import find, missing
 
 SCALES = ("paper", "demo", "smoke")
 
-# Name → (valid values, what it does); for all studies. The first value that is a default leaves no trace in a run.
+# Name → (valid values, what it does); for all studies. Of the data's, the first value is the default.
 RECIPE_OPTIONS = {
     "weights": (("imagenet", "none"), "the backbone's initial weights"),
     "convention": (CONVENTIONS, "how the augmentation computes"),

@@ -1,7 +1,7 @@
 """Images decoded once: one memory-mapped file a split, an account of every file, and no work done twice.
 
 A prepared folder holds, for each split, ``<split>.images`` (the pixels, one image after the other) and
-``<split>.files`` (a line of JSON a file: its shape, digests, or why it was left out), and ``prepared.json``,
+``<split>.files`` (a line of JSON a file: its shape and checksums, or why it was left out), and ``prepared.json``,
 which appears only when both are complete. An interrupted preparation goes on after the last line that is whole.
 """
 
@@ -9,7 +9,9 @@ import collections
 import concurrent.futures
 import contextlib
 import hashlib
+import itertools
 import json
+import math
 import os
 import pathlib
 import zlib
@@ -42,7 +44,7 @@ class PreparedImages(Sequence):
 
     def __init__(self, path, shapes):
         self._shapes = shapes
-        self._offsets = np.concatenate([[0], np.cumsum([int(np.prod(shape)) for shape in shapes])])
+        self._offsets = np.concatenate([[0], np.cumsum([math.prod(shape) for shape in shapes], dtype=np.int64)])
         self._pixels = np.asarray(np.memmap(path, np.uint8, "r"))
 
     def __len__(self):
@@ -172,9 +174,8 @@ def _take_up(folder, split, plan):
         images.unlink(missing_ok=True)
         account.unlink(missing_ok=True)
         return []
-    while lines and _bytes(lines) > stored:
-        lines.pop()
-    lines = _intact(images, lines)
+    ends = itertools.accumulate(map(_pixel_bytes, lines))
+    lines = _intact(images, lines[: sum(end <= stored for end in ends)])
     if stored or lines:
         os.truncate(images, _bytes(lines))
     os.truncate(account, len(b"".join(map(_line, [plan, *lines]))))
@@ -254,7 +255,11 @@ def _said(folder):
 
 
 def _bytes(lines):
-    return sum(int(np.prod(line["shape"])) for line in lines if "shape" in line)
+    return sum(map(_pixel_bytes, lines))
+
+
+def _pixel_bytes(line):
+    return math.prod(line["shape"]) if "shape" in line else 0
 
 
 def _line(value):
