@@ -176,22 +176,21 @@ def measure(table, rounds, count, folder):
     some = split.rgb(np.arange(min(count, 100)))
     few = max(2 * recipe.batch_size, count // 8)
     rates = {}
+    contestants = {
+        "ours": lambda epoch: an_epoch(ours, epoch),
+        "authors": lambda _: rate(iter(theirs), few),
+        "Keras' random layers": lambda _: rate(keras_layers(some, recipe.batch_size), few),  # anew, or it would run on
+        "bare warp and look-up": lambda _: bare(split, count),
+        "our first epoch, decoding included": lambda _: first_epoch(listing, side, recipe),
+    }
     for epoch in range(rounds):
         theirs.reset()
-        for name, value in {
-            "ours": an_epoch(ours, epoch),
-            "authors": rate(iter(theirs), few),
-            "Keras' random layers": rate(keras_layers(some, recipe.batch_size), few),  # anew, or it would run on
-            "bare warp and look-up": bare(split, count),
-            "our first epoch, decoding included": first_epoch(listing, side, recipe),
-        }.items():
-            rates.setdefault(name, []).append(value)
+        for name, contestant in contestants.items():
+            rates.setdefault(name, []).append(contestant(epoch))
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    theirs.workers = 2
-    enqueuer = keras.src.trainers.data_adapters.py_dataset_adapter.OrderedEnqueuer(theirs, workers=2)
-    enqueuer.start()
-    medians["authors, two workers"] = rate(enqueuer.get(), few)
-    enqueuer.stop()
+    with ThreadPoolExecutor(2) as workers:
+        numbers = (k % len(theirs) for k in range(2 + few // recipe.batch_size + 1))
+        medians["authors, two workers"] = rate(workers.map(theirs.__getitem__, numbers), few)
     words = [sys.executable, __file__, "--memory", table, str(folder)]
     memory = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
     return side, recipe.batch_size, medians, json.loads(memory)

@@ -27,7 +27,7 @@ def decode(data, size=None, resample="nearest"):
         resample: One of ``RESAMPLING``; the authors' is "nearest".
 
     Returns:
-        uint8 array (h, w, 3), or (h, w) for a grey image, whose three channels would be equal.
+        uint8 array (h, w, 3), or (h, w) for a grey image, whose three channels would be equal; read-only.
 
     Raises:
         Unreadable: The bytes are no image that can be decoded whole, with the reason.
@@ -45,7 +45,7 @@ def decode(data, size=None, resample="nearest"):
                 width, height = min(size[1], image.width), min(size[0], image.height)
                 if (width, height) != image.size:
                     image = image.resize((width, height), Image.Resampling[resample.upper()])
-            return np.array(image)
+            return np.asarray(image)  # of bytes that nobody else has: no second copy
     except Unreadable:
         raise
     except UnidentifiedImageError:

@@ -63,7 +63,8 @@ def prepare(listing, size, folder, resample="nearest", threads=None):
         size: (height, width) of the images to train on; no stored side is larger than this, or than its source.
         folder: Where the prepared files go; made if missing.
         resample: See :func:`wisesr_helpers.data.decode.decode`.
-        threads: That decode; None: as many as this process may use cores.
+        threads: That decode; None: one more than this process may use cores, as each waits for the interpreter
+            now and then.
 
     Returns:
         dict, split → list with a dict a file, in the listing's order: "file", "label", and either "shape", "sha256"
@@ -141,7 +142,7 @@ def _prepare_split(listing, split, size, folder, resample, plan, threads):
     with (
         open(folder / f"{split}.images", "ab") as images,
         open(folder / f"{split}.files", "ab") as account,
-        concurrent.futures.ThreadPoolExecutor(threads or usable_cores()) as pool,
+        concurrent.futures.ThreadPoolExecutor(threads or usable_cores() + 1) as pool,
     ):
         if not lines and account.tell() == 0:
             account.write(_line(plan))
