@@ -21,7 +21,7 @@ COLAB += [
     "pillow==11.*",
     "kaggle==2.0.*",
 ]
-TESTS = ["pytest", "pytest-xdist", "pyyaml"]
+TESTS = ["pytest", "pytest-timeout", "pytest-xdist", "pyyaml"]
 
 
 def interpreter():
