@@ -11,7 +11,7 @@ export KERAS_BACKEND ?= $(if $(filter jax torch,$(BACKEND)),$(BACKEND),tensorflo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
 	$$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: setup demo test test-slow book results bench fuzz lint address notebooks
+.PHONY: setup demo test test-slow book results bench fuzz soak lint address notebooks
 
 setup: $(BIN)/.ready-$(BACKEND)
 
@@ -44,11 +44,17 @@ lint: setup
 bench: setup
 	python benchmarks/heads.py
 	python benchmarks/pipeline.py
+	python benchmarks/training.py
 
 # Damaged images, lists and archives: make fuzz N=100000
 N ?= 1000
 fuzz: setup
 	python tests/fuzz.py $(N)
+
+# Trainings killed and typed again, compared with one that was never stopped (about 20 minutes on two cores).
+TRIALS ?= 100
+soak: setup
+	python tests/soak.py $(TRIALS)
 
 # The committed records: every demo row, trained from a clean tree (about 20 minutes on two cores), and the picture.
 results: setup

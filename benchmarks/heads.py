@@ -18,8 +18,8 @@ import tensorflow as tf
 from wisesr_helpers._keras import keras
 from wisesr_helpers.costs import fingerprint_of_heads
 from wisesr_helpers.heads import head_layers
+from wisesr_helpers.provenance import environment
 from wisesr_helpers.published import number, printed
-from wisesr_helpers.runs import environment
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "heads.json"
 ROUNDS, WARM_UP = {False: 21, True: 7}, 2  # with XLA the authors' layers take seconds a step

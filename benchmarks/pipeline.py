@@ -36,9 +36,9 @@ from wisesr_helpers.data.listings import Entry, Listing
 from wisesr_helpers.data.prepare import PreparedImages, prepare, read_account
 from wisesr_helpers.inputs import fingerprint_of_pipeline
 from wisesr_helpers.machine import usable_cores
+from wisesr_helpers.provenance import environment
 from wisesr_helpers.published import printed
 from wisesr_helpers.recipes import PAPER_CONVENTION, paper_recipe
-from wisesr_helpers.runs import environment
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "pipeline.json"
 RECIPES = {"Table 4": "MIT Indoors Scenes", "Table 8": "MIT Indoors Scene"}

@@ -9,6 +9,7 @@ import sys
 
 import wisesr_helpers as ws
 from wisesr_helpers import runs
+from wisesr_helpers.provenance import git_state
 from wisesr_helpers.report import code_is_current
 
 RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
@@ -38,7 +39,7 @@ def main():
         if kept.exists() and code_is_current(runs.read_record(kept)):
             print(f"{kept.name} is current.")
             continue
-        if not runs.git_state()[1]:
+        if not git_state()[1]:
             sys.exit(
                 "make results: the tree has uncommitted changes. Commit them first: a record says which commit made it."
             )

@@ -19,7 +19,8 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
     Args:
         head, backbone, seed, study, scale: Its parameters.
         **choices: correct (test images right after each epoch; () for none), images (of the test split),
-            losses (of the test split, after each epoch), status, code, commit, clean.
+            losses (of the test split, after each epoch), epochs (of the recipe; unless given, those of correct),
+            status, divergence (see :func:`diverged`), code, commit, clean.
     """
     correct = choices.get("correct", (60, 270))
     images = choices.get("images", 300)
@@ -70,9 +71,10 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
             "left_out": {},
         },
         "model": {"params": 87_654, "flops": 123_456_789, "feature_map": [16, 16, 96]},
-        "recipe": {"epochs": len(correct)},
+        "recipe": {"epochs": choices.get("epochs", len(correct))},
         "history": epochs,
         "status": choices.get("status", "complete"),
+        "divergence": choices.get("divergence"),
         "final": ends[-1] if ends else None,
         "best": max(ends, key=lambda end: end["top1"]) if ends else None,
         "correct": "",
@@ -90,6 +92,18 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
         "seconds": [50.0] * len(correct),
     }
     return outcome, execution
+
+
+def diverged(correct=(60, 99), step=17, loss=1.25):
+    """Choices of a run of 20 epochs that diverged after the whole epochs of ``correct``.
+
+    Args:
+        correct: Test images right after each epoch; () for none.
+        step: Of the epoch after them, from 1.
+        loss: Mean of that epoch's steps before; None if there was none.
+    """
+    where = {"epoch": len(correct) + 1, "step": step, "loss": loss, "learning_rate": 0.0325}
+    return {"correct": correct, "epochs": 20, "status": "diverged", "divergence": where}
 
 
 def keep(folder, **choices):

@@ -36,7 +36,7 @@ def experiment(**typed):
 )
 def test_mistakes_are_refused_before_anything_is_loaded(typed, message, monkeypatch):
     monkeypatch.setattr("wisesr_helpers.experiment.scenes_dataset", lambda *a, **k: pytest.fail("data was loaded"))
-    monkeypatch.setattr("wisesr_helpers.experiment.build_classifier", lambda *a, **k: pytest.fail("a model was built"))
+    monkeypatch.setattr("wisesr_helpers.running.build_classifier", lambda *a, **k: pytest.fail("a model was built"))
     with pytest.raises(ValueError, match=message):
         experiment(**typed)
 
@@ -108,7 +108,7 @@ def test_two_runs_of_one_command_have_the_same_outcome(finished, tmp_path):
 
 
 def test_a_finished_run_is_taken_and_not_trained_again(finished, monkeypatch, capsys):
-    monkeypatch.setattr("wisesr_helpers.experiment.train", lambda *a, **k: pytest.fail("it was trained again"))
+    monkeypatch.setattr("wisesr_helpers.running.train", lambda *a, **k: pytest.fail("it was trained again"))
     monkeypatch.setattr(ws.Experiment, "fingerprint", finished[1]["outcome"]["code"])
     assert experiment(scale="smoke", runs_dir=str(finished[0])).run() == finished[1]
     assert "Finished before" in capsys.readouterr().out
@@ -152,7 +152,7 @@ def test_the_command_makes_the_run_that_it_names():
 
 def test_a_record_is_plain_json(finished):
     path = finished[0] / "mit_512--smoke--small_patch--wise--s0" / "record.json"
-    assert json.loads(path.read_text())["schema"] == 1
+    assert json.loads(path.read_text())["schema"] == runs.SCHEMA
     assert "NaN" not in path.read_text()
 
 

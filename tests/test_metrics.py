@@ -1,10 +1,11 @@
-"""Top-k accuracy against a full sort, and Wilson's interval against its formula."""
+"""Top-k accuracy against a full sort, Wilson's interval against its formula, chance against the test it inverts."""
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from wisesr_helpers.metrics import top_k_correct, wilson_interval
+import wisesr_helpers as ws
+from wisesr_helpers.metrics import no_better_than_chance, top_k_correct, wilson_interval
 
 
 def by_sorting(probabilities, labels, k):
@@ -77,3 +78,37 @@ def test_the_interval_ends_exactly_at_none_and_all():
 
 def test_counts_of_numpy_give_plain_floats():
     assert [type(end) for end in wilson_interval(np.int64(3), np.float64(7))] == [float, float]
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.8])
+@pytest.mark.parametrize(("count", "classes"), [(300, 6), (1340, 67), (7, 2), (6, 1000)])
+def test_chance_is_beaten_where_the_score_test_rejects_it(count, classes, confidence):
+    """Wilson's interval holds what the score test doesn't reject: here the test itself, at every accuracy."""
+    share = 1 / classes
+    beyond = norm.ppf(0.5 + confidence / 2) * np.sqrt(share * (1 - share) / count)
+    answers = [no_better_than_chance(correct, count, classes, confidence) for correct in range(count + 1)]
+    assert answers == [bool(correct / count - share <= beyond) for correct in range(count + 1)]
+    assert answers[0] is True
+    assert answers[-1] is False
+
+
+def test_the_confidence_is_95_percent_unless_told_otherwise():
+    assert [no_better_than_chance(61, 300, 6, *more) for more in ((), (0.95,), (0.9,))] == [True, True, False]
+
+
+def test_one_of_the_papers_models_at_512_is_no_better_than_chance():
+    study = ws.STUDIES["mit_512"]
+    rows = ws.published().query("where == @study.table and column == 'Top-1 accuracy'")
+    right = {row.row: round(row.number * study.test_images) for row in rows.itertuples()}
+    guesses = [name for name, k in right.items() if no_better_than_chance(k, study.test_images, study.classes)]
+    assert guesses == ["Xception+GAP"]
+
+
+def test_an_accuracy_below_chance_is_no_better():
+    assert no_better_than_chance(0, 1000, 2)
+
+
+@pytest.mark.parametrize(("correct", "count"), [(8, 7), (-1, 7)])
+def test_no_numbers_of_images_are_refused(correct, count):
+    with pytest.raises(ValueError, match="must"):
+        no_better_than_chance(correct, count, 2)

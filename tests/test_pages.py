@@ -65,8 +65,8 @@ def linked_csv(output):
         ([150], [155], "no difference shown: the intervals overlap (1 seed a head)"),
         ([150, 284], [290, 291], "no difference shown: the intervals overlap (2 seeds a head)"),
         ([150, 150], [290, 152, 290], "no difference shown: the intervals overlap (2 seeds a head)"),
-        ([150], [], "not tested: only one of the two heads is recorded"),
-        ([], [290], "not tested: only one of the two heads is recorded"),
+        ([150], [], "not tested: only one of the two heads has a complete run"),
+        ([], [290], "not tested: only one of the two heads has a complete run"),
         ([], [], "not tested: no run is recorded"),
     ],
 )
@@ -78,6 +78,77 @@ def test_the_verdict_turns_where_the_intervals_part(folders):
     """Wilson's interval of 150 of 300 ends at 0.5562 (by hand); that of 183 begins at 0.5537, of 184 at 0.5571."""
     assert page_of(folders, *scores([150], [183])).verdict("small_patch").startswith("no difference")
     assert page_of(folders, *scores([150], [184])).verdict("small_patch").startswith("supported")
+
+
+RUNNING = {"correct": (50, 299), "status": "running", "epochs": 20}
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        (
+            [{"head": "gap", "seed": 5, **records.diverged()}],
+            "not tested: a run diverged; not counted: gap on small_patch (seed 5) diverged in epoch 3",
+        ),
+        (
+            [{"head": "wise", "seed": 5, **records.diverged(())}],
+            "not tested: a run diverged; not counted: wise on small_patch (seed 5) diverged in epoch 1",
+        ),
+        (
+            [{"head": "gap", "seed": 5, **records.diverged()}, {"head": "wise", "seed": 1, **RUNNING}],
+            "not tested: a run diverged; not counted: gap on small_patch (seed 5) diverged in epoch 3, "
+            "wise on small_patch (seed 1) running (2 of 20 epochs)",
+        ),
+        (
+            [{"head": "gap", "seed": 5, **RUNNING}],  # counted, its 299 right would make the intervals overlap
+            "supported: the intervals of wise lie above those of gap (1 seed a head); "
+            "not counted: gap on small_patch (seed 5) running (2 of 20 epochs)",
+        ),
+        (
+            [{"head": "gap", "seed": 5, "correct": (290, 50)}],
+            "supported: the intervals of wise lie above those of gap (1 seed a head); "
+            "no better than chance: gap on small_patch (seed 5)",
+        ),
+        (
+            [{"head": "avg_fc", "seed": 5, **records.diverged()}, {"head": "gwap", "seed": 5, "correct": (50,)}],
+            "supported: the intervals of wise lie above those of gap (1 seed a head)",
+        ),
+    ],
+)
+def test_the_verdict_counts_complete_runs_of_the_two_heads_and_names_the_others(folders, more, verdict):
+    page = page_of(folders, *scores([150], [290]), *more)
+    assert page.verdict("small_patch") == page.words()["verdict_small_patch"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("only", "verdict"),
+    [
+        (
+            [{"head": "gap", **RUNNING}, {"head": "wise", **RUNNING}],
+            "not tested: no run is complete; not counted: gap on small_patch (seed 0) running (2 of 20 epochs), "
+            "wise on small_patch (seed 0) running (2 of 20 epochs)",
+        ),
+        (
+            [{"head": "gap", **RUNNING}, *scores([], [290])],
+            "not tested: only one of the two heads has a complete run; "
+            "not counted: gap on small_patch (seed 0) running (2 of 20 epochs)",
+        ),
+        (
+            [{"head": "gap", **records.diverged(())}],
+            "not tested: a run diverged; not counted: gap on small_patch (seed 0) diverged in epoch 1",
+        ),
+    ],
+)
+def test_without_two_complete_runs_there_is_no_verdict(folders, only, verdict):
+    assert page_of(folders, *only).verdict("small_patch") == verdict
+
+
+def test_a_run_that_diverged_on_one_backbone_leaves_the_other_its_verdict(folders):
+    diverged = {"head": "wise", "backbone": "small_conv", **records.diverged()}
+    page = page_of(folders, *scores([150], [290]), *scores([150], [], backbone="small_conv"), diverged)
+    assert page.verdict("small_patch").startswith("supported")
+    assert page.verdict("small_conv").startswith("not tested: a run diverged")
+    assert pages.verdict(page.committed).startswith("not tested: a run diverged")  # the claim is on every backbone
 
 
 def test_the_verdicts_of_backbones_are_apart(folders):
@@ -101,6 +172,25 @@ def test_the_finding_is_the_mean_over_seeds(folders):
     assert page.words()["finding"] == (
         "Mean test top-1 on small_patch: gap 51.0% (2 seeds), wise 96.7% (1 seed). "
         "Mean test top-1 on small_conv: wise 41.0% (1 seed)."
+    )
+
+
+def test_the_finding_averages_complete_runs_and_names_the_others(folders):
+    page = page_of(
+        folders,
+        *scores([150, 156], [290]),
+        {"head": "gap", "seed": 5, **records.diverged((299, 299))},
+        {"head": "wise", "seed": 5, "correct": (290, 50)},
+        {"head": "gap", "backbone": "small_conv", **records.diverged(())},
+        {"head": "wise", "backbone": "small_conv", **RUNNING},
+    )
+    assert page.words()["finding"] == (
+        "Mean test top-1 on small_patch: gap 51.0% (2 seeds), wise 56.7% (2 seeds); "
+        "not counted: gap on small_patch (seed 5) diverged in epoch 3; "
+        "no better than chance: wise on small_patch (seed 5). "
+        "Mean test top-1 on small_conv: no run is complete; "
+        "not counted: gap on small_conv (seed 0) diverged in epoch 1, "
+        "wise on small_conv (seed 0) running (2 of 20 epochs)."
     )
 
 
@@ -160,10 +250,20 @@ def test_the_table_of_runs_holds_their_numbers_and_the_csv_the_same(folders):
 
 
 def test_a_run_without_an_epoch_is_listed_beside_others(folders):
-    page = page_of(folders, *scores([150], [290]), {"seed": 1, "correct": (), "status": "running"})
+    page = page_of(folders, *scores([150], [290]), {"seed": 1, "correct": (), "status": "running", "epochs": 20})
     head, *rows = cells(page.runs_table())
     columns = ["top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]
-    assert [rows[2][head.index(column)] for column in columns] == ["none", "none", "none", "running"]
+    assert [rows[2][head.index(column)] for column in columns] == ["none", "none", "none", "running (0 of 20 epochs)"]
+
+
+def test_a_page_of_nothing_but_diverged_runs_can_be_built(folders, shown):
+    both = [{"head": head, **records.diverged((), step=1, loss=None)} for head in ("gap", "wise")]
+    page = page_of(folders, *both, own=both)
+    for part in (page.accuracy_figure, page.curves_figure, page.runs_table, page.own_runs_table, page.provenance_table):
+        part()
+    assert [alt.count("diverged in epoch 1") for _, alt in shown] == [2, 2]
+    head, *rows = cells(page.runs_table())
+    assert [row[head.index("status")] for row in rows] == ["diverged in epoch 1, step 1"] * 2
 
 
 def test_own_runs_are_shown_apart_and_marked(folders):

@@ -159,6 +159,109 @@ def test_a_share_is_drawn_on_the_whole_scale():
     assert ax.get_ylim() == (0, 1.02)
 
 
+def crosses(ax):
+    return [line for line in ax.lines if line.get_marker() == "x"]
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_the_curve_of_a_diverged_run_ends_with_a_cross_at_its_last_whole_epoch():
+    drawn = [record(head="gap", seed=1, **records.diverged((60, 99))), record(correct=(60, 120, 290))]
+    for measure in ("test_top1", "loss"):
+        ax = plots.curves(drawn, plots.figure()[1], measure)
+        (cross,) = crosses(ax)
+        last = drawn[0]["outcome"]["history"][1]
+        assert (list(cross.get_xdata()), list(cross.get_ydata())) == ([2], [last[measure]])
+        assert to_hex(cross.get_color()) == to_hex(plots.colour("gap"))
+        assert legend(ax)[:3] == ["small_patch + gap", "gap, seed 1: diverged in epoch 3", "small_patch + wise"]
+        assert ax.get_xlim()[1] > 20  # epochs of its recipe: it is seen to end early
+    said = plots.describe_curves(drawn)
+    assert "small_patch with gap, seed 1: 20.0% after epoch 1, 33.0% after epoch 2, diverged in epoch 3; " in said
+    assert "small_patch with wise, seed 0: 20.0% after epoch 1, 96.7% after epoch 3. " in said
+
+
+def test_only_diverged_runs_have_a_cross():
+    drawn = [record(), record(correct=(60, 99), status="running", epochs=20), record(correct=(50, 50))]
+    ax = plots.curves(drawn, plots.figure()[1])
+    assert crosses(ax) == []
+    assert legend(ax) == ["small_patch + wise", "chance"]
+    assert "20.0% after epoch 1, 33.0% after epoch 2, running (2 of 20 epochs); " in plots.describe_curves(drawn)
+
+
+def test_a_long_recipe_does_not_stretch_the_scale_of_a_loss():
+    ax = plots.curves([record(**records.diverged((60, 99)))], plots.figure()[1], "test_loss")  # losses 1.5 and 0.75
+    assert ax.get_ylim()[0] > 0.5
+
+
+def test_where_two_backbones_share_the_axes_the_legend_says_which_one_diverged():
+    drawn = [record(**records.diverged()), record(backbone="small_conv", **records.diverged((60,)))]
+    ax = plots.curves(drawn, plots.figure()[1])
+    assert legend(ax)[1::2] == [
+        "small_patch + wise, seed 0: diverged in epoch 3",
+        "small_conv + wise, seed 0: diverged in epoch 2",
+    ]
+
+
+@pytest.mark.parametrize("measure", ["test_top1", "top1", "loss"])
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_run_that_diverged_before_a_whole_epoch_is_named(measure, others):
+    drawn = [record(head="gap", **records.diverged((), step=1, loss=None)), *[record()] * others]
+    page, axes = plots.figure(9, 3, columns=2)
+    for ax in axes:
+        plots.curves(drawn, ax, measure)
+    assert legend(axes[0])[: 1 + others] == ["gap, seed 0: diverged in epoch 1", "small_patch + wise"][: 1 + others]
+    page.savefig(io.BytesIO(), dpi=40)  # a warning that the layout collapsed is an error
+    assert axes[1].get_position().width > 0.3
+    first = "small_patch with gap, seed 0: no whole epoch, diverged in epoch 1"
+    assert plots.describe_curves(drawn, measure).startswith(f"{measure.replace('_', ' ')} by epoch. {first}")
+
+
+def test_a_single_epoch_is_said_once_and_ticked_as_a_whole_number():
+    assert plots.describe_curves([record(correct=(60,))]).count("after epoch") == 1
+    drawn, ax = plots.figure()
+    plots.curves([record(correct=(60,))], ax)
+    drawn.draw_without_rendering()
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [1]
+
+
+def test_accuracies_put_runs_that_are_not_complete_off_the_scale(tmp_path):
+    records.keep(tmp_path, head="gap", seed=0, correct=(60, 150))
+    records.keep(tmp_path, head="gap", seed=1, **records.diverged((60, 299)))
+    records.keep(tmp_path, head="gap", seed=2, **records.diverged((), step=1, loss=None))
+    records.keep(tmp_path, head="wise", seed=0, correct=(60, 298), status="running", epochs=20)
+    table = runs.load_runs(tmp_path)
+    drawn, ax = plots.figure()
+    plots.accuracies(table, ax)
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in dots] == [[0.5]]
+    on_scale = [line for line in ax.lines if line.get_transform() == ax.transData]
+    assert len(on_scale) == 2  # a dot and its interval; chance goes across
+    marks = crosses(ax)
+    assert len(marks) == 2
+    assert all(line.get_transform() == ax.get_yaxis_transform() for line in marks)
+    assert all(0 < line.get_xdata()[0] < 0.05 for line in marks)
+    assert [to_hex(line.get_color()) for line in marks] == [to_hex(plots.colour("gap"))] * 2
+    said = [text.get_text().strip() for text in ax.texts]
+    assert sorted(said) == [
+        "chance",
+        "seed 0 running (2 of 20 epochs)",
+        "seed 1 diverged in epoch 3; seed 2 diverged in epoch 1",
+    ]
+    drawn.savefig(io.BytesIO(), dpi=40)
+    words = plots.describe_accuracies(table)
+    for part in (
+        "small_patch with gap, seed 0: 50.0%",
+        "small_patch with gap, seed 1: diverged in epoch 3",
+        "small_patch with gap, seed 2: diverged in epoch 1",
+        "small_patch with wise, seed 0: running (2 of 20 epochs)",
+    ):
+        assert part in words
+    assert "99" not in words
+
+
 def test_accuracies_draw_every_run_with_its_interval(table):
     ax = plots.accuracies(table, plots.figure()[1])
     dots = [line for line in ax.lines if len(line.get_xdata()) == 1]

@@ -17,6 +17,7 @@ FLOORS = [
     {
         "_keras",
         "_cv2",
+        "_registration",
         "published",
         "recipes",
         "layers",
@@ -30,12 +31,13 @@ FLOORS = [
         "locks",
         "machine",
     },
-    {"heads", "diagrams", "backbones", "counts", "data", "runs"},
-    {"models", "training", "attribution"},
+    {"heads", "diagrams", "backbones", "counts", "data", "runs", "provenance", "checkpoints"},
+    {"models", "predictions", "states", "evaluation", "training", "attribution"},
     {
         "studies",
         "choices",
         "announce",
+        "running",
         "experiment",
         "ledger",
         "plots",

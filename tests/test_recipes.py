@@ -112,3 +112,20 @@ def test_the_reports_recipe(dataset, epochs):
     assert float(optimizer.learning_rate) == pytest.approx(0.0002)
     optimizer.iterations.assign(5000)
     assert float(optimizer.learning_rate) == pytest.approx(0.0002)  # it stays
+
+
+@pytest.mark.parametrize("accumulate", [1, 5])
+def test_the_learning_rate_by_hand_is_the_optimisers(accumulate):
+    recipe = dataclasses.replace(paper_recipe("Table 4", "MIT Indoors Scenes"), accumulate=accumulate)
+    images = 1000
+    schedule = recipe.optimizer(images)._learning_rate
+    a_step = recipe.decay_epochs * (images // recipe.batch_size) * accumulate
+    for part in (0, 1, a_step - 1, a_step, 3 * a_step + 1):
+        assert recipe.learning_rate_at(part, images) == pytest.approx(float(schedule(part)), rel=1e-6)
+    assert recipe.learning_rate_at(a_step, images) < recipe.learning_rate_at(a_step - 1, images)
+
+
+def test_a_batch_is_split_into_equal_parts_only():
+    recipe = dataclasses.replace(paper_recipe("Table 8", "MIT Indoors Scene"), accumulate=5)
+    assert recipe.accumulations() == [1, 3, 5, 15]
+    assert recipe.micro_batch == 3

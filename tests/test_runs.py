@@ -97,7 +97,7 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, monk
 def test_a_file_in_place_of_the_folder_is_answered_with_the_way_out(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(
-        OSError, match=r"can't be kept in '.*file/run' \(.+\)\. Give a folder .* runs_dir, or set WISESR"
+        OSError, match=r"can't be kept in '.*file/run' \(.+\)\. Make room there, or give a folder .* runs_dir"
     ):
         runs.write_record(tmp_path / "file" / "run", *records.halves())
 
@@ -146,7 +146,7 @@ def test_the_execution_and_the_order_of_keys_may_differ(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"", b"{", b"[]", b"3", b"null", b'"text"', b"{}", b"\xff\xfe\x00", b'{"schema": 1}']
+    "garbage", [b"", b"{", b"[]", b"3", b"null", b'"text"', b"{}", b"\xff\xfe\x00", b'{"schema": 2}']
 )
 def test_a_file_that_is_no_record_is_refused(tmp_path, garbage):
     path = tmp_path / "x.json"
@@ -157,11 +157,11 @@ def test_a_file_that_is_no_record_is_refused(tmp_path, garbage):
         runs.read_record(path)
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1"])
+@pytest.mark.parametrize("schema", [0, 1, 3, "2"])
 def test_another_schema_is_refused(tmp_path, schema):
     path = tmp_path / records.keep(tmp_path)["identity"] / "record.json"
     edit(path, lambda record: record.update(schema=schema))
-    with pytest.raises(ValueError, match=rf"has schema {schema}; this version reads 1"):
+    with pytest.raises(ValueError, match=rf"has schema {schema}; this version reads 2"):
         runs.read_record(path)
 
 
@@ -229,7 +229,7 @@ def foreign(change):
     """A record that keeps its hash and lacks what pages read."""
     outcome, execution = records.halves(seed=9)
     change(outcome, execution)
-    whole = {"schema": 1, "identity": "foreign", "outcome": outcome, "execution": execution}
+    whole = {"schema": runs.SCHEMA, "identity": "foreign", "outcome": outcome, "execution": execution}
     return json.dumps({**whole, "outcome_sha256": runs.outcome_hash(outcome)})
 
 

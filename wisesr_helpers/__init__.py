@@ -6,6 +6,8 @@ neither Keras nor a backend.
 
 import importlib
 
+from wisesr_helpers import _registration
+
 # Bound here, before the module of the same name can take its place.
 from wisesr_helpers.published import published
 
@@ -23,12 +25,15 @@ _NAMES = {
     "load_classifier": "models",
     "load_dataset": "data.load",
     "load_runs": "runs",
+    "predict": "predictions",
     "ResultsPage": "pages",
     "STUDIES": "studies",
 }
 _MODULES = ("data", "layers", "plots", "report", "studies")
 
 __all__ = ["HEADS", "published", *_MODULES, *_NAMES]
+
+_registration.tell_keras()
 
 
 def __getattr__(name):

@@ -2,6 +2,7 @@
 
 from wisesr_helpers import progress
 from wisesr_helpers.backbones import SMALL
+from wisesr_helpers.choices import accelerators
 from wisesr_helpers.studies import DEMO_NOTE
 
 
@@ -45,9 +46,20 @@ def _recipe(recipe):
     weights = recipe.weights or "random"
     epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     augmented = "" if recipe.augmentation else ", no augmentation"
+    computed = "" if recipe.precision == "float32" else f", computed in {recipe.precision}"
     return (
         f"Recipe: {epochs}, batch {recipe.batch_size}, {optimizer}, {rate}, initial weights of the "
-        f"backbone: {weights}{augmented}."
+        f"backbone: {weights}{augmented}{computed}.{_accumulation(recipe)}"
+    )
+
+
+def _accumulation(recipe):
+    if recipe.accumulate == 1:
+        return ""
+    return (
+        f" Each batch goes through the model in {recipe.accumulate} parts of {recipe.micro_batch}, and their gradients "
+        f"are averaged: the step is that of the whole batch, but batch norm sees {recipe.micro_batch} images at a "
+        "time, so its statistics are noisier."
     )
 
 
@@ -72,3 +84,27 @@ def describe_data(experiment):
         print(f"Table 2 has {study.train_images:,} and {study.test_images:,} in {study.classes} classes.")
     for note in notes:
         print(note)
+
+
+def say_speed(experiment, seconds, epochs):
+    """Print how long a training will take, if it takes a minute or more.
+
+    Args:
+        experiment: Experiment.
+        seconds: That an epoch takes, measured on the first steps.
+        epochs: That are still to be trained.
+    """
+    if seconds * epochs < 60:
+        return
+    an_epoch, whole = progress.duration(seconds), progress.duration(seconds * epochs)
+    if experiment.plan:
+        print(f"An epoch takes about {an_epoch} here, {epochs} take {whole}.")
+    elif accelerators():
+        hours = seconds * epochs * len(accelerators()) / 3600
+        print(f"An epoch takes about {an_epoch} here, {epochs} take {whole}: {hours:.1f} GPU hours.")
+    else:
+        demo = progress.duration(60 * experiment.study.demo.minutes)
+        print(
+            f"This machine has no accelerator: an epoch takes about {an_epoch}, {epochs} take about {whole} here; "
+            f"scale='demo' takes {demo}."
+        )

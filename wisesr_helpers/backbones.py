@@ -176,7 +176,7 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
     height, width = image_shape(image_size)
     inputs = keras.Input((height, width, 3), name="image")
     mode = preprocessing_mode(name, preprocessing)
-    x = inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing")(inputs)
+    x = inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing", dtype="float32")(inputs)
     try:
         features = _features(name, x, weights)
         if 0 in features.shape:

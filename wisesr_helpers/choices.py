@@ -8,13 +8,18 @@ from wisesr_helpers.augment import CONVENTIONS
 from wisesr_helpers.data.decode import RESAMPLING
 from wisesr_helpers.data.load import is_prepared
 from wisesr_helpers.data.locate import find, missing
+from wisesr_helpers.machine import devices
+from wisesr_helpers.recipes import PRECISIONS
 
 SCALES = ("paper", "demo", "smoke")
 
-# Name → (valid values, what it does); for all studies. Of the data's, the first value is the default.
+# Name → (valid values for a recipe, what it does); for all studies. Of the data's, the first value is the default.
 RECIPE_OPTIONS = {
-    "weights": (("imagenet", "none"), "the backbone's initial weights"),
-    "convention": (CONVENTIONS, "how the augmentation computes"),
+    "weights": (lambda recipe: ("imagenet", "none"), "the backbone's initial weights"),
+    "convention": (lambda recipe: CONVENTIONS, "how the augmentation computes"),
+    "accumulate": (lambda recipe: recipe.accumulations(), "in how many parts a batch goes through the model"),
+    "precision": (lambda recipe: PRECISIONS, "of computing; weights are always float32"),
+    "jit_compile": (lambda recipe: (False, True), "whether XLA compiles the training step"),
 }
 DATA_OPTIONS = {
     "resample": (RESAMPLING, "how photographs are resized"),
@@ -58,7 +63,28 @@ def choose_scale(scale, study, backbone, data_dir):
 
 def accelerators():
     """The devices of this machine that are no CPU."""
-    return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
+    return [device for device in devices() if not device.startswith("cpu")]
+
+
+def check_option_names(options, head):
+    """Refuse options that no head, recipe or dataset has.
+
+    Args:
+        options: Name → value, or None.
+        head: ``Head``.
+
+    Raises:
+        ValueError: No mapping, or an unknown name; the valid ones are listed.
+    """
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(
+            f"options must be a mapping of names to values; received {options!r}. "
+            'With papermill: -y "options: {name: value}".'
+        )
+    valid = [*head.options, *RECIPE_OPTIONS, *DATA_OPTIONS]
+    for name in options or {}:
+        if name not in valid:
+            raise ValueError(f"Unknown option '{name}' for head '{head.name}'. Valid options: {', '.join(valid)}.")
 
 
 def check_options(options, head, recipe):
@@ -75,30 +101,37 @@ def check_options(options, head, recipe):
     Raises:
         ValueError: No mapping, an unknown name, or a value that isn't valid.
     """
-    if options is not None and not isinstance(options, dict):
-        raise ValueError(
-            f"options must be a mapping of names to values; received {options!r}. "
-            'With papermill: -y "options: {name: value}".'
-        )
+    check_option_names(options, head)
     of_head, of_data = {}, {}
     for name, value in (options or {}).items():
         if name in head.options:
             of_head[name] = value
-            continue
-        valid = (RECIPE_OPTIONS | DATA_OPTIONS).get(name, ((), ""))[0]
-        if not valid:
-            names = ", ".join([*head.options, *RECIPE_OPTIONS, *DATA_OPTIONS])
-            raise ValueError(f"Unknown option '{name}' for head '{head.name}'. Valid options: {names}.")
-        if not any(value is other or (isinstance(value, str) and value == other) for other in valid):
-            raise ValueError(f"Option '{name}' must be one of {', '.join(map(str, valid))}; received {value!r}.")
-        if name == "weights":
-            recipe = dataclasses.replace(recipe, weights=None if value == "none" else value)
-        elif name == "convention" and recipe.augmentation is None:
-            raise ValueError("Option 'convention' is about the augmentation, and this recipe has none.")
-        elif name == "convention":
-            recipe = dataclasses.replace(
-                recipe, augmentation=dataclasses.replace(recipe.augmentation, convention=value)
-            )
-        elif value != valid[0]:
-            of_data[name] = value
+        elif name in RECIPE_OPTIONS:
+            _check_value(name, value, RECIPE_OPTIONS[name][0](recipe))
+            recipe = _with_option(recipe, name, value)
+        else:
+            _check_value(name, value, DATA_OPTIONS[name][0])
+            if value != DATA_OPTIONS[name][0][0]:
+                of_data[name] = value
     return of_head, recipe, of_data
+
+
+def _check_value(name, value, valid):
+    if not any(type(value) is type(other) and value == other for other in valid):
+        raise ValueError(f"Option '{name}' must be one of {', '.join(map(str, valid))}; received {value!r}.")
+
+
+def _with_option(recipe, name, value):
+    """A recipe with one of its options."""
+    if name == "weights":
+        return dataclasses.replace(recipe, weights=None if value == "none" else value)
+    if name == "jit_compile" and value and keras.backend.backend() == "tensorflow" and not accelerators():
+        raise ValueError(
+            "Option 'jit_compile' can't be True with TensorFlow on a CPU, where XLA is several times slower; leave it "
+            "out."
+        )
+    if name != "convention":
+        return dataclasses.replace(recipe, **{name: value})
+    if recipe.augmentation is None:
+        raise ValueError("Option 'convention' is about the augmentation, and this recipe has none.")
+    return dataclasses.replace(recipe, augmentation=dataclasses.replace(recipe.augmentation, convention=value))

@@ -1,6 +1,5 @@
 """One run of a study, from what the user typed to a record: what a study notebook drives."""
 
-import base64
 import dataclasses
 import functools
 import json
@@ -8,22 +7,19 @@ import os
 import pathlib
 import shlex
 
-import numpy as np
-
 from wisesr_helpers import runs
-from wisesr_helpers._keras import keras
 from wisesr_helpers.announce import announce, describe_data
 from wisesr_helpers.backbones import SMALL, check_backbone
-from wisesr_helpers.choices import RECIPE_OPTIONS, check_options, choose_scale
-from wisesr_helpers.counts import count_flops, count_params
+from wisesr_helpers.choices import RECIPE_OPTIONS, check_option_names, check_options, choose_scale
 from wisesr_helpers.data.cache import default_cache
 from wisesr_helpers.data.load import load_dataset
 from wisesr_helpers.data.scenes import scenes_dataset
 from wisesr_helpers.diagrams import head_steps
 from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.heads import get_head
-from wisesr_helpers.models import build_classifier, load_classifier
+from wisesr_helpers.models import load_classifier
 from wisesr_helpers.recipes import Recipe
+from wisesr_helpers.running import outcome_of, run, seeded_classifier
 from wisesr_helpers.studies import DEMO_NOTE, get_study
 from wisesr_helpers.training import train
 
@@ -74,7 +70,7 @@ class Experiment:
         _check_whole("epochs", epochs)
         if not isinstance(overwrite, bool):
             raise ValueError(f"overwrite must be True or False; received {overwrite!r}.")
-        check_options(options, self.head, self.study.recipe)
+        check_option_names(options, self.head)
         self.data_dir = pathlib.Path(data_dir).expanduser() if data_dir else None
         self.scale, self.reason = choose_scale(scale, self.study, backbone, self.data_dir)
         self.plan = {"paper": None, "demo": self.study.demo, "smoke": self.study.smoke}[self.scale]
@@ -154,7 +150,7 @@ class Experiment:
     def build(self):
         """The untrained classifier; its weights are a function of the seed."""
         classes = self.plan.classes if self.plan else len(self.dataset.classes)
-        return seeded_classifier(self.parameters, classes, self.image_size, self.recipe.weights, self.head_options)
+        return seeded_classifier(self.parameters, classes, self.image_size, self.recipe, self.head_options)
 
     def head_steps(self, model):
         """The steps of a built model's head, for its diagram."""
@@ -165,101 +161,37 @@ class Experiment:
     @property
     def fingerprint(self):
         """Hash of everything that determines the outcome but the machine: parameters, data plan, recipe, code."""
+        return self._fingerprint(self.recipe)
+
+    @property
+    def origin(self):
+        """The same without the number of epochs: what a run has to have in common with what goes on from it."""
+        return self._fingerprint(dataclasses.replace(self.recipe, epochs=0))
+
+    def _fingerprint(self, recipe):
         data = scenes_dataset if self.plan else load_dataset
         code = [seeded_classifier, self.head.build, data, train, Recipe, outcome_of]
         code += [SMALL[self.backbone]] if self.backbone in SMALL else []
         return fingerprint(
             *code,
             parameters=dataclasses.asdict(self.parameters),
-            recipe=dataclasses.asdict(self.recipe),
+            recipe=dataclasses.asdict(recipe),
             data=[
                 self.image_size,
                 *([self.plan.classes, self.plan.train, self.plan.test] if self.plan else [self.study.source]),
             ],
         )
 
-    def finished(self):
-        """The record of this run if it is finished with as many epochs as asked for, else None.
-
-        Raises:
-            ValueError: The run has more epochs than asked for; training it shorter would lose them.
-        """
-        if self.overwrite or not (self.folder / runs.RECORD).exists():
-            return None
-        record = runs.read_record(self.folder)
-        done, status = len(record["outcome"]["history"]), record["outcome"]["status"]
-        if done > self.recipe.epochs:
-            raise ValueError(
-                f"'{self.shown_folder}' holds {_count(done, 'epoch')} of this run already; epochs="
-                f"{self.recipe.epochs} is fewer. Ask for at least {done}, or set overwrite to train it again."
-            )
-        if status == "running" or (status == "complete" and done < self.recipe.epochs):
-            print(f"'{self.shown_folder}' holds {done} of {self.recipe.epochs} epochs; it is trained from the start.")
-            return None
-        return record
-
     def run(self):
-        """Train, unless this run is finished, and keep the record.
+        """Train, unless this run is finished, and keep the record: see :func:`wisesr_helpers.running.run`."""
+        return run(self)
 
-        Returns:
-            The record, a dict with ``outcome`` and ``execution``.
-        """
-        record = self.finished()
-        if record is not None:
-            print(f"Finished before, in '{self.shown_folder}': taken from there. overwrite=True trains it again.")
-            if record["outcome"]["code"] != self.fingerprint:
-                print("It was trained with other code than today's.")
-            return record
-        execution = {**runs.environment(), "command": self.command}
-        model = self.build()
-
-        def keep(training):
-            outcome = outcome_of(self.parameters, self.dataset, model, self.recipe, training)
-            return runs.write_record(
-                self.folder, {**outcome, "code": self.fingerprint}, {**execution, "seconds": training.seconds}
-            )
-
-        training = train(model, self.dataset, self.recipe, self.parameters.seed, after_epoch=keep)
-        model.save(self.folder / "model.keras")
-        return keep(training)
-
-    def load(self):
-        """The trained classifier of this run."""
-        return load_classifier(self.folder)
-
-
-def seeded_classifier(parameters, classes, image_size, weights=None, options=None):
-    """The untrained classifier of a run, its random weights drawn from the run's seed."""
-    keras.utils.set_random_seed(parameters.seed)
-    return build_classifier(
-        parameters.backbone, parameters.head, classes, image_size, weights=weights, **(options or {})
-    )
-
-
-def outcome_of(parameters, dataset, model, recipe, training):
-    """The half of a record that the command determines, without the code's fingerprint."""
-    return {
-        "parameters": dataclasses.asdict(parameters),
-        "dataset": dataset.summary(),
-        "model": {
-            "params": count_params(model),
-            "flops": count_flops(model),
-            "feature_map": list(model.get_layer("features").output.shape[1:]),
-        },
-        "recipe": dataclasses.asdict(recipe),
-        "history": training.history,
-        "status": training.status,
-        "final": training.final,
-        "best": training.best,
-        "correct": base64.b64encode(np.packbits(training.correct).tobytes()).decode(),
-    }
+    def load(self, epoch="final"):
+        """The trained classifier of this run: see :func:`wisesr_helpers.models.load_classifier`."""
+        return load_classifier(self.folder, epoch)
 
 
 def _check_whole(name, value, most=None):
     if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most and value > most):
         bound = f"from 0 to {most}" if most else "0 or more"
         raise ValueError(f"{name} must be a whole number, {bound}; received {value!r}.")
-
-
-def _count(number, noun):
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

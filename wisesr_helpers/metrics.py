@@ -1,4 +1,4 @@
-"""Top-k accuracy with counts, and intervals for it."""
+"""Top-k accuracy with counts, intervals for it, and whether it beats a guess."""
 
 import numpy as np
 
@@ -40,3 +40,23 @@ def wilson_interval(correct, count, confidence=0.95):
 
     interval = binomtest(int(correct), int(count)).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def no_better_than_chance(correct, count, classes, confidence=0.95):
+    """Whether an accuracy could be that of guessing: 1 / classes is not below its Wilson interval.
+
+    True says that learning is not shown, not that there was none: few images show little.
+
+    Args:
+        correct: Number of correctly classified images.
+        count: Number of images, at least 1.
+        classes: Number of classes, equally likely to be guessed.
+        confidence: Coverage of the two-sided interval; default 0.95.
+
+    Returns:
+        bool.
+
+    Raises:
+        ValueError: ``correct`` and ``count`` are no numbers of images.
+    """
+    return wilson_interval(correct, count, confidence)[0] <= 1 / classes

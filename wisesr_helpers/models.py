@@ -8,6 +8,7 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.backbones import build_backbone
 from wisesr_helpers.heads import check_head, head_layers
 from wisesr_helpers.layers import is_whole
+from wisesr_helpers.runs import BEST_MODEL, FINAL_MODEL, read_record
 
 
 def build_classifier(
@@ -59,22 +60,79 @@ def build_classifier(
     return keras.Model(base.input, x, name=f"{backbone}_{head}")
 
 
-def load_classifier(run):
+def load_classifier(run, epoch="final"):
     """The trained classifier of a run.
 
     Args:
-        run: The run's folder.
+        run: The run's folder, a str or path.
+        epoch: "final" (default): with the weights of the last epoch. "best": of the epoch with the highest top-1
+            on the test split; it was chosen on that split, so it flatters.
 
     Returns:
-        ``keras.Model`` with the weights of the last epoch.
+        ``keras.Model``: uint8 or float RGB (N, H, W, 3), 0..255, in; float32 (N, classes) out. Its attribute
+        ``class_names``, a tuple in the order of the outputs, is there if the run's record can be read and has as
+        many names as the model has outputs.
 
     Raises:
-        FileNotFoundError: The folder holds no trained classifier.
+        ValueError: ``epoch`` is neither, ``run`` is a file, or the file of the model can't be loaded.
+        FileNotFoundError: There is no such folder, it holds no trained classifier, or the best epoch's was not kept.
     """
-    path = pathlib.Path(run) / "model.keras"
-    if not path.exists():
-        raise FileNotFoundError(f"'{run}' holds no trained classifier (model.keras). Train the run first.")
-    return keras.models.load_model(path)
+    if epoch not in ("final", "best"):
+        raise ValueError(f"epoch must be 'final' (the last one) or 'best'; received {epoch!r}.")
+    folder = pathlib.Path(run).expanduser()
+    if folder.is_file():
+        raise ValueError(f"load_classifier takes a run's folder; '{run}' is a file. Give the folder that it lies in.")
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder '{run}'. Give a run's, such as 'runs/mit_512--demo--small_patch--wise--s0'."
+        )
+    outcome = _outcome(folder)
+    path = _model_file(folder, epoch, outcome)
+    try:
+        model = keras.models.load_model(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can make Keras fail in any of its readers, in any way
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ValueError(
+            f"'{path}' can't be loaded: it is damaged, or was saved by a newer version ({reason}). Train the run again "
+            "with overwrite=True."
+        ) from error
+    names = outcome.get("dataset", {}).get("classes", ())
+    if len(names) == model.output_shape[-1]:
+        model.class_names = tuple(names)
+    return model
+
+
+def _outcome(folder):
+    """The outcome in a run's record; empty where there is no record, or none that can be read."""
+    try:
+        return read_record(folder)["outcome"]
+    except (OSError, ValueError):
+        return {}
+
+
+def _model_file(folder, epoch, outcome):
+    """The file of that epoch's classifier.
+
+    Raises:
+        FileNotFoundError: The folder has none.
+    """
+    final, best = folder / FINAL_MODEL, folder / BEST_MODEL
+    if epoch == "best" and best.exists():
+        return best
+    if not final.exists():
+        raise FileNotFoundError(f"'{folder}' holds no trained classifier ({final.name}). Train the run first.")
+    if epoch == "final":
+        return final
+    number, last = ((outcome.get(key) or {}).get("epoch") for key in ("best", "final"))
+    if number is not None and number == last:
+        return final
+    known = f"the best epoch is {number}, the last {last}" if number else "no record that can be read says which it was"
+    raise FileNotFoundError(
+        f"'{folder}' does not hold the classifier of the best epoch ({best.name}; {known}). Take epoch='final', or "
+        "train the run again with overwrite=True."
+    )
 
 
 def predict_split(model, split, batch_size=15):

@@ -6,7 +6,7 @@ import pathlib
 
 from wisesr_helpers import plots, report
 from wisesr_helpers.metrics import wilson_interval
-from wisesr_helpers.runs import default_runs_dir, load_runs, project_root
+from wisesr_helpers.runs import default_runs_dir, ending, load_runs, project_root
 from wisesr_helpers.studies import DEMO_NOTE, get_study
 
 NONE = "No record of a demo run is committed."
@@ -54,11 +54,13 @@ class ResultsPage:
         }
 
     def _finding(self, backbone):
+        """Mean final accuracies of the complete runs, and by name the runs that a mean would hide."""
+        runs = self._on(backbone)
         parts = []
-        for head, group in self._on(backbone).groupby("head"):
-            seeds = "1 seed" if len(group) == 1 else f"{len(group)} seeds"
-            parts.append(f"{head} {group['top1'].mean():.1%} ({seeds})")
-        return f"Mean test top-1 on {backbone}: " + ", ".join(parts) + "."
+        for head, group in runs[runs["status"] == "complete"].groupby("head"):
+            parts.append(f"{head} {group['top1'].mean():.1%} ({_seeds(len(group))})")
+        means = ", ".join(parts) or "no run is complete"
+        return "; ".join([f"Mean test top-1 on {backbone}: {means}", *_exceptions(runs)]) + "."
 
     def _on(self, backbone):
         return self.committed[self.committed["backbone"] == backbone]
@@ -127,25 +129,56 @@ def verdict(runs):
 
     Supported or contradicted only if, on every backbone, the 95 % intervals of all seeds of one head lie
     above those of all seeds of the other.
+
+    Only complete runs are compared. One run of the two heads that diverged leaves the claim untested: it has no
+    accuracy, and without it the seeds that survived would flatter a head that fails now and then. A run that goes on
+    is left out. Either is named, and so is a complete run that is no better than chance.
     """
+    runs = runs[runs["head"].isin(["gap", "wise"])]
+    return "; ".join([_comparison(runs), *_exceptions(runs)])
+
+
+def _comparison(runs):
+    """The verdict on runs of the two heads."""
+    if (runs["status"] == "diverged").any():
+        return "not tested: a run diverged"
     signs, seeds = set(), []
     for _, on_backbone in runs.groupby("backbone"):
         spans = {}
-        for head, group in on_backbone.groupby("head"):
+        for head, group in on_backbone[on_backbone["status"] == "complete"].groupby("head"):
             intervals = [wilson_interval(row.correct, row.images) for row in group.itertuples()]
             spans[head] = (min(low for low, _ in intervals), max(high for _, high in intervals))
             seeds.append(len(group))
-        if not {"gap", "wise"} <= set(spans):
-            return "not tested: only one of the two heads is recorded"
+        if not spans:
+            return "not tested: no run is complete"
+        if len(spans) == 1:
+            return "not tested: only one of the two heads has a complete run"
         signs.add((spans["wise"][0] > spans["gap"][1]) - (spans["gap"][0] > spans["wise"][1]))
     if not signs:
         return "not tested: no run is recorded"
-    counted = f" ({min(seeds)} {'seed' if min(seeds) == 1 else 'seeds'} a head)"
+    counted = f" ({_seeds(min(seeds))} a head)"
     if signs == {1}:
         return "supported: the intervals of wise lie above those of gap" + counted
     if signs == {-1}:
         return "contradicted: the intervals of gap lie above those of wise" + counted
     return "no difference shown: the intervals overlap" + counted
+
+
+def _exceptions(runs):
+    """Which runs have no accuracy to compare, and which have one no better than chance: a phrase for each kind."""
+    apart, guesses = [], []
+    for row in runs.itertuples():
+        name = f"{row.head} on {row.backbone} (seed {row.seed})"
+        if row.status != "complete":
+            apart.append(f"{name} {ending(row.record['outcome'])}")
+        elif report.only_guesses(row.record):
+            guesses.append(name)
+    kinds = {"not counted": apart, report.NO_BETTER: guesses}
+    return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+
+
+def _seeds(number):
+    return "1 seed" if number == 1 else f"{number} seeds"
 
 
 def words(text):

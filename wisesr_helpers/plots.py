@@ -13,7 +13,7 @@ from wisesr_helpers.drawings import (  # noqa: F401 (the drawings that notebooks
     head_diagram_width,
 )
 from wisesr_helpers.metrics import wilson_interval
-from wisesr_helpers.runs import chance
+from wisesr_helpers.runs import chance, ending
 from wisesr_helpers.samples import augmented_sample, labelled_sample  # noqa: F401
 
 # Colour-blind safe (Okabe and Ito), one per head, the same on every page.
@@ -21,6 +21,7 @@ OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
 COLOURS |= dict(zip(("depthwise", "avg_fc", "flatten_fc", "gwap", "vgg_fc"), OTHER_COLOURS, strict=True))
 CHANCE = {"color": "0.3", "linestyle": ":", "linewidth": 1}
+ENDING = {"linestyle": "none", "markersize": 7, "markeredgewidth": 2}  # the mark of a run that is not complete
 MARKS = {"small_patch": ("o", "-"), "small_conv": ("s", "--")}
 
 
@@ -118,28 +119,35 @@ def describe_growth(rows):
 def curves(records, ax, measure="test_top1"):
     """A measure by epoch, a line a run: colour by head, dashes by backbone. Top-1 has a line at chance, too.
 
+    The line of a run that diverged ends at its last whole epoch with a cross, which the legend explains; without a
+    whole epoch there is only the legend's entry. The axis is as long as the recipe.
+
     Args:
         records: Records of runs.
         ax: Axes to draw on.
         measure: A key of the history: "test_top1", "top1", "loss", ….
     """
-    named = set()
+    named, several = set(), len({record["outcome"]["parameters"]["backbone"] for record in records}) > 1
     for record in records:
         outcome = record["outcome"]
         head, backbone = outcome["parameters"]["head"], outcome["parameters"]["backbone"]
         label = f"{backbone} + {head}"
-        ax.plot(
-            [row["epoch"] for row in outcome["history"]],
-            [np.nan if row[measure] is None else row[measure] for row in outcome["history"]],
-            MARKS.get(backbone, ("^", ":"))[1],
-            color=colour(head),
-            linewidth=1.5,
-            alpha=0.85,
-            label=None if label in named else label,
-        )
-        named.add(label)
+        epochs = [row["epoch"] for row in outcome["history"]]
+        values = [np.nan if row[measure] is None else row[measure] for row in outcome["history"]]
+        new = label not in named and len(epochs) > 0  # no line, no entry in the legend
+        style = {"color": colour(head), "linewidth": 1.5, "alpha": 0.85, "label": label if new else None}
+        ax.plot(epochs, values, MARKS.get(backbone, ("^", ":"))[1], **style)
+        if new:
+            named.add(label)
+        if outcome["status"] == "diverged":
+            explained = f"{label if several else head}, seed {outcome['parameters']['seed']}: {ending(outcome)}"
+            # A mark on the edge is drawn whole; one without a place must not take part in the layout.
+            style = {"color": colour(head), "clip_on": not epochs, "label": explained}
+            ax.plot(epochs[-1:], values[-1:], "x", **style, **ENDING)
+        ax.update_datalim([(1, 0), (outcome["recipe"]["epochs"], 0)], updatey=False)
+    ax.autoscale_view()
     ax.set_xlabel("epoch")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if measure.endswith("top1"):
         for k, share in enumerate(_chances(records)):
             ax.axhline(share, label=None if k else "chance", **CHANCE)
@@ -152,14 +160,15 @@ def curves(records, ax, measure="test_top1"):
 
 
 def describe_curves(records, measure="test_top1"):
-    """:func:`curves` in words, from the same data."""
+    """:func:`curves` in words, from the same data: where every run begins and ends."""
     parts = []
     for record in records:
         outcome = record["outcome"]
-        first, last = outcome["history"][0][measure], outcome["history"][-1][measure]
-        name = "{backbone} with {head}, seed {seed}".format(**outcome["parameters"])
-        end = f"{_words(measure, last)} after epoch {len(outcome['history'])}"
-        parts.append(f"{name}: {_words(measure, first)} after epoch 1, {end}")
+        rows = outcome["history"][:1] + outcome["history"][1:][-1:]  # the first and the last, which may be one
+        said = [f"{_words(measure, row[measure])} after epoch {row['epoch']}" for row in rows] or ["no whole epoch"]
+        if outcome["status"] != "complete":
+            said.append(ending(outcome))
+        parts.append("{backbone} with {head}, seed {seed}: ".format(**outcome["parameters"]) + ", ".join(said))
     guessed = _chance_in_words(records) if measure.endswith("top1") else ""
     return f"{measure.replace('_', ' ')} by epoch. " + "; ".join(parts) + "." + guessed
 
@@ -176,17 +185,24 @@ def _chance_in_words(records):
 def accuracies(runs, ax):
     """Final test top-1 of every run, with its 95 % Wilson interval, grouped by backbone and head; a line at chance.
 
+    A run that is not complete has no final accuracy: how it ended stands at the left edge, off the scale.
+
     Args:
         runs: DataFrame as ``ws.load_runs`` returns it.
         ax: Axes to draw on.
     """
     groups = sorted(runs.groupby(["backbone", "head"], sort=False), key=lambda group: group[0], reverse=True)
     for position, ((_, head), group) in enumerate(groups):
+        cut_short = []
         for k, row in enumerate(group.itertuples()):
-            low, high = wilson_interval(row.correct, row.images)
             y = position + 0.16 * (k - (len(group) - 1) / 2)
+            if row.status != "complete":
+                cut_short.append((y, row.record["outcome"]))
+                continue
+            low, high = wilson_interval(row.correct, row.images)
             ax.plot([low, high], [y, y], color=colour(head), linewidth=2, alpha=0.6)
             ax.plot(row.top1, y, "o", color=colour(head), markersize=5)
+        _at_the_edge(cut_short, ax)
     for k, share in enumerate(_chances(runs["record"])):
         ax.axvline(share, **CHANCE)
         if k == 0:  # there is no legend to name the line
@@ -201,10 +217,26 @@ def accuracies(runs, ax):
     return ax
 
 
+def _at_the_edge(cut_short, ax):
+    """Say at the left edge of the axes how runs of one head, pairs (y, outcome), ended: a cross if one diverged."""
+    from matplotlib.patheffects import withStroke
+
+    edge = ax.get_yaxis_transform()  # places along the axes, not accuracies
+    for y, outcome in cut_short:
+        mark = "x" if outcome["status"] == "diverged" else "_"
+        ax.plot(0.012, y, mark, color=colour(outcome["parameters"]["head"]), transform=edge, **ENDING)
+    if cut_short:  # one text, for the marks of seeds are closer than lines of text
+        said = "; ".join(f"seed {outcome['parameters']['seed']} {ending(outcome)}" for _, outcome in cut_short)
+        halo = [withStroke(linewidth=2, foreground="white")]  # the line at chance may cross it
+        ax.text(0.028, cut_short[0][0], said, transform=edge, fontsize=7, va="center", path_effects=halo)
+
+
 def describe_accuracies(runs):
     """:func:`accuracies` in words, from the same data."""
     parts = [
-        f"{row.backbone} with {row.head}, seed {row.seed}: {_words('top1', row.top1)}" for row in runs.itertuples()
+        f"{row.backbone} with {row.head}, seed {row.seed}: "
+        + (_words("top1", row.top1) if row.status == "complete" else ending(row.record["outcome"]))
+        for row in runs.itertuples()
     ]
     return "Final test top-1 accuracy with 95 % intervals. " + "; ".join(parts) + "." + _chance_in_words(runs["record"])
 

@@ -9,6 +9,7 @@ from wisesr_helpers.published import number, printed
 # The paper's runs are of 2021, before TensorFlow 2.9 brought Keras' own augmentation: its authors had the
 # package keras_preprocessing 1.1, so this is what "the paper's augmentation" means throughout the project.
 PAPER_CONVENTION = "keras_preprocessing_1_1"
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Recipe:
             ``decay_epochs · ⌊N / batch_size⌋``, as in the authors' code.
         weights: The backbone's initial weights: None (random) or "imagenet".
         augmentation: What is done to every training image anew in every epoch; None: nothing.
+        accumulate: In how many parts a batch goes through the model; their gradients are averaged for one step.
+            Batch norm sees a part at a time.
+        precision: Of computing, one of ``PRECISIONS``; weights and probabilities are always float32.
+        jit_compile: Whether XLA compiles the training step; None: with JAX only.
     """
 
     epochs: int
@@ -35,6 +40,18 @@ class Recipe:
     decay_epochs: int
     weights: str | None = None
     augmentation: Augmentation | None = None
+    accumulate: int = 1
+    precision: str = "float32"
+    jit_compile: bool | None = None
+
+    @property
+    def micro_batch(self):
+        """Images that go through the model at once, at most."""
+        return -(-self.batch_size // self.accumulate)
+
+    def accumulations(self):
+        """Values of ``accumulate`` that split a batch into equal parts."""
+        return [parts for parts in range(1, self.batch_size + 1) if self.batch_size % parts == 0]
 
     def optimizer(self, train_images):
         """A fresh Keras optimiser with its schedule, for a training split of ``train_images`` images."""
@@ -42,13 +59,22 @@ class Recipe:
 
         schedule = keras.optimizers.schedules.ExponentialDecay(
             self.learning_rate,
-            decay_steps=self.decay_epochs * max(1, train_images // self.batch_size),
+            decay_steps=self._decay_steps(train_images),
             decay_rate=self.decay_rate,
             staircase=True,
         )
+        accumulated = {"gradient_accumulation_steps": self.accumulate if self.accumulate > 1 else None}
         if self.momentum is None:
-            return keras.optimizers.Adam(schedule)
-        return keras.optimizers.SGD(schedule, momentum=self.momentum)
+            return keras.optimizers.Adam(schedule, **accumulated)
+        return keras.optimizers.SGD(schedule, momentum=self.momentum, **accumulated)
+
+    def learning_rate_at(self, part, train_images):
+        """The learning rate when ``part`` parts of batches (batches, without accumulation) have been seen."""
+        return self.learning_rate * self.decay_rate ** (part // self._decay_steps(train_images))
+
+    def _decay_steps(self, train_images):
+        # Keras hands a schedule the parts that were seen, not the optimiser's steps.
+        return self.decay_epochs * max(1, train_images // self.batch_size) * self.accumulate
 
 
 def paper_recipe(table, column):

@@ -1,28 +1,70 @@
 """Results as tables and sentences: the paper's numbers and ours, each saying which kind it is."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 
 from wisesr_helpers.counts import count_flops, count_params
 from wisesr_helpers.experiment import Experiment
-from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.metrics import no_better_than_chance, wilson_interval
 from wisesr_helpers.models import build_classifier
 from wisesr_helpers.progress import duration
 from wisesr_helpers.published import published
-from wisesr_helpers.runs import chance
+from wisesr_helpers.runs import chance, ending
 from wisesr_helpers.studies import DEMO_NOTE, get_study
+
+NO_BETTER = "no better than chance"
+NO_END = SimpleNamespace(top1=None, correct=None, images=None)  # in place of a final epoch
 
 
 def describe_result(record):
-    """One sentence with the final epoch's accuracy, its interval, and the kind of data."""
+    """How a run ended, in a few sentences with the kind of data.
+
+    Complete: the final epoch's accuracy, its interval, and whether it is no better than chance. Running: the same of
+    the epochs so far, without that judgement. Diverged: where, and what is kept; no accuracy, for the recipe's end
+    was not reached.
+    """
     outcome = record["outcome"]
     final = outcome["final"]
+    model = "{backbone} + {head}".format(**outcome["parameters"])
     kind = "" if outcome["dataset"]["photographs"] else f" ({DEMO_NOTE})"
+    if outcome["status"] == "diverged":
+        return f"{model} {_divergence(outcome, kind)}"
+    if outcome["status"] != "complete":
+        model += f", {ending(outcome)}"
+    if final is None:
+        return f"{model}: no whole epoch{kind}."
+    classes = len(outcome["dataset"]["classes"])
+    learned = f" That is no better than a guess among {classes} classes: nothing shows that it learned."
     return (
-        f"{outcome['parameters']['backbone']} + {outcome['parameters']['head']}: top-1 {final['top1']:.1%} "
+        f"{model}: top-1 {final['top1']:.1%} "
         f"(95 % interval {_interval(final['top1_correct'], final['count'])}) after epoch {final['epoch']}, "
         f"{final['top1_correct']} of {final['count']} test images; chance is "
-        f"{chance(record):.1%}{kind}."
+        f"{chance(record):.1%}{kind}." + (learned if only_guesses(record) else "")
     )
+
+
+def _divergence(outcome, kind):
+    """Where and how a run diverged and what is left of it: the rest of a sentence, and more."""
+    where, epochs = outcome.get("divergence"), len(outcome["history"])
+    kept = f"Kept are the weights {f'of epoch {epochs}' if epochs else 'that it started with'}."
+    if not where:  # an older record
+        return f"{ending(outcome)}{kind}. {kept}"
+    mean = where["loss"]
+    before = "no finite loss" if mean is None else f"a mean loss of {mean:.3g}"
+    return (
+        f"{ending(outcome)}, step {where['step']}, at a learning rate of {where['learning_rate']:.3g}: the loss or a "
+        f"weight ceased to be finite{kind}. Until then that epoch had {before}. {kept}"
+    )
+
+
+def only_guesses(record):
+    """Whether a run is complete and its final top-1 no better than chance, see :mod:`wisesr_helpers.metrics`."""
+    outcome = record["outcome"]
+    final = outcome["final"]
+    if outcome["status"] != "complete" or final is None:
+        return False
+    return no_better_than_chance(final["top1_correct"], final["count"], len(outcome["dataset"]["classes"]))
 
 
 def published_results(study):
@@ -33,7 +75,7 @@ def published_results(study):
 
     Returns:
         DataFrame, a row a model as printed: backbone, head, parameters, top-1, top-5 where it is printed;
-        the last column, the 95 % interval of top-1, is computed here.
+        the last two columns, the 95 % interval of top-1 and whether it is better than chance, are computed here.
     """
     study = get_study(study)
     images = study.test_images
@@ -42,6 +84,8 @@ def published_results(study):
     rows = rows.loc[list(dict.fromkeys(zip(printed["backbone"], printed["head"], strict=True)))].reset_index()
     correct = [round(float(value) * images) for value in rows["Top-1 accuracy"]]
     rows["95 % interval of top-1, computed here"] = [_interval(c, images) for c in correct]
+    guesses = [no_better_than_chance(c, images, study.classes) for c in correct]
+    rows[f"beside chance ({1 / study.classes:.1%}), computed here"] = [NO_BETTER if g else "better" for g in guesses]
     rows.columns.name = None
     return rows
 
@@ -95,24 +139,38 @@ def counts_beside_published(study, head):
 def results_table(runs):
     """Our runs, a row each: model, seed, epochs, final and best top-1, the interval of the final one, and chance.
 
+    Only a complete run has a final epoch: any other has "none" there and in the interval, so that nobody takes a
+    training cut short for the recipe's result. How far it got is seen from its best epoch, given with its number,
+    and from the status.
+
     Args:
         runs: DataFrame as ``ws.load_runs`` returns it.
     """
+    rows = list(runs.itertuples())
+    ends = [row if row.status == "complete" else NO_END for row in rows]
     return pd.DataFrame(
         {
-            "kind": [_kind(row) for row in runs.itertuples()],
+            "kind": [_kind(row) for row in rows],
             "backbone": runs["backbone"],
             "head": runs["head"],
             "seed": runs["seed"],
             "parameters": [f"{value:,}" for value in runs["params"]],
             "epochs": runs["epochs"],
-            "top-1, final epoch": [_share(value) for value in runs["top1"]],
-            "95 % interval": [_interval(row.correct, row.images) for row in runs.itertuples()],
+            "top-1, final epoch": [_share(end.top1) for end in ends],
+            "95 % interval": [_interval(end.correct, end.images) for end in ends],
             "chance": [f"{chance(record):.1%}" for record in runs["record"]],
-            "top-1, best epoch": [_share(value) for value in runs["best_top1"]],
-            "status": runs["status"],
+            "top-1, best epoch": [_best(record["outcome"]) for record in runs["record"]],
+            "status": [status(record) for record in runs["record"]],
         }
     )
+
+
+def status(record):
+    """How a run ended: "complete", "complete, no better than chance", "diverged in epoch 3, step 17", "running (…)"."""
+    outcome = record["outcome"]
+    where = outcome.get("divergence")
+    more = [f"step {where['step']}"] if where else [NO_BETTER] if only_guesses(record) else []
+    return ", ".join([ending(outcome), *more])
 
 
 def provenance(runs, whose):
@@ -124,13 +182,13 @@ def provenance(runs, whose):
     """
     rows = []
     for row in runs.itertuples():
-        execution = row.record["execution"]
+        execution, data = row.record["execution"], row.record["outcome"]["dataset"]
         versions = execution["versions"]
         rows.append(
             {
                 "run": row.identity,
                 "whose": whose,
-                "data": f"{row.dataset}, {row.record['outcome']['dataset']['train']:,} + {row.images:,} images",
+                "data": f"{row.dataset}, {data['train']:,} + {data['test']:,} images",
                 "device": f"{execution['device']}, {execution['threads']} threads, {execution['machine']}",
                 "software": f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}",
                 "commit": _commit(execution),
@@ -176,6 +234,13 @@ def _interval(correct, images):
         return "none"
     low, high = wilson_interval(correct, images)
     return f"{low:.1%} to {high:.1%}"
+
+
+def _best(outcome):
+    """Top-1 of the best epoch, with its number where the run is not complete."""
+    best = outcome["best"]
+    after = f" (epoch {best['epoch']})" if best and outcome["status"] != "complete" else ""
+    return _share(best and best["top1"]) + after
 
 
 def _share(value):

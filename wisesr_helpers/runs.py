@@ -1,20 +1,19 @@
 """Runs: what names one, where it lives, and what its record holds."""
 
+import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import os
 import pathlib
-import platform
-import subprocess
 from collections.abc import Mapping
 
 from wisesr_helpers.files import write_whole
-from wisesr_helpers.machine import usable_cores
 
-SCHEMA = 1
+SCHEMA = 2
 RECORD = "record.json"
+FINAL_MODEL = "model.keras"  # with the weights of the last whole epoch
+BEST_MODEL = "best.keras"  # with those of the best epoch, where it is another
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,16 +98,27 @@ def write_record(folder, outcome, execution):
         "outcome_sha256": outcome_hash(outcome),
         "execution": execution,
     }
-    try:
+    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+    with kept(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
         write_whole(folder / RECORD, text)
+    return json.loads(text)
+
+
+@contextlib.contextmanager
+def kept(folder):
+    """Say what to do where a run's folder can't be written.
+
+    Raises:
+        OSError: In place of the system's, with the folder and the ways to go on.
+    """
+    try:
+        yield
     except OSError as error:
         raise OSError(
-            f"The run can't be kept in '{folder}' ({error.strerror or error}). Give a folder that can be written "
-            "with runs_dir, or set WISESR_RUNS."
+            f"The run can't be kept in '{folder}' ({error.strerror or error}). Make room there, or give a folder that "
+            "can be written with runs_dir or WISESR_RUNS; whole epochs stay, and the same command goes on from them."
         ) from error
-    return json.loads(text)
 
 
 def read_record(path):
@@ -186,13 +196,13 @@ _COLUMNS = (
 
 # What pages and tables read from a record, by the part of it that holds it.
 _READ = {
-    "outcome": "status final best history code",
+    "outcome": "status divergence final best history code",
     "outcome.parameters": "study scale backbone head seed options",
-    "outcome.dataset": "name photographs classes train",
+    "outcome.dataset": "name photographs classes train test",
     "outcome.model": "params",
     "outcome.recipe": "epochs",
     "outcome.final": "top1 top5 top1_correct count epoch",
-    "outcome.best": "top1",
+    "outcome.best": "top1 epoch",
     "execution": "backend device machine threads commit clean command seconds",
     "execution.versions": "python keras",
 }
@@ -236,57 +246,9 @@ def chance(record):
     return 1 / len(record["outcome"]["dataset"]["classes"])
 
 
-def git_state(besides="results"):
-    """(commit, whether the tree was clean) of the project, or (None, None) outside a checkout.
-
-    Args:
-        besides: A folder whose changes don't count: records come from code, never from other records.
-    """
-    root = project_root()
-    if root is None:
-        return None, None
-
-    def git(*words):
-        return subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD"), git("status", "--porcelain", "--", ".", f":!{besides}") == ""
-    except (OSError, subprocess.CalledProcessError):
-        return None, None
-
-
-def _processor():
-    """The processor's name, where the machine tells it."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
-
-
-def environment():
-    """Versions and machine of this process, for a record's execution."""
-    from wisesr_helpers._keras import keras
-
-    backend = keras.backend.backend()
-    packages = "keras numpy opencv-python-headless opencv-python pillow tensorflow tensorflow-cpu jax".split()
-    versions = {
-        "python": platform.python_version(),
-        "wisesr_helpers": importlib.metadata.version("wisesr_helpers"),
-    }
-    for package in packages:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    commit, clean = git_state()
-    return {
-        "backend": backend,
-        "device": ", ".join(keras.distribution.list_devices()),
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "processor": _processor(),
-        "threads": usable_cores(),
-        "versions": versions,
-        "commit": commit,
-        "clean": clean,
-    }
+def ending(outcome):
+    """How a run ended, in words: "complete", "running (4 of 20 epochs)" or "diverged in epoch 3"."""
+    if outcome["status"] == "running":
+        return f"running ({len(outcome['history'])} of {outcome['recipe']['epochs']} epochs)"
+    where = outcome.get("divergence")  # older records don't say where
+    return outcome["status"] + (f" in epoch {where['epoch']}" if where else "")

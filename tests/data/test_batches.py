@@ -42,6 +42,21 @@ def test_batch_sizes_at_the_edges(batch_size, sizes):
     assert sorted(flat(batches)) == list(range(COUNT))
 
 
+def test_parts_are_the_batches_cut_into_equal_pieces():
+    whole, parts = Batches(split(), 6, seed=4, epoch=2), Batches(split(), 6, seed=4, epoch=2, parts=3)
+    pieces = labels(parts)
+    assert len(parts) == len(pieces) == 3 * len(whole) == 12
+    assert [len(piece) for piece in pieces] == [2] * 9 + [2, 2, 1]  # 23 images: the last batch has five
+    assert [[*a, *b, *c] for a, b, c in zip(*[iter(pieces)] * 3, strict=True)] == labels(whole)
+
+
+def test_a_last_batch_with_fewer_images_than_parts_repeats_them():
+    parts = labels(Batches(split(), 11, seed=4, parts=11))
+    assert [len(piece) for piece in parts] == [1] * 33
+    assert sorted(flat for piece in parts[:22] for flat in piece) == sorted(set(range(COUNT)) - set(parts[22]))
+    assert len({tuple(piece) for piece in parts[22:]}) == 1
+
+
 def test_the_images_belong_to_their_labels():
     for index in range(5):
         images, own = Batches(split(), 5, seed=3)[index]

@@ -28,24 +28,27 @@ class Batches(keras.utils.PyDataset):
         epoch: The epoch, counted from 0.
         augmentation: An ``Augmentation``, or None to take the images as they are.
         threads: That prepare images; None: as many as this process may use cores.
+        parts: That each batch is delivered in, for gradient accumulation: as equal as can be, and as many for the
+            last, smaller batch, whose images are repeated if they are fewer than that.
     """
 
-    def __init__(self, split, batch_size, seed, epoch=0, augmentation=None, threads=None):
+    def __init__(self, split, batch_size, seed, epoch=0, augmentation=None, threads=None, parts=1):
         super().__init__()
         self.split = split
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = epoch
         self.augmentation = augmentation
+        self.parts = parts
         self._pool = _pool(threads or usable_cores())
         self._ahead = {}  # (epoch, index) → batch in preparation; only ever the one that comes next
         self._lock = threading.Lock()
 
     def __len__(self):
-        return -(-len(self.split) // self.batch_size)
+        return -(-len(self.split) // self.batch_size) * self.parts
 
     def __getitem__(self, index):
-        """Batch ``index``: images uint8 (n, H, W, 3), labels (n,)."""
+        """Batch ``index``, or part ``index`` of all batches: images uint8 (n, H, W, 3), labels (n,)."""
         with self._lock:
             epoch = self.epoch
             prepared = self._ahead.pop((epoch, index), None) or self._prepare(epoch, index)
@@ -58,9 +61,13 @@ class Batches(keras.utils.PyDataset):
         return images, labels
 
     def indices(self, epoch, index):
-        """Indices in the split of the images of batch ``index`` of an epoch, int array (n,)."""
+        """Indices in the split of the images of batch or part ``index`` of an epoch, int array (n,)."""
         order = _order(self.seed, epoch, len(self.split))
-        return np.sort(order[index * self.batch_size : (index + 1) * self.batch_size])  # mapped files like order
+        batch, part = divmod(index, self.parts)
+        chosen = np.sort(order[batch * self.batch_size : (batch + 1) * self.batch_size])  # mapped files like order
+        if len(chosen) < self.parts:
+            chosen = np.resize(chosen, self.parts)
+        return np.array_split(chosen, self.parts)[part]
 
     def _prepare(self, epoch, index):
         chosen = self.indices(epoch, index)
