@@ -31,12 +31,21 @@ def rows():
                     }
 
 
+def is_current(path):
+    """Whether a record is there that today's code can read, and made."""
+    try:
+        return path.exists() and code_is_current(runs.read_record(path))
+    except ValueError as error:
+        print(error)
+        return False
+
+
 def main():
     """Train and copy what is missing; exit with a sentence if the tree is not clean."""
     for row in rows():
         experiment = ws.Experiment(**row)
         kept = RESULTS / f"{experiment.parameters.identity}.json"
-        if kept.exists() and code_is_current(runs.read_record(kept)):
+        if is_current(kept):
             print(f"{kept.name} is current.")
             continue
         if not git_state()[1]:
