@@ -33,8 +33,8 @@ from wisesr_helpers.data.dataset import Dataset, Split
 from wisesr_helpers.data.listings import Listing
 from wisesr_helpers.data.prepare import read_account
 from wisesr_helpers.evaluation import evaluate
-from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.models import build_classifier
+from wisesr_helpers.overheads import fingerprint_of_training
 from wisesr_helpers.provenance import environment
 from wisesr_helpers.published import printed
 from wisesr_helpers.recipes import paper_recipe
@@ -278,7 +278,7 @@ def main():
     print(json.dumps(memory, indent=1), flush=True)
     report = {
         "machine": environment(),
-        "fingerprint": fingerprint(training.train, Batches),
+        "fingerprint": fingerprint_of_training(),
         "rows": rows,
         "memory": memory,
     }

@@ -55,3 +55,11 @@ def test_the_data_stands_beside_table_2_and_its_defects_are_named(capsys, tmp_pa
     assert f"{tree.train} training and {tree.test} test images in 2 classes" in said
     assert "Table 2 has 5,360 and 1,340 in 67 classes." in said
     assert "Note: 1 empty file ('airport_inside/empty0.jpg')." in said
+
+
+def test_the_papers_command_names_the_dataset_where_it_varies(capsys):
+    ws.Experiment("deeper_networks", head="gap", scale="demo", dataset="cifar10").announce()
+    said = capsys.readouterr().out
+    assert (
+        "papermill notebooks/deeper_networks.ipynb runs/out.ipynb -p dataset cifar10 -p head gap -p scale paper" in said
+    )

@@ -44,6 +44,7 @@ FLOORS = [
         "drawings",
         "samples",
         "inputs",
+        "overheads",
         "report",
         "costs",
         "pages",

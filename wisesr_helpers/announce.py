@@ -20,11 +20,12 @@ def announce(experiment):
     else:
         print("Time: estimated after the first steps.")
     if experiment.plan:
-        study = experiment.study
+        study, dataset = experiment.study, experiment.parameters.dataset
+        which = (f"-p dataset {dataset} " if dataset else "") + f"-p head {experiment.head.name}"
         print(
             f"The paper's scale ({study.dataset}, {study.backbones[0]}, {study.recipe.epochs} epochs, a GPU):\n"
             f"  python -m wisesr_helpers.data fetch {study.source}\n"
-            f"  papermill notebooks/{study.name}.ipynb runs/out.ipynb -p head {experiment.head.name} -p scale paper"
+            f"  papermill notebooks/{study.name}.ipynb runs/out.ipynb {which} -p scale paper"
         )
 
 
