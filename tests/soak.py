@@ -53,7 +53,7 @@ def start(runs_dir, kill="", fault="", words=None, **environment):
     Args:
         runs_dir: Where it is kept.
         kill: Where it is killed; empty: not at all.
-        fault: "stateful", or empty.
+        fault: One that killed/sitecustomize.py knows, or empty.
         words: The command; None: this file's own.
         **environment: More variables.
 

@@ -178,7 +178,7 @@ def test_make_address_refuses_what_is_none(url):
 
 def test_make_lists_the_promised_targets(root):
     makefile = (root / "Makefile").read_text(encoding="utf-8")
-    for target in ("setup", "demo", "test", "test-slow", "book", "results", "bench", "lint", "address"):
+    for target in ("setup", "demo", "test", "test-slow", "book", "results", "bench", "fuzz", "soak", "lint", "address"):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import wisesr_helpers as ws
 from wisesr_helpers import choices, running, runs
+from wisesr_helpers._keras import keras
 from wisesr_helpers.announce import say_speed
 from wisesr_helpers.checkpoints import Checkpoints
 
@@ -171,6 +172,18 @@ def test_epochs_on_other_data_are_not_gone_on_from(stopped, monkeypatch):
     chosen.__dict__["dataset"] = dataclasses.replace(chosen.dataset, classes=("a", "b", "c", "d", "e", "f"))
     with pytest.raises(ValueError, match="trained with other data than today's"):
         chosen.run()
+
+
+def test_epochs_of_another_backend_are_not_gone_on_from(stopped):
+    path = stopped / IDENTITY / "checkpoints" / "e0002.npz"
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    header = json.loads(arrays["header"].tobytes())
+    assert header["origin"]["backend"] == keras.backend.backend()
+    header["origin"]["backend"] = "another"
+    np.savez(path, **{**arrays, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    with pytest.raises(ValueError, match="trained with other backend than today's"):
+        experiment(stopped).run()
 
 
 def test_the_best_and_the_last_weights_are_kept(tmp_path, monkeypatch):

@@ -5,6 +5,8 @@ import sys
 import pytest
 import soak
 
+from wisesr_helpers import runs
+
 NOTEBOOK = soak.ROOT / "notebooks/mit_512.ipynb"
 
 
@@ -35,8 +37,8 @@ def test_papermill_killed_and_typed_again(kill, whole, tmp_path):
     assert (f"Going on after epoch {lost - 1} of {soak.EPOCHS}" in text) == (lost > 1)  # at most one epoch is lost
 
 
-def test_a_drive_that_renames_by_copying_loses_one_epoch(whole, tmp_path):
-    said = soak.killed_and_resumed(tmp_path, "save:3:-3")
+def test_a_drive_without_locks_that_renames_by_copying_loses_one_epoch(whole, tmp_path):
+    said = soak.killed_and_resumed(tmp_path, "save:3:-3", fault="drive")
     assert "The checkpoint of epoch 3 in" in said
     assert "Going on after epoch 2 of 3" in said
     assert soak.result(tmp_path) == whole
@@ -51,11 +53,35 @@ def test_a_stateful_shuffle_would_be_noticed(tmp_path):
     assert soak.result(tmp_path / "killed") != soak.result(tmp_path / "whole")
 
 
+def test_a_run_that_diverges_is_shown_and_ends_papermill_without_an_error(tmp_path):
+    done = soak.start(tmp_path, fault="diverge", words=papermill(tmp_path))
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = (tmp_path / "out.ipynb").read_text(encoding="utf-8")
+    assert "epoch 2 of 3, step 2: the loss or a weight is not finite any more" in text
+    assert "diverged in epoch 2" in text.partition("## The result")[2]
+    (record,) = (runs.read_record(path) for path in tmp_path.glob("*/record.json"))
+    assert (record["outcome"]["status"], len(record["outcome"]["history"])) == ("diverged", 1)
+    assert record["outcome"]["divergence"]["step"] == 2
+
+
 def test_the_kinds_of_kill_are_thirds():
     kinds = [soak.kill_of(trial, 700_000).partition(":")[0] for trial in range(99)]
     assert {kind: kinds.count(kind) for kind in soak.KINDS} == dict.fromkeys(soak.KINDS, 33)
     numbers = {soak.kill_of(trial, 700_000).split(":")[2] for trial in range(0, 99, 3)}
     assert {"-1", "-2", "-3"} < numbers  # before and after a checkpoint gets its name, and half copied
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", [{"TF_NUM_INTRAOP_THREADS": "1"}, {"TF_ENABLE_ONEDNN_OPTS": "0"}], ids=str)
+def test_another_configuration_agrees_within_the_stated_tolerance(other, tmp_path):
+    losses = []
+    for name, environment in (("one", {}), ("other", other)):
+        (tmp_path / name).mkdir()
+        assert soak.start(tmp_path / name, **environment).returncode == 0
+        (record,) = (runs.read_record(path) for path in (tmp_path / name).glob("*/record.json"))
+        losses.append([row[key] for row in record["outcome"]["history"] for key in ("loss", "test_loss")])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] != losses[1]  # the other configuration does make a difference
 
 
 @pytest.mark.slow

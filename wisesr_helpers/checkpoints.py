@@ -133,13 +133,13 @@ class Checkpoints:
         return checkpoint
 
     def _check_origin(self, epoch, origin, commit):
-        others = [f"other {what}" for what, value in self.origin.items() if origin.get(what) != value]
+        others = [what for what, value in self.origin.items() if origin.get(what) != value]
         if others:
             made = f" (commit {commit[:10]})" if commit else ""
             raise ValueError(
-                f"'{self.folder.parent}' holds {epoch} epochs of this run, trained with {' and '.join(others)} than "
-                f"today's{made}. Go on with what they were trained with, give another runs_dir, or set overwrite to "
-                "train the run anew."
+                f"'{self.folder.parent}' holds {epoch} epochs of this run, trained with other {' and '.join(others)} "
+                f"than today's{made}. Go on with what they were trained with, give another runs_dir, or set overwrite "
+                "to train the run anew."
             )
 
     def _path(self, epoch):

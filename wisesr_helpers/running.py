@@ -30,7 +30,7 @@ def run(experiment):
 
     Raises:
         Held: Another process is training this run.
-        ValueError: The folder holds more epochs than asked for, or epochs of other code or data.
+        ValueError: The folder holds more epochs than asked for, or epochs of other code, data or backend.
         OSError: The folder can't be written; whole epochs stay.
         MemoryError: The device's memory is too small.
     """
@@ -91,7 +91,11 @@ def _train(experiment):
     execution = {**environment(), "command": experiment.command}
     checkpoints = Checkpoints(
         folder / "checkpoints",
-        {"code or settings": experiment.origin, "data": experiment.dataset.fingerprint},
+        {
+            "code or settings": experiment.origin,
+            "data": experiment.dataset.fingerprint,
+            "backend": keras.backend.backend(),  # each draws other random numbers from a seed
+        },
         execution["commit"],
     )
     start = _start(experiment, checkpoints)

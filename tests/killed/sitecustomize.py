@@ -8,8 +8,11 @@ WISESR_KILL is ``kind:epoch:number``, with the kinds
 - ``between``: when ``epoch`` is about to begin.
 
 Before that a line with WISESR_KILL is added to the file WISESR_KILLED. The process is killed by SIGKILL, and first its
-parent (papermill) if WISESR_KILL_PARENT is set. WISESR_FAULT=stateful makes the order of the images depend on how
-many orders the process has drawn: what a resumable training must not do.
+parent (papermill) if WISESR_KILL_PARENT is set.
+
+WISESR_FAULT plants something else: ``stateful`` makes the order of the images depend on how many orders the process
+has drawn, which a resumable training must not do; ``drive`` takes the file locks away, as on some mounted drives;
+``diverge`` makes the loss infinite in the second epoch's second step.
 """
 
 import builtins
@@ -80,6 +83,8 @@ def change_training(module):
         begun(self, epoch, logs)
 
     def on_train_batch_end(self, batch, logs=None):
+        if FAULT == "diverge" and (self.running, batch + 1) == (2, 2):
+            logs = {**logs, "loss": float("inf")}
         stepped(self, batch, logs)
         if KIND == "within" and (self.running, batch + 1) == (EPOCH, NUMBER):
             die()
@@ -102,8 +107,17 @@ def change_batches(module):
 
 
 CHANGES = {"wisesr_helpers.training": change_training}
-if os.environ.get("WISESR_FAULT") == "stateful":
+FAULT = os.environ.get("WISESR_FAULT")
+if FAULT == "stateful":
     CHANGES["wisesr_helpers.data.batches"] = change_batches
+if FAULT == "drive":
+    import errno
+    import fcntl
+
+    def no_lock(*_):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    fcntl.flock = no_lock
 
 
 class Finder(importlib.abc.MetaPathFinder):
