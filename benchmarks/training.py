@@ -9,9 +9,7 @@ promise holds, and writes everything to results/benchmarks/training.json with th
 """
 
 import argparse
-import contextlib
 import dataclasses
-import io
 import itertools
 import json
 import pathlib
@@ -53,16 +51,15 @@ FED = "our path, batches read from the prepared file and augmented"
 LEAST = 0.97  # of BARE's steps a second, by OURS
 EPOCHS = 12  # whose memory is measured
 SETTLED = 3  # after so many of them most is allocated that an epoch needs
-# MiB that a usual later epoch may add and memory be called flat. What leaks, leaks in every epoch; once in a while
-# TensorFlow's queue of batches becomes longer, which adds tens of MiB and ends, so the median is what counts.
+# MiB that a usual later epoch may add and memory be called flat. What leaks, leaks in every epoch; an allocator's
+# single step of tens of MiB is none, so the median is what counts.
 GROWTH = 0.5
 
 
-class Kept(keras.utils.PyDataset):
+class Kept(Sequence):
     """An epoch of ``steps`` batches that are in memory, in turn: ``Batches`` that costs nothing."""
 
     def __init__(self, kept, steps):
-        super().__init__()
         self.kept = kept
         self.steps = steps
 
@@ -87,16 +84,6 @@ class Repeated(Sequence):
         return self.images[index % len(self.images)]
 
 
-class Clock(keras.callbacks.Callback):
-    """The moments at which steps ended."""
-
-    def on_train_begin(self, logs=None):
-        self.moments = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.moments.append(time.perf_counter())
-
-
 def rate(moments):
     """Steps a second, from the moments at which steps ended: the first step is over when the clock starts."""
     return (len(moments) - 1) / (moments[-1] - moments[0])
@@ -111,17 +98,13 @@ def bare(model, kept, steps):
     return rate(moments)
 
 
-def ours(model, batches, dataset, recipe, epoch):
-    """Steps a second of one epoch as ``training.train`` has it: its callback, in a ``fit`` that is called as there."""
-    account, clock = training.Training(), Clock()
-    watching = training._Epochs(
-        account, batches, dataset, recipe, 0, None, lambda training: None, lambda seconds, epochs: None
-    )
-    with contextlib.redirect_stdout(io.StringIO()):  # it says how far it is
-        model.fit(batches, epochs=epoch + 1, initial_epoch=epoch, shuffle=False, verbose=0, callbacks=[watching, clock])
-    if account.divergence:
-        sys.exit(f"The training diverged ({account.divergence}): nothing can be said of its speed.")
-    return rate(clock.moments)
+def ours(model, batches, epoch):
+    """Steps a second of one epoch as ``training.train`` has it."""
+    moments = []
+    *_, diverged = training.train_epoch(model, batches, epoch, lambda *_: moments.append(time.perf_counter()))
+    if diverged:
+        sys.exit(f"The training diverged at step {diverged}: nothing can be said of its speed.")
+    return rate(moments)
 
 
 def measure(backbone, photographs, recipe, rounds, steps):
@@ -140,8 +123,6 @@ def measure(backbone, photographs, recipe, rounds, steps):
     count = recipe.batch_size * (1 + steps)
     labels = np.arange(count) % CLASSES
     split = Split(Repeated(photographs.images, count), labels, "", photographs.size)
-    one = Split(split.images, labels[:1], "", split.size)  # evaluated after every round, so that a round stays short
-    dataset = Dataset("photographs", tuple(map(str, range(CLASSES))), split, one, photographs=True)
     batches = Batches(split, recipe.batch_size, 0, augmentation=recipe.augmentation)
     kept = [batches[k] for k in range(min(KEPT, len(batches)))]
     keras.utils.set_random_seed(0)
@@ -149,8 +130,8 @@ def measure(backbone, photographs, recipe, rounds, steps):
     training.compile_model(model, recipe, count, CLASSES)
     contestants = {
         BARE: lambda _: bare(model, kept, 1 + steps),
-        OURS: lambda epoch: ours(model, Kept(kept, 1 + steps), dataset, recipe, epoch),
-        FED: lambda epoch: ours(model, batches, dataset, recipe, epoch),
+        OURS: lambda epoch: ours(model, Kept(kept, 1 + steps), epoch),
+        FED: lambda epoch: ours(model, batches, epoch),
     }
     rates = {}
     for epoch in range(rounds):

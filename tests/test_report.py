@@ -34,7 +34,7 @@ def test_a_diverged_run_in_words_has_no_accuracy_and_says_where_and_what_is_kept
     said = report.describe_result(record(head="gap", **records.diverged((60, 99))))
     assert said == (
         "small_patch + gap diverged in epoch 3, step 17, at a learning rate of 0.0325: the loss or a weight ceased to "
-        "be finite (demo: not the paper's data). Until then that epoch had a mean loss of 1.25. "
+        "be finite (demo: not the paper's data). The last finite loss was 1.25. "
         "Kept are the weights of epoch 2."
     )
 
@@ -43,13 +43,13 @@ def test_a_run_that_diverged_at_once_in_words():
     said = report.describe_result(record(**records.diverged((), step=1, loss=None)))
     assert said == (
         "small_patch + wise diverged in epoch 1, step 1, at a learning rate of 0.0325: the loss or a weight ceased to "
-        "be finite (demo: not the paper's data). Until then that epoch had no finite loss. "
+        "be finite (demo: not the paper's data). There was no finite loss. "
         "Kept are the weights that it started with."
     )
 
 
 def test_a_loss_of_nothing_is_a_finite_loss():
-    assert "had a mean loss of 0. " in report.describe_result(record(**records.diverged((60,), loss=0.0)))
+    assert "The last finite loss was 0. " in report.describe_result(record(**records.diverged((60,), loss=0.0)))
 
 
 def test_photographs_are_not_called_a_demo():

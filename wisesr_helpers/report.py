@@ -50,11 +50,10 @@ def _divergence(outcome, kind):
     kept = f"Kept are the weights {f'of epoch {epochs}' if epochs else 'that it started with'}."
     if not where:  # an older record
         return f"{ending(outcome)}{kind}. {kept}"
-    mean = where["loss"]
-    before = "no finite loss" if mean is None else f"a mean loss of {mean:.3g}"
+    last = "There was no finite loss" if where["loss"] is None else f"The last finite loss was {where['loss']:.3g}"
     return (
         f"{ending(outcome)}, step {where['step']}, at a learning rate of {where['learning_rate']:.3g}: the loss or a "
-        f"weight ceased to be finite{kind}. Until then that epoch had {before}. {kept}"
+        f"weight ceased to be finite{kind}. {last}. {kept}"
     )
 
 

@@ -37,8 +37,8 @@ class Training:
             test split, so it flatters.
         correct: Top-1 correctness of every test image after the last whole epoch: bits, packed and in base64.
         seconds: Wall-clock seconds of every epoch, evaluation included.
-        divergence: None, or where the loss or a weight ceased to be finite: epoch and step (from 1), loss (mean of
-            the epoch's steps before it, None at the first), learning_rate.
+        divergence: None, or where the loss or a weight ceased to be finite: epoch and step (from 1), loss (the
+            epoch's last finite one, None at its first step), learning_rate.
         machines: One dict a process that took part: "from_epoch", and what was said of it.
     """
 
@@ -84,112 +84,119 @@ def _snapshot(model, training):
     return Checkpoint(len(training.history), *named_arrays(model), state)
 
 
-class _Epochs(keras.callbacks.Callback):
-    """Measures every epoch, keeps the account, and says how long it will take."""
+class _Watch:
+    """Says how far a training is, and how long it will take."""
 
-    def __init__(self, training, batches, dataset, recipe, seed, checkpoints, after_epoch, say_speed):
-        super().__init__()
-        self.training = training
-        self.before = len(training.history)
-        self.batches = batches
-        self.dataset = dataset
+    def __init__(self, recipe, steps, done, say_speed):
         self.recipe = recipe
-        self.seed = seed
-        self.checkpoints = checkpoints
-        self.after_epoch = after_epoch
+        self.steps = steps
+        self.before = done
         self.say_speed = say_speed
         self.line = ProgressLine()
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.batches.epoch = epoch
-        reseed(self.model, self.seed, epoch)
         self.began = self.shown = time.perf_counter()
-        self.learning_rate = float(self.model.optimizer.learning_rate)
-        self.loss = None
 
-    def on_train_batch_end(self, batch, logs=None):
-        step, total, now = batch + 1, self.params["steps"], time.perf_counter()
-        if not math.isfinite(logs["loss"]):
-            self._diverge(step)
-            return
-        self.loss = float(logs["loss"])
-        if len(self.training.history) == self.before:
-            self._measure(step, total, now)
-        if now - self.shown < 1 or step == total:
+    def epoch_begins(self):
+        """Start the clock of an epoch."""
+        self.began = self.shown = time.perf_counter()
+
+    def step(self, epoch, step, loss):
+        """A step has been taken: of epoch ``epoch`` (from 0), as number ``step`` (from 1)."""
+        now = time.perf_counter()
+        if epoch == self.before:
+            self._measure(step, now)
+        if now - self.shown < 1 or step == self.steps:
             return
         self.shown = now
-        epoch = len(self.training.history) + 1
-        left = (total - step + total * (self.recipe.epochs - epoch)) * (now - self.began) / step
+        left = (self.steps - step + self.steps * (self.recipe.epochs - epoch - 1)) * (now - self.began) / step
         self.line.show(
-            f"epoch {epoch} of {self.recipe.epochs}, step {step} of {total}, loss {self.loss:.3f}; "
+            f"epoch {epoch + 1} of {self.recipe.epochs}, step {step} of {self.steps}, loss {loss:.3f}; "
             f"about {duration(left)} left"
         )
 
-    def _measure(self, step, total, now):
+    def _measure(self, step, now):
         """Say how long an epoch takes, as soon as some steps have been timed."""
         if step == 1:
             self.first_step = now
-        if step == min(1 + MEASURED_STEPS, total) and step > 1:
+        if step == min(1 + MEASURED_STEPS, self.steps) and step > 1:
             a_step = (now - self.first_step) / (step - 1)
-            self.say_speed(a_step * total, self.recipe.epochs - self.before)
+            self.say_speed(a_step * self.steps, self.recipe.epochs - self.before)
 
-    def _diverge(self, step):
-        self.training.status = "diverged"
-        self.training.divergence = {
-            "epoch": len(self.training.history) + 1,
-            "step": step,
-            "loss": self.loss,
-            "learning_rate": self.recipe.learning_rate_at(
-                len(self.training.history) * self.params["steps"] + step - 1, len(self.dataset.train)
-            ),
-        }
-        self.model.stop_training = True
-
-    def on_epoch_end(self, epoch, logs=None):
-        training, evaluation = self.training, None
-        if training.divergence is None:
-            evaluation, correct = evaluate(self.model, self.dataset.test, self.recipe.micro_batch)
-            if not (math.isfinite(evaluation["loss"]) and is_finite(self.model)):
-                self._diverge(self.params["steps"])
-        if training.divergence is not None:
-            where = training.divergence
-            self.line.show(
-                f"epoch {where['epoch']} of {self.recipe.epochs}, step {where['step']}: the loss or a weight is not "
-                "finite any more; the run diverged and stops here",
-                final=True,
-            )
-            return
-        evaluation["epoch"] = epoch + 1
-        training.correct = base64.b64encode(np.packbits(correct).tobytes()).decode()
-        training.history.append(
-            {
-                "epoch": epoch + 1,
-                "learning_rate": self.learning_rate,
-                "loss": float(logs["loss"]),
-                "top1": float(logs["top1"]),
-                "top5": float(logs["top5"]),
-                "test_loss": evaluation["loss"],
-                "test_top1": evaluation["top1"],
-                "test_top5": evaluation["top5"],
-            }
-        )
-        training.final = evaluation
-        if training.best is None or evaluation["top1"] > training.best["top1"]:
-            training.best = evaluation
-        training.seconds.append(time.perf_counter() - self.began)
-        self._say(epoch + 1, logs)
-        if self.checkpoints is not None:
-            self.checkpoints.save(_snapshot(self.model, training), keep={training.best_epoch})
-        self.after_epoch(training)
-
-    def _say(self, epoch, logs):
-        left = (self.recipe.epochs - epoch) * float(np.mean(self.training.seconds[self.before :]))
-        ending = f"about {duration(left)} left" if left else f"{duration(sum(self.training.seconds))} in all"
+    def epoch_ends(self, training):
+        """An epoch is whole, its last row in the history; returns its seconds."""
+        seconds, row = time.perf_counter() - self.began, training.history[-1]
+        mean = float(np.mean([*training.seconds[self.before :], seconds]))
+        left = (self.recipe.epochs - row["epoch"]) * mean
+        ending = f"about {duration(left)} left" if left else f"{duration(sum(training.seconds) + seconds)} in all"
         self.line.show(
-            f"epoch {epoch} of {self.recipe.epochs}: loss {logs['loss']:.3f}, top-1 {logs['top1']:.1%} in training, "
-            f"{self.training.final['top1']:.1%} on the test set; {ending}",
+            f"epoch {row['epoch']} of {self.recipe.epochs}: loss {row['loss']:.3f}, top-1 {row['top1']:.1%} in "
+            f"training, {row['test_top1']:.1%} on the test set; {ending}",
             final=True,
         )
+        return seconds
+
+    def diverged(self, where):
+        """The training ends here."""
+        self.line.show(
+            f"epoch {where['epoch']} of {self.recipe.epochs}, step {where['step']}: the loss or a weight is not "
+            "finite any more; the run diverged and stops here",
+            final=True,
+        )
+
+
+def train_epoch(model, batches, epoch, step_taken):
+    """Train one epoch, a step a batch.
+
+    Args:
+        model: As :func:`compile_model` leaves it.
+        batches: ``Batches``.
+        epoch: The epoch, from 0.
+        step_taken: Called after every step with the epoch, the step (from 1) and the loss of its batch.
+
+    Returns:
+        (means over the epoch's images as they were trained on: loss, top1, top5; last finite loss, None if there was
+        none; step at which the loss was not finite and the epoch ended, else None).
+    """
+    batches.epoch = epoch
+    sums, seen, last = np.zeros(3), 0, None
+    for index in range(len(batches)):
+        images, labels = batches[index]
+        logs = model.train_on_batch(images, labels, return_dict=True)
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            return sums / max(seen, 1), last, index + 1
+        last = loss
+        sums += np.array([loss, float(logs["top1"]), float(logs["top5"])]) * len(labels)
+        seen += len(labels)
+        step_taken(epoch, index + 1, loss)
+    return sums / seen, last, None
+
+
+def _whole_epoch(model, batches, dataset, recipe, training, watch):
+    """One more epoch and its evaluation in the account, or the place where it diverged."""
+    epoch, learning_rate = len(training.history), float(model.optimizer.learning_rate)
+    means, loss, step = train_epoch(model, batches, epoch, watch.step)
+    if step is None:
+        evaluation, correct = evaluate(model, dataset.test, recipe.micro_batch)
+        if not (math.isfinite(evaluation["loss"]) and is_finite(model)):
+            step = len(batches)
+    if step is not None:
+        parts = epoch * len(batches) + step - 1
+        training.status = "diverged"
+        training.divergence = {"epoch": epoch + 1, "step": step, "loss": loss}
+        training.divergence["learning_rate"] = recipe.learning_rate_at(parts, len(dataset.train))
+        return
+    training.history.append(
+        {
+            "epoch": epoch + 1,
+            "learning_rate": learning_rate,
+            **dict(zip(("loss", "top1", "top5"), means.tolist(), strict=True)),
+            **{f"test_{name}": evaluation[name] for name in ("loss", "top1", "top5")},
+        }
+    )
+    training.correct = base64.b64encode(np.packbits(correct).tobytes()).decode()
+    training.final = {**evaluation, "epoch": epoch + 1}
+    if training.best is None or evaluation["top1"] > training.best["top1"]:
+        training.best = training.final
 
 
 def train(
@@ -235,13 +242,20 @@ def train(
     done = len(training.history)
     if done < recipe.epochs:
         training.machines.append({"from_epoch": done + 1, **(machine or {})})
-        batches = Batches(
-            dataset.train, recipe.batch_size, seed, augmentation=recipe.augmentation, parts=recipe.accumulate
-        )
-        watching = _Epochs(training, batches, dataset, recipe, seed, checkpoints, after_epoch, say_speed)
-        fitting = {"epochs": recipe.epochs, "initial_epoch": done, "shuffle": False, "verbose": 0}
-        with _memory_said(recipe):
-            model.fit(batches, callbacks=[watching], **fitting)
+    batches = Batches(dataset.train, recipe.batch_size, seed, augmentation=recipe.augmentation, parts=recipe.accumulate)
+    watch = _Watch(recipe, len(batches), done, say_speed)
+    with _memory_said(recipe):
+        for epoch in range(done, recipe.epochs):
+            watch.epoch_begins()
+            reseed(model, seed, epoch)
+            _whole_epoch(model, batches, dataset, recipe, training, watch)
+            if training.divergence is not None:
+                watch.diverged(training.divergence)
+                break
+            training.seconds.append(watch.epoch_ends(training))
+            if checkpoints is not None:
+                checkpoints.save(_snapshot(model, training), keep={training.best_epoch})
+            after_epoch(training)
     if training.divergence is None:
         training.status = "complete"
     elif checkpoints is not None:
