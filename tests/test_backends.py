@@ -16,6 +16,7 @@ ON_JAX = [
     "test_experiment.py",
     "test_predictions.py",
     "test_attribution.py",
+    "test_cuts.py",
     "test_soak.py",
     "notebooks",
 ]

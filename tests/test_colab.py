@@ -59,7 +59,7 @@ def test_installing_changes_nothing_and_the_unit_tests_pass(colab, root):
     tests = [
         path for path in sorted((root / "tests").rglob("test_*.py")) if path.parent.name not in ("notebooks", "book")
     ]
-    needs_checkout = {"test_project.py", "test_colab.py", "test_pages.py", "test_fingerprints.py"}
+    needs_checkout = {"test_project.py", "test_colab.py", "test_pages.py", "test_fingerprints.py", "test_soak.py"}
     tests = [str(path) for path in tests if path.name not in needs_checkout]
     words = ["-q", "-n", "2", "--dist", "loadfile", "-m", "not slow", "-p", "no:cacheprovider"]
     words += ["-W", "ignore::DeprecationWarning"]  # older libraries warn about one another here

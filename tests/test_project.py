@@ -32,7 +32,7 @@ FLOORS = [
         "machine",
     },
     {"heads", "diagrams", "backbones", "counts", "data", "runs", "provenance", "checkpoints"},
-    {"models", "predictions", "states", "evaluation", "training", "attribution"},
+    {"models", "predictions", "states", "evaluation", "training", "cuts", "attribution"},
     {
         "studies",
         "choices",

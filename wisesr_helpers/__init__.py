@@ -22,6 +22,8 @@ _NAMES = {
     "count_flops": "counts",
     "count_params": "counts",
     "fingerprint": "fingerprints",
+    "grad_cam": "attribution",
+    "hires_cam": "attribution",
     "load_classifier": "models",
     "load_dataset": "data.load",
     "load_runs": "runs",
