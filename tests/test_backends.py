@@ -55,6 +55,7 @@ def pytest_run(python, backend, root, *tests):
     assert done.returncode == 0, done.stdout[-5000:]
 
 
+@pytest.mark.timeout(2700)  # most of the tests once more
 def test_notebook_training_and_resume_on_jax(tmp_path, root):
     pytest_run(environment(tmp_path / "jax", root, "jax>=0.5"), "jax", root, *ON_JAX)
 

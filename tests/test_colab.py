@@ -50,6 +50,7 @@ def installed(python):
     return {line for line in done.stdout.splitlines() if not line.startswith("wisesr_helpers")}
 
 
+@pytest.mark.timeout(2700)  # most of the tests once more
 def test_installing_changes_nothing_and_the_unit_tests_pass(colab, root):
     before = installed(colab)
     subprocess.run([colab, "-m", "pip", "install", "-q", root], check=True)
