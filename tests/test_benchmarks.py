@@ -32,6 +32,7 @@ def test_the_pipelines_benchmark_measures_every_contestant(root, tmp_path):
             "Keras' random layers",
             "bare warp and look-up",
             "our first epoch, decoding included",
+            "authors, in turn with it",
         }
         assert len(row["promises"]) == 4
         assert len(row["memory_mib_before_and_after_each_epoch"]) == 7
