@@ -160,6 +160,7 @@ def train_epoch(model, batches, epoch, step_taken):
     sums, seen, last = np.zeros(3), 0, None
     for index in range(len(batches)):
         images, labels = batches[index]
+        model.reset_metrics()  # before Keras 3.15, train_on_batch would go on with the last batch's
         logs = model.train_on_batch(images, labels, return_dict=True)
         loss = float(logs["loss"])
         if not math.isfinite(loss):
