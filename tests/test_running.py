@@ -236,7 +236,7 @@ def test_an_interrupt_says_what_is_kept(tmp_path, whole, monkeypatch, capsys):
         interrupt_after(2, patched)
         with pytest.raises(KeyboardInterrupt):
             experiment(tmp_path).run()
-    assert "Interrupted: 2 whole epochs are kept in" in capsys.readouterr().out
+    assert "keeps 2 whole epochs; the same command goes on from there." in capsys.readouterr().out
     same(tmp_path, experiment(tmp_path).run(), whole)
 
 

@@ -250,7 +250,7 @@ def measured_on(report, today):
     """A sentence on where and from which code a benchmark's file was measured.
 
     Args:
-        report: The file's content: "machine", as :func:`wisesr_helpers.runs.environment` gives it, "fingerprint".
+        report: The file's content: "machine", as :func:`wisesr_helpers.provenance.environment` gives it, "fingerprint".
         today: The fingerprint of the same code now.
     """
     machine = report["machine"]

@@ -123,7 +123,7 @@ def _train(experiment):
         )
     except KeyboardInterrupt:
         done = count(max(checkpoints.epochs(), default=0), "whole epoch")
-        print(f"Interrupted: {done} are kept in '{experiment.shown_folder}'; the same command goes on from there.")
+        print(f"Interrupted: '{experiment.shown_folder}' keeps {done}; the same command goes on from there.")
         raise
     with runs.kept(folder):
         _keep_models(folder, model, training, checkpoints)
@@ -215,5 +215,5 @@ def outcome_of(parameters, dataset, model, recipe, training):
 
 
 def count(number, noun):
-    """ "1 epoch", "3 epochs"."""
+    """A number with its noun: "1 epoch", "3 epochs"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
