@@ -9,6 +9,7 @@ import numpy as np
 RESAMPLING = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 # What Pillow may open here. Others, such as PostScript, would start programs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+BLOCKS = 8  # of memory that Pillow keeps from image to image, each of 16 MB at most
 
 
 class Unreadable(Exception):
@@ -60,11 +61,17 @@ def decode(data, size=None, resample="nearest"):
 def quiet_decoding():
     """Hold back what Pillow warns of while it decodes: every file is judged by what comes out of it.
 
-    To be entered once, around all threads that decode: warnings are the whole process's.
+    To be entered once, around all threads that decode: warnings are the whole process's, and so is the memory that
+    Pillow uses again for the next image; asked of the system anew for every image, it takes as long as the decoding.
     """
     from PIL import Image
 
     Image.init()  # before several threads would do it at once
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\..*")
-        yield
+    kept = Image.core.get_blocks_max()
+    Image.core.set_blocks_max(max(kept, BLOCKS))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\..*")
+            yield
+    finally:
+        Image.core.set_blocks_max(kept)  # frees what is over
