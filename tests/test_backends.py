@@ -11,6 +11,8 @@ pytestmark = pytest.mark.slow
 ON_JAX = [
     "test_heads.py",
     "test_layers.py",
+    "test_positions.py",
+    "test_reductions.py",
     "test_training.py",
     "test_running.py",
     "test_experiment.py",

@@ -60,6 +60,13 @@ def test_parameters_of_a_head_are_those_of_the_built_one(head, shape):
     assert costs.head_params(head, shape, 11) == built.count_params()
 
 
+@pytest.mark.parametrize("shape", [(7, 7, 6), (9, 12, 5)], ids=str)
+@pytest.mark.parametrize("head", list(ws.HEADS))
+def test_operations_of_a_head_are_those_of_the_built_one(head, shape):
+    built = keras.Sequential([keras.Input(shape), *head_layers(head, shape, 11)])
+    assert costs.head_flops(head, shape, 11) == ws.count_flops(built)
+
+
 def test_parameters_follow_the_pool_size():
     by_pool = [costs.head_params("wise", (16, 16, 8), 5, pool_size=p) for p in (1, 2, 3)]
     assert by_pool == [(n + 1) * 8 + 9 * 5 for n in (256, 64, 25)]

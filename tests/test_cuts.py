@@ -69,6 +69,23 @@ def test_what_goes_into_a_softmax_of_its_own_are_the_logits():
     assert not ws.hires_cam(model, images(), 1).any()
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda x: layers.Dense(2, "softmax", bias_initializer="ones")(mean(x)),
+        lambda x: layers.Dense(2, "softmax", use_bias=False)(mean(x)),
+        lambda x: layers.Softmax()(layers.Reshape((3,))(layers.GlobalMaxPooling2D()(x))),
+    ],
+)
+def test_the_softmax_of_the_logits_is_what_the_model_gives(end):
+    model = small(end)
+    logits = cut_at(model).logits(images())
+    exponentials = np.exp(logits)
+    scores = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(scores, model.predict_on_batch(images()), atol=1e-6)
+    assert not np.allclose(logits.sum(axis=1), 1)  # they are no probabilities themselves
+
+
 def test_a_second_softmax_leaves_the_first_in_place():
     model = small(lambda x: layers.Softmax()(layers.Dense(2, "softmax", name="predictions")(mean(x))))
     model.get_layer("predictions").set_weights([np.array([[1.0, -1], [2, 0], [0, -3]]), np.zeros(2)])

@@ -26,10 +26,19 @@ def experiment(**typed):
         ({"overwrite": "no"}, "overwrite must be True or False; received 'no'"),
         ({"epochs": -5}, "epochs must be a whole number, 0 or more; received -5"),
         ({"epochs": "3"}, "epochs must be a whole number, 0 or more; received '3'"),
-        ({"options": {"strat": 1}}, "Unknown option 'strat' for head 'wise'. Valid options: weights, convention, "),
+        (
+            {"options": {"strat": 1}},
+            "Unknown option 'strat' for head 'wise'. Valid options: start, .*weights, convention, ",
+        ),
         ({"options": {"weights": "imagnet"}}, "Option 'weights' must be one of imagenet, none; received 'imagnet'"),
         ({"options": {"strict": "yes"}}, "Option 'strict' must be one of False, True; received 'yes'"),
         ({"options": {"convention": 3}}, "Option 'convention' must be one of keras3, keras_preprocessing_1_1"),
+        ({"options": {"start": "zero"}}, "Option 'start' must be one of normal, uniform; received 'zero'"),
+        ({"options": {"bias": 1}}, "Option 'bias' must be one of True, False; received 1"),
+        ({"options": {"cover": "exact", "padding": "ones"}}, "Option 'cover' is about separate averaged blocks"),
+        ({"options": {"reduction": "area", "strides": 1}}, "padding and strides belong to reduction='average'"),
+        ({"options": {"pool_size": 0}}, "pool_size must be a whole number of cells"),
+        ({"head": "gap", "options": {"pool_size": 2}}, "Unknown option 'pool_size' for head 'gap'"),
         ({"dataset": "mnist"}, "The dataset of study 'mit_512' must be left out: the study has one dataset"),
         ({"options": "start"}, "options must be a mapping"),
     ],
@@ -47,7 +56,7 @@ def test_an_unknown_study_is_answered_with_the_valid_ones():
 
 
 def test_a_study_with_several_datasets_asks_which():
-    with pytest.raises(ValueError, match="must be one of mnist, cifar10, tiny_imagenet; received ''"):
+    with pytest.raises(ValueError, match="must be one of digits, mnist, cifar10, tiny_imagenet; received ''"):
         ws.Experiment("deeper_networks")
 
 
@@ -98,6 +107,20 @@ def test_a_record_says_what_was_run(finished):
     assert len(execution["seconds"]) == 2
     assert execution["versions"]["keras"]
     assert "-p head wise" in execution["command"]
+
+
+def test_options_of_the_head_reach_the_model_and_the_name(tmp_path):
+    def typed(**options):
+        return experiment(scale="smoke", options=options, runs_dir=str(tmp_path))
+
+    plain = typed().parameters.identity
+    assert (
+        typed(start="normal", cover="blocks", bias=True).parameters.identity == plain
+    )  # the defaults make no other run
+    assert typed(start="uniform").parameters.identity != plain
+    shared = typed(sharing="radial", pool_size=2).build().get_layer("pooling")
+    assert shared.get_weights()[0].shape == (9, 96)  # a kernel of 8×8 has nine distances
+    assert typed(bias=False).run()["outcome"]["parameters"]["options"] == {"bias": False}
 
 
 def test_two_runs_of_one_command_have_the_same_outcome(finished, tmp_path):

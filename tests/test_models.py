@@ -116,7 +116,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
     [
         ({"classes": True}, "classes must be a whole number of at least 2; received True"),
         ({"head": "wize"}, "Unknown head 'wize'. Valid heads: gap"),
-        ({"start": "uniform"}, "Head 'wise' has no option 'start'; it takes none"),
+        ({"strat": "uniform"}, "Head 'wise' has no option 'strat'; it takes start, sharing, bias, "),
         ({"pool_size": 2.5}, r"pool_size must be a whole number of cells, at least 1 .* received 2\.5"),
         ({"pool_size": True}, "pool_size must be a whole number of cells, at least 1 .* received True"),
         ({"head": "gap", "pool_size": 2}, "Head 'gap' averages no blocks, so it takes no pool_size; received 2"),
@@ -328,3 +328,20 @@ def test_a_layer_with_weights_and_no_rule_is_not_counted_as_nothing():
     model = keras.Sequential([keras.Input((4, 4)), keras.layers.LSTM(2, name="odd")])
     with pytest.raises(ValueError, match="No rule counts the operations of 'odd'"):
         ws.count_flops(model)
+
+
+@pytest.mark.parametrize(
+    ("head", "options"),
+    [
+        ("gap", {}),
+        ("wise", {"start": "uniform"}),
+        ("wise", {"reduction": "depthwise"}),
+        ("wise_dropout", {"pool_size": 2}),
+    ],
+)
+def test_with_one_seed_every_head_has_the_same_backbone(head, options):
+    def first_kernel(head, **options):
+        keras.utils.set_random_seed(0)
+        return ws.build_classifier("small_patch", head, 4, 224, **options).get_layer("patch1_conv").get_weights()[0]
+
+    np.testing.assert_array_equal(first_kernel(head, **options), first_kernel("wise"))

@@ -124,6 +124,20 @@ def test_the_grid_has_the_papers_54_rows():
     assert sum(len(study.backbones) * len(study.heads) for study in studies) == 21 + 9 + 15 + 9
 
 
+def test_rows_name_the_authors_notebook_that_they_mirror():
+    found = {name: study.mirrors for name, study in ws.STUDIES.items()}
+    assert {name: len(mirrors) for name, mirrors in found.items() if mirrors} == {
+        "sub_imagenet_224": 6,
+        "intel_224": 3,
+        "mit_224": 5,
+        "mit_512": 3,
+    }
+    assert found["intel_224"]["DenseNet169", "wise"] == "Intel_DenseNet169_avg_depthw_constaints_224.ipynb"
+    assert found["mit_512"]["Xception", "gap"] == "MIT_Xception_GAP_512.ipynb"
+    for name in ("sub_imagenet_224", "intel_224", "mit_224"):
+        assert set(found[name]) <= set(ws.STUDIES[name].rows)
+
+
 def test_an_option_that_is_the_default_makes_no_other_run(tmp_path):
     def identity(options):
         return ws.Experiment("mit_224", options=options, runs_dir=str(tmp_path)).parameters.identity

@@ -19,19 +19,23 @@ _NAMES = {
     "contribution_map": "attribution",
     "build_backbone": "backbones",
     "build_classifier": "models",
+    "check_folder": "data.folders",
+    "compare_heads": "compare",
     "count_flops": "counts",
     "count_params": "counts",
     "fingerprint": "fingerprints",
     "grad_cam": "attribution",
     "hires_cam": "attribution",
+    "image_folder": "data.folders",
     "load_classifier": "models",
     "load_dataset": "data.load",
     "load_runs": "runs",
     "predict": "predictions",
     "ResultsPage": "pages",
+    "Rows": "rows",
     "STUDIES": "studies",
 }
-_MODULES = ("data", "layers", "plots", "report", "studies")
+_MODULES = ("attention", "data", "layers", "plots", "report", "studies", "widgets")
 
 __all__ = ["HEADS", "published", *_MODULES, *_NAMES]
 

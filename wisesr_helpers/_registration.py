@@ -13,6 +13,7 @@ PACKAGE = __name__.partition(".")[0]
 LAYERS = {
     "layers": ("BlockAveragePooling2D", "GlobalDepthwisePooling2D", "ImageNetPreprocessing"),
     "gwap": ("GlobalWeightedAveragePooling2D", "SharedPositionPooling2D"),
+    "reductions": ("FixedReduction2D",),
 }
 
 

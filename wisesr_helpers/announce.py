@@ -3,7 +3,8 @@
 from wisesr_helpers import progress
 from wisesr_helpers.backbones import SMALL
 from wisesr_helpers.choices import accelerators
-from wisesr_helpers.studies import DEMO_NOTE
+from wisesr_helpers.data.digits import SIDE as DIGIT
+from wisesr_helpers.studies import DEMO_NOTE, STUDIES, get_study
 
 
 def announce(experiment):
@@ -20,19 +21,34 @@ def announce(experiment):
     else:
         print("Time: estimated after the first steps.")
     if experiment.plan:
-        study, dataset = experiment.study, experiment.parameters.dataset
-        which = (f"-p dataset {dataset} " if dataset else "") + f"-p head {experiment.head.name}"
-        print(
-            f"The paper's scale ({study.dataset}, {study.backbones[0]}, {study.recipe.epochs} epochs, a GPU):\n"
-            f"  python -m wisesr_helpers.data fetch {study.source}\n"
-            f"  papermill notebooks/{study.name}.ipynb runs/out.ipynb {which} -p scale paper"
-        )
+        print(_paper_scale(experiment))
+
+
+def _paper_scale(experiment):
+    """How to start the paper's scale; for the embedded digits, that of the first of the study's other datasets."""
+    dataset = experiment.parameters.dataset
+    if not experiment.study.source:
+        dataset = next(name for name, other in STUDIES[experiment.study.name].datasets.items() if other.source)
+    study, head = get_study(experiment.study.name, dataset), experiment.head.name
+    which = f"-p dataset {dataset} " if dataset else ""
+    which += f"-p head {head} " if head != study.head_for(experiment.backbone) else ""
+    return (
+        f"The paper's scale ({study.dataset}, {study.backbones[0]}, {study.recipe.epochs} epochs, a GPU):\n"
+        f"  python -m wisesr_helpers.data fetch {study.source}\n"
+        f"  papermill notebooks/{study.name}.ipynb runs/out.ipynb {which}-p scale paper"
+    )
 
 
 def _data(experiment):
     side, plan = experiment.image_size, experiment.plan
     if plan is None:
         return f"Data: {experiment.study.dataset}, as images of {side}×{side} pixels."
+    if plan.data == "digits":
+        instead = f" They stand in for {experiment.study.dataset}." if experiment.study.source else ""
+        return (
+            f"Data: {plan.train:,} + {plan.test:,} of scikit-learn's handwritten digits in {plan.classes} classes, "
+            f"real ones of {DIGIT}×{DIGIT} pixels, enlarged to {side}×{side}; no photographs.{instead}"
+        )
     return (
         f"Data: {plan.train} + {plan.test} embedded scenes of {side}×{side} pixels in {plan.classes} classes, drawn "
         "from scikit-learn's handwritten digits; no photographs."

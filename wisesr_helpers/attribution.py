@@ -10,6 +10,7 @@ from wisesr_helpers.blocks import spread_blocks
 from wisesr_helpers.cuts import cut_at
 from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
 from wisesr_helpers.layers import GlobalDepthwisePooling2D, is_whole
+from wisesr_helpers.reductions import FixedReduction2D, spread_windows
 
 layers = keras.layers
 
@@ -148,8 +149,18 @@ def _linear_head(cut):
     match cut.steps:
         case [layers.GlobalAveragePooling2D(data_format="channels_last")]:
             positions = np.full((height, width, channels), 1 / (height * width), np.float32)
-        case [GlobalDepthwisePooling2D() as pooling]:
+        case [GlobalDepthwisePooling2D() as pooling] if _is_linear(pooling):
             positions = pooling.position_weights(height, width)
+        case [FixedReduction2D() as first, GlobalDepthwisePooling2D() as pooling] if _is_linear(pooling):
+            _, rows, columns, _ = first.compute_output_shape(cut.features.shape)
+            positions = first.spread(pooling.position_weights(rows, columns))
+        case [
+            layers.DepthwiseConv2D(padding="valid", depth_multiplier=1, data_format="channels_last") as first,
+            GlobalDepthwisePooling2D() as pooling,
+        ] if first.kernel_size == first.strides and _is_linear(first) and _is_linear(pooling):
+            _, rows, columns, _ = first.compute_output_shape(cut.features.shape)
+            kernel = keras.ops.convert_to_numpy(first.kernel)
+            positions = spread_windows(kernel, pooling.position_weights(rows, columns), height, width)
         case [SharedPositionPooling2D() as pooling]:
             positions = keras.ops.convert_to_numpy(pooling.kernel)[..., None].repeat(channels, axis=-1)
         case [layers.Flatten(data_format="channels_last")]:
@@ -162,6 +173,10 @@ def _linear_head(cut):
         case _:
             return None
     return lambda kernel: positions[..., None] * kernel
+
+
+def _is_linear(layer):
+    return layer.activation in (None, keras.activations.linear)
 
 
 def _linear_weights(cut):

@@ -70,6 +70,21 @@ def spread_blocks(weights, pool_size, height, width):
     return cells
 
 
+def cell_weights(weights, layout):
+    """Weights of a kernel as weights of the cells under them; cells in no block have 0.
+
+    Args:
+        weights: Tensor (``layout.count``, C).
+        layout: :class:`wisesr_helpers.positions.Layout`.
+
+    Returns:
+        Tensor (H, W, C, 1), the kernel of :func:`global_depthwise_pool` that averages nothing.
+    """
+    of_cells = weights / ops.cast(layout.sizes[:, None], weights.dtype)  # (count, C)
+    of_cells = ops.pad(of_cells, [(0, 1), (0, 0)])  # the number beyond the last: of the cells in no block
+    return ops.expand_dims(ops.take(of_cells, layout.cells, axis=0), -1)
+
+
 def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
     """Average blocks of a feature map, then take one weighted sum per channel.
 

@@ -8,8 +8,10 @@ from wisesr_helpers.augment import CONVENTIONS
 from wisesr_helpers.data.decode import RESAMPLING
 from wisesr_helpers.data.load import is_prepared
 from wisesr_helpers.data.locate import find, missing
+from wisesr_helpers.heads import check_head
 from wisesr_helpers.machine import devices
 from wisesr_helpers.recipes import PRECISIONS
+from wisesr_helpers.studies import STUDIES
 
 SCALES = ("paper", "demo", "smoke")
 
@@ -40,20 +42,27 @@ def choose_scale(scale, study, backbone, data_dir):
         (scale, reason).
 
     Raises:
-        ValueError: An unknown scale.
+        ValueError: An unknown scale, or "paper" for a study that has none.
         FileNotFoundError: "paper", and the study's data is not on this machine.
     """
     asked = os.environ.get("WISESR_SCALE", "auto") if scale == "auto" else scale
     if asked not in ("auto", *SCALES):
         where = "WISESR_SCALE" if scale == "auto" else "scale"
         raise ValueError(f"Unknown {where} '{asked}'. Valid scales: auto, {', '.join(SCALES)}.")
-    prepared = asked in ("auto", "paper") and is_prepared(
-        study.source, study.size_for(backbone or study.backbones[0]), data_dir
-    )
+    if not study.source and asked == "paper":
+        others = ", ".join(name for name, other in STUDIES[study.name].datasets.items() if other.source)
+        raise ValueError(
+            f"{study.dataset} are the demo's data and have no scale 'paper'. Datasets that have: {others}; or take "
+            "scale 'demo'."
+        )
+    looked_for = study.source and asked in ("auto", "paper")
+    prepared = looked_for and is_prepared(study.source, study.size_for(backbone or study.backbones[0]), data_dir)
     if asked == "paper" and not prepared and find(study.source, data_dir) is None:
         raise FileNotFoundError(missing(study.source, data_dir))
     if asked != "auto":
         return asked, "as asked" if scale == asked else "WISESR_SCALE asks for it"
+    if not study.source:
+        return "demo", f"scale='auto' chose it: {study.dataset} have no other"
     if not prepared:
         return "demo", f"scale='auto' chose it: {study.dataset} is not prepared on this machine"
     if not accelerators():
@@ -81,7 +90,7 @@ def check_option_names(options, head):
             f"options must be a mapping of names to values; received {options!r}. "
             'With papermill: -y "options: {name: value}".'
         )
-    valid = [*head.options, *RECIPE_OPTIONS, *DATA_OPTIONS]
+    valid = [*head.arguments, *RECIPE_OPTIONS, *DATA_OPTIONS]
     for name in options or {}:
         if name not in valid:
             raise ValueError(f"Unknown option '{name}' for head '{head.name}'. Valid options: {', '.join(valid)}.")
@@ -104,7 +113,7 @@ def check_options(options, head, recipe):
     check_option_names(options, head)
     of_head, of_data = {}, {}
     for name, value in (options or {}).items():
-        if name in head.options:
+        if name in head.arguments:
             of_head[name] = value
         elif name in RECIPE_OPTIONS:
             _check_value(name, value, RECIPE_OPTIONS[name][0](recipe))
@@ -113,6 +122,7 @@ def check_options(options, head, recipe):
             _check_value(name, value, DATA_OPTIONS[name][0])
             if value != DATA_OPTIONS[name][0][0]:
                 of_data[name] = value
+    check_head(head.name, **of_head)
     return of_head, recipe, of_data
 
 

@@ -13,7 +13,7 @@ from wisesr_helpers.counts import count_flops, count_params
 from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
 from wisesr_helpers.heads import REGISTRY, head_layers
-from wisesr_helpers.layers import GlobalDepthwisePooling2D, check_pool_size
+from wisesr_helpers.layers import GlobalDepthwisePooling2D
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.report import measured_on
 from wisesr_helpers.runs import project_root
@@ -42,12 +42,33 @@ def head_params(head, feature_shape, classes, **options):
     return total
 
 
+def head_flops(head, feature_shape, classes, **options):
+    """Operations of a head for one image, layer by layer; fully connected ones are never built, for they can be huge.
+
+    Args:
+        head: One of ``ws.HEADS``.
+        feature_shape: (H, W, C) of the feature map.
+        classes: Number of classes.
+        **options: As :func:`wisesr_helpers.heads.head_layers` takes them.
+
+    Returns:
+        int, the classifier included, as :func:`wisesr_helpers.counts.count_flops` counts them.
+    """
+    total, shape = 0, tuple(feature_shape)
+    for layer in head_layers(head, shape, classes, **options):
+        if isinstance(layer, layers.Dense):
+            total += (2 * shape[-1] + layer.use_bias) * layer.units
+        else:
+            total += count_flops(keras.Sequential([keras.Input(shape), layer]))
+        shape = tuple(layer.compute_output_shape((None, *shape))[1:])
+    return total
+
+
 def _layer_params(layer, shape):
     if isinstance(layer, layers.Dense):
         return (shape[-1] + layer.use_bias) * layer.units
     if isinstance(layer, GlobalDepthwisePooling2D):
-        window = check_pool_size(layer.pool_size, *shape[:2])
-        return ((shape[0] // window) * (shape[1] // window) + layer.use_bias) * shape[2]
+        return (layer.lay_out(*shape[:2]).count + layer.use_bias) * shape[2]
     if isinstance(layer, SharedPositionPooling2D):
         return math.prod(shape[:2])
     if isinstance(layer, GlobalWeightedAveragePooling2D):

@@ -52,6 +52,14 @@ class Cut:
         features, scores = (ops.convert_to_numpy(x) for x in self.front.predict_on_batch(images))
         return features.astype(np.float32, copy=False), scores
 
+    def logits(self, features):
+        """The logits (N, classes) of feature maps (N, h, w, C), before any softmax, as a NumPy array."""
+        x = ops.convert_to_numpy(self.tail(features, training=False))
+        if self.classifier is None:
+            return x
+        bias = self.classifier.bias
+        return x @ ops.convert_to_numpy(self.classifier.kernel) + (0 if bias is None else ops.convert_to_numpy(bias))
+
     def gradient(self, features, classes):
         """The gradient of every image's logit of one class with respect to its feature map.
 

@@ -6,6 +6,7 @@ import math
 from wisesr_helpers._keras import keras
 from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
 from wisesr_helpers.layers import GlobalDepthwisePooling2D, check_pool_size
+from wisesr_helpers.reductions import FixedReduction2D
 
 layers = keras.layers
 
@@ -39,12 +40,15 @@ def head_steps(head, feature_shape):
     steps, shape = [], tuple(feature_shape)
     for layer in head:
         if isinstance(layer, GlobalDepthwisePooling2D):
-            window = check_pool_size(layer.pool_size, *shape[:2])
-            if window > 1:
-                shape = (shape[0] // window, shape[1] // window, shape[2])
-                steps.append(Step("average pooling", f"{window}×{window}", shape))
-            limit = ", weights ≥ 0" if isinstance(layer.depthwise_constraint, keras.constraints.NonNeg) else ""
-            steps.append(Step("depthwise", f"{shape[0]}×{shape[1]}{limit}", shape[2:]))
+            layout = layer.lay_out(*shape[:2])
+            shape = (*layout.numbers.shape, shape[2])
+            if check_pool_size(layer.pool_size, layout.height, layout.width) > 1:
+                steps.append(Step("average pooling", f"{_sides(layout.rows)}×{_sides(layout.columns)}", shape))
+            radial = ", radial" if layer.sharing == "radial" else ""
+            linear = layer.activation is keras.activations.linear
+            activation = "" if linear else f", {layer.activation.__name__}"
+            detail = f"{shape[0]}×{shape[1]}{radial}{_limit(layer)}{activation}"
+            steps.append(Step("depthwise", detail, shape[2:]))
         else:
             steps.append(_step(layer, shape))
         shape = steps[-1].shape
@@ -53,6 +57,8 @@ def head_steps(head, feature_shape):
 
 def _step(layer, shape):
     size = "×".join(map(str, shape[:2]))
+    if isinstance(layer, FixedReduction2D | layers.DepthwiseConv2D):
+        return _reduction(layer, tuple(layer.compute_output_shape((None, *shape))[1:]))
     if isinstance(layer, layers.GlobalAveragePooling2D):
         return Step("global average", size, shape[2:])
     if isinstance(layer, layers.AveragePooling2D):
@@ -69,3 +75,23 @@ def _step(layer, shape):
     if isinstance(layer, layers.Dense):
         return Step("fully connected", layer.activation.__name__, (layer.units,))
     return Step(type(layer).__name__, "", tuple(layer.compute_output_shape((None, *shape))[1:]))
+
+
+def _reduction(layer, shape):
+    """The step of a reduction to another map than the average of separate blocks."""
+    if isinstance(layer, layers.DepthwiseConv2D):
+        return Step("depthwise", "×".join(map(str, layer.kernel_size)) + _limit(layer), shape)
+    if layer.reduction != "average":
+        return Step(layer.reduction, f"to {shape[0]}×{shape[1]}", shape)
+    strides = f", stride {layer.strides}" if layer.strides else ""
+    padding = f", {layer.padding} around" if layer.padding != "none" else ""
+    return Step("average pooling", f"{layer.pool_size}×{layer.pool_size}{strides}{padding}", shape)
+
+
+def _sides(blocks):
+    """The sides of blocks along one axis in words: 3, or 3–4 where they differ."""
+    return "–".join(map(str, sorted({min(blocks), max(blocks)})))
+
+
+def _limit(layer):
+    return ", weights ≥ 0" if isinstance(layer.depthwise_constraint, keras.constraints.NonNeg) else ""

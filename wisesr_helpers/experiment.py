@@ -12,6 +12,7 @@ from wisesr_helpers.announce import announce, describe_data
 from wisesr_helpers.backbones import SMALL, check_backbone
 from wisesr_helpers.choices import RECIPE_OPTIONS, check_option_names, check_options, choose_scale
 from wisesr_helpers.data.cache import default_cache
+from wisesr_helpers.data.digits import digits_dataset
 from wisesr_helpers.data.load import load_dataset
 from wisesr_helpers.data.scenes import scenes_dataset
 from wisesr_helpers.diagrams import head_steps
@@ -31,7 +32,7 @@ class Experiment:
 
     Args:
         study: One of ``ws.STUDIES``.
-        head: One of ``ws.HEADS``.
+        head: One of ``ws.HEADS``; empty, for the report's study: the backbone's own.
         backbone: Empty: the study's first at paper scale, "small_patch" at demo and smoke.
         scale: "auto", "paper", "demo" or "smoke".
         seed: Of everything random, 0 or more.
@@ -63,25 +64,30 @@ class Experiment:
         dataset="",
     ):
         self.study = get_study(study, dataset)
-        self.head = get_head(head)
+        typed = head or not self.study.own_heads
+        if typed:
+            self.head = get_head(head)
         if backbone:
             check_backbone(backbone)
         _check_whole("seed", seed, most=2**32 - 1)
         _check_whole("epochs", epochs)
         if not isinstance(overwrite, bool):
             raise ValueError(f"overwrite must be True or False; received {overwrite!r}.")
-        check_option_names(options, self.head)
+        if typed:
+            check_option_names(options, self.head)
         self.data_dir = pathlib.Path(data_dir).expanduser() if data_dir else None
         self.scale, self.reason = choose_scale(scale, self.study, backbone, self.data_dir)
         self.plan = {"paper": None, "demo": self.study.demo, "smoke": self.study.smoke}[self.scale]
         self.backbone = backbone or ("small_patch" if self.plan else self.study.backbones[0])
+        if not typed:
+            self.head = get_head(self.study.head_for(self.backbone))
         self.image_size = self.study.size_for(self.backbone)
         self.own_recipe = self.plan.recipe if self.plan else self.study.recipe
         head_options, recipe, self.data_options = check_options(options, self.head, self.own_recipe)
         self.options = {name: value for name, value in (options or {}).items() if self._counts(name, value)}
         self.recipe = dataclasses.replace(recipe, epochs=epochs or recipe.epochs)
         self.parameters = runs.RunParameters(
-            self.study.name, self.scale, self.backbone, head, seed, self.options, dataset
+            self.study.name, self.scale, self.backbone, self.head.name, seed, self.options, dataset
         )
         self.head_options = head_options
         self.runs_dir = pathlib.Path(runs_dir).expanduser() if runs_dir else None
@@ -91,8 +97,8 @@ class Experiment:
 
     def _counts(self, name, value):
         """Whether an option makes another run than the default: one whose value is the default does not."""
-        if name in self.head.options:
-            return True
+        if name in self.head.arguments:
+            return name not in self.head.options or value != self.head.options[name].values[0]
         if name in RECIPE_OPTIONS:
             return check_options({name: value}, self.head, self.own_recipe)[1] != self.own_recipe
         return name in self.data_options
@@ -144,6 +150,8 @@ class Experiment:
         """The scale's dataset, made or loaded when first asked for."""
         if self.plan is None:
             return load_dataset(self.study.source, self.image_size, self.data_dir, **self.data_options)
+        if self.plan.data == "digits":
+            return digits_dataset(self.image_size, self.plan.train, self.plan.test)
         folder = None if self.scale == "smoke" else (self.data_dir or default_cache()) / "scenes"
         return scenes_dataset(self.image_size, self.plan.classes, self.plan.train, self.plan.test, folder=folder)
 
@@ -169,7 +177,8 @@ class Experiment:
         return self._fingerprint(dataclasses.replace(self.recipe, epochs=0))
 
     def _fingerprint(self, recipe):
-        data = scenes_dataset if self.plan else load_dataset
+        embedded = {"scenes": scenes_dataset, "digits": digits_dataset}
+        data = embedded[self.plan.data] if self.plan else load_dataset
         code = [seeded_classifier, self.head.build, data, train, Recipe, outcome_of]
         code += [SMALL[self.backbone]] if self.backbone in SMALL else []
         return fingerprint(

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
+from wisesr_helpers.head_options import AVERAGE, POOLING_OPTIONS, REDUCTION_OPTIONS, check_blocks
 from wisesr_helpers.layers import START, BlockAveragePooling2D, GlobalDepthwisePooling2D, check_pool_size, is_whole
 from wisesr_helpers.published import number
+from wisesr_helpers.reductions import reduction_layers
 
 DROPOUT_RATE = number("Section 3.2", "proposed head with dropout", "Dropout rate") / 100
 VGG_UNITS = int(number("Section 1", "VGG fully connected layer", "Neurons"))
@@ -24,7 +26,8 @@ class Head:
         build: ``(pool_size, **options) → list of Keras layers``, without dropout and classifier.
         pools: Whether it averages blocks before anything else, so that it takes ``pool_size``.
         dropout_rate: Share of the vector that is dropped in training; None: the head has no dropout.
-        options: Name → what it does, of the head's further options.
+        options: Name → ``Option``, the head's further ones.
+        check: ``(pool_size, **options)``, which refuses options that don't go together; None: all do.
     """
 
     name: str
@@ -34,6 +37,13 @@ class Head:
     pools: bool = False
     dropout_rate: float | None = None
     options: Mapping = dataclasses.field(default_factory=dict)
+    check: Callable | None = None
+
+    @property
+    def arguments(self):
+        """What it takes by name: its options, and ``pool_size`` and ``dropout_rate`` where it has such."""
+        shared = {"pool_size": self.pools, "dropout_rate": self.dropout_rate is not None}
+        return [*self.options, *(name for name, taken in shared.items() if taken)]
 
 
 REGISTRY = {}
@@ -86,6 +96,9 @@ def check_head(name, pool_size=None, dropout_rate=None, **options):
         if option not in head.options:
             takes = f"it takes {', '.join(head.options)}" if head.options else "it takes none"
             raise ValueError(f"Head '{name}' has no option '{option}'; {takes}.")
+        if not head.options[option].takes(options[option]):
+            valid = ", ".join(map(str, head.options[option].values))
+            raise ValueError(f"Option '{option}' must be one of {valid}; received {options[option]!r}.")
     if pool_size is not None and not head.pools:
         raise ValueError(f"Head '{name}' averages no blocks, so it takes no pool_size; received {pool_size!r}.")
     if pool_size is not None and not is_whole(pool_size):
@@ -102,6 +115,8 @@ def check_head(name, pool_size=None, dropout_rate=None, **options):
             "dropout_rate is the share of the vector that is dropped in training, a number from 0 to below 1; "
             f"received {dropout_rate!r}."
         )
+    if head.check:
+        head.check(pool_size, **options)
     return head
 
 
@@ -167,10 +182,27 @@ def gap(pool_size):
     "Wise-SrNet: average blocks, then learn a non-negative weight for every position of every channel",
     "Figures 3e, 8c",
     pools=True,
+    options=POOLING_OPTIONS | REDUCTION_OPTIONS,
+    check=check_blocks,
 )
-def wise(pool_size):
+def wise(pool_size, cover="blocks", reduction="average", padding="none", strides=0, **options):
     """Averaged blocks, then a non-negative weighted sum a channel: (N, H, W, C) → (N, C)."""
-    return [GlobalDepthwisePooling2D(pool_size, name="pooling")]
+    if (reduction, padding, strides) == AVERAGE:
+        return [_pooling(pool_size, cover=cover, **options)]
+    return [*reduction_layers(pool_size, reduction, padding, strides), _pooling(1, **options)]
+
+
+def _pooling(pool_size, start="normal", sharing="none", bias=True, activation="none", **arguments):
+    """The pooling with a weight for every position, by the names of the options."""
+    return GlobalDepthwisePooling2D(
+        pool_size,
+        use_bias=bias,
+        depthwise_initializer="average" if start == "uniform" else None,
+        sharing=None if sharing == "none" else sharing,
+        activation=None if activation == "none" else activation,
+        name="pooling",
+        **arguments,
+    )
 
 
 @register("gap_dropout", "global average pooling, then dropout", "Figure 3b", dropout_rate=DROPOUT_RATE)
@@ -179,22 +211,40 @@ def gap_dropout(pool_size):
     return gap(pool_size)
 
 
-@register("depthwise", "a learned weight for every position of every channel, of any sign", "Figures 1c, 3c")
-def depthwise(pool_size):
+@register(
+    "depthwise",
+    "a learned weight for every position of every channel, of any sign",
+    "Figures 1c, 3c",
+    options=POOLING_OPTIONS,
+)
+def depthwise(pool_size, **options):
     """One weighted sum a channel, weights of any sign: (N, H, W, C) → (N, C)."""
-    return [GlobalDepthwisePooling2D(1, depthwise_constraint=None, name="pooling")]
+    return [_pooling(1, depthwise_constraint=None, **options)]
 
 
-@register("depthwise_nonneg", "a learned, non-negative weight for every position of every channel", "Figure 3d")
-def depthwise_nonneg(pool_size):
+@register(
+    "depthwise_nonneg",
+    "a learned, non-negative weight for every position of every channel",
+    "Figure 3d",
+    options=POOLING_OPTIONS,
+)
+def depthwise_nonneg(pool_size, **options):
     """One non-negative weighted sum a channel: (N, H, W, C) → (N, C)."""
-    return [GlobalDepthwisePooling2D(1, name="pooling")]
+    return [_pooling(1, **options)]
 
 
-@register("wise_dropout", "Wise-SrNet, then dropout", "Figure 3f", pools=True, dropout_rate=DROPOUT_RATE)
-def wise_dropout(pool_size):
+@register(
+    "wise_dropout",
+    "Wise-SrNet, then dropout",
+    "Figure 3f",
+    pools=True,
+    dropout_rate=DROPOUT_RATE,
+    options=POOLING_OPTIONS | REDUCTION_OPTIONS,
+    check=check_blocks,
+)
+def wise_dropout(pool_size, **options):
     """As ``wise``; half of the vector is dropped in training."""
-    return wise(pool_size)
+    return wise(pool_size, **options)
 
 
 @register(

@@ -1,11 +1,16 @@
 """Keras layers of the project: the pooling that the heads are made of, and the paper's preprocessing."""
 
-import numbers
-
 import numpy as np
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.blocks import average_blocks, global_depthwise_pool, spread_blocks
+from wisesr_helpers.blocks import average_blocks, cell_weights, global_depthwise_pool
+from wisesr_helpers.positions import (  # noqa: F401 (the paper's rule: wherever these layers are built, it is asked for)
+    check_layout,
+    check_pool_size,
+    default_pool_size,
+    is_whole,
+    lay_out,
+)
 from wisesr_helpers.published import number
 
 ops = keras.ops
@@ -17,54 +22,6 @@ START = {
     "mean": number("README", "code example, initializers", "Mean"),
     "stddev": number("README", "code example, initializers", "Standard deviation"),
 }
-
-
-def is_whole(value, least=1):
-    """Whether a value is a whole number, Python's or NumPy's but no bool, of at least ``least``."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least
-
-
-def default_pool_size(side):
-    """The paper's rule for the window of the pre-averaging (section 2.4).
-
-    Args:
-        side: Shorter side of the feature map, in cells.
-
-    Returns:
-        The smallest p ≥ 2 with ``side // p <= 5``: 7 → 2 (a 3×3 kernel), 16 → 3 (5×5).
-    """
-    pool_size = 2
-    while side // pool_size > 5:
-        pool_size += 1
-    return pool_size
-
-
-def check_pool_size(pool_size, height, width):
-    """Resolve ``pool_size=None`` by the paper's rule and refuse a window larger than the map.
-
-    Args:
-        pool_size: Side of the window in cells, or None for :func:`default_pool_size`.
-        height: Height of the feature map in cells.
-        width: Width of the feature map in cells.
-
-    Returns:
-        The side of the window, an int.
-
-    Raises:
-        ValueError: ``pool_size`` is no whole number from 1 to the map's shorter side.
-    """
-    shorter = min(height, width)
-    if pool_size is None:
-        pool_size = default_pool_size(shorter)
-        reason = f"the paper's rule asks for pool_size={pool_size}"
-    else:
-        reason = f"received pool_size={pool_size!r}"
-    if not is_whole(pool_size) or pool_size > shorter:
-        raise ValueError(
-            f"A feature map of {height}×{width} cells takes a pool_size from 1 to {shorter} (a whole number; "
-            f"1: no pre-averaging); {reason}. Use a larger image or a smaller pool_size."
-        )
-    return int(pool_size)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -153,18 +110,31 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
     A saved model loads with ``keras.models.load_model`` once ``wisesr_helpers`` is imported.
 
     Weights have the names, shapes and order of ``DepthwiseConv2D(depth_multiplier=1)``:
-    ``depthwise_kernel`` (H // p, W // p, C, 1), then ``bias`` (C,).
+    ``depthwise_kernel`` (H // p, W // p, C, 1), then ``bias`` (C,). With ``sharing="radial"`` the first is
+    ``radial_kernel`` (distances, C), the centre's first.
+
+    The project's own and not the paper's are ``depthwise_initializer="average"``, ``cover="exact"`` and
+    ``sharing="radial"``; each goes with each, and with every ``pool_size``.
 
     Args:
         pool_size: Side p of the averaged blocks in cells. None: the paper's rule, the smallest
             p ≥ 2 with side // p ≤ 5. 1: no pre-averaging (Figures 3c and 3d).
         use_bias: Whether a bias is added per channel. Default True.
         depthwise_initializer: Default None: the paper's normal distribution (Tables 4 and 8), ``START``.
+            "average": the weights with which the layer is the mean of all cells that it covers; where it covers
+            every cell, and the bias is 0, it starts as ``GlobalAveragePooling2D``.
         bias_initializer: Default "zeros" (Tables 4 and 8).
         depthwise_regularizer: Default None.
         bias_regularizer: Default None.
         depthwise_constraint: Default "non_neg" (section 2.4); None lifts it.
         bias_constraint: Default None.
+        cover: "blocks" (default, the paper's): separate blocks of p×p cells; rows and columns that fill none are
+            dropped. "exact": as many blocks, of nearly equal sides, that leave no cell out
+            (:func:`wisesr_helpers.positions.block_sides`).
+        sharing: None (default): every block has its own weight. "radial": a channel has one weight for each distance
+            of a block from the kernel's centre, 6 for 5×5 blocks and 3 for 3×3. Initialiser, regulariser and
+            constraint are those weights'. Blocks of several sizes that share one give all their cells the same.
+        activation: Of the pooled vector, the bias added. Default None (section 2.4).
 
     Input shape:
         4D tensor ``(batch_size, height, width, channels)``; height and width must be known.
@@ -175,7 +145,7 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
     Raises:
         TypeError: ``data_format`` or ``keepdims`` is given; neither has a counterpart here.
         ValueError: The input is not 4D, its height, width or channels are unknown, it is smaller than the
-            window, or Keras is set to channels first.
+            window, or Keras is set to channels first; or another ``cover`` or ``sharing``.
     """
 
     def __init__(
@@ -188,28 +158,45 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
         bias_regularizer=None,
         depthwise_constraint="non_neg",
         bias_constraint=None,
+        cover="blocks",
+        sharing=None,
+        activation=None,
         **kwargs,
     ):
+        check_layout(cover, sharing)
         super().__init__(**kwargs)
         if depthwise_initializer is None:
             depthwise_initializer = keras.initializers.RandomNormal(**START)
         self.pool_size = int(pool_size) if is_whole(pool_size) else pool_size  # a saved model holds no NumPy integers
         self.use_bias = use_bias
-        self.depthwise_initializer = keras.initializers.get(depthwise_initializer)
+        self.starts_as_average = isinstance(depthwise_initializer, str) and depthwise_initializer == "average"
+        self.depthwise_initializer = (
+            depthwise_initializer if self.starts_as_average else keras.initializers.get(depthwise_initializer)
+        )
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.depthwise_regularizer = keras.regularizers.get(depthwise_regularizer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
         self.depthwise_constraint = keras.constraints.get(depthwise_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.cover = cover
+        self.sharing = sharing
+        self.activation = keras.activations.get(activation)
+
+    def lay_out(self, height, width):
+        """How the kernel lies on a map of that size: :class:`wisesr_helpers.positions.Layout`."""
+        window = check_pool_size(self.pool_size, height, width)
+        return lay_out(height, width, window, self.cover, self.sharing)
 
     def build(self, input_shape):
         check_known_shape(self, input_shape)
         _, height, width, channels = input_shape
         self.window = check_pool_size(self.pool_size, height, width)
+        self.layout = self.lay_out(height, width)
+        radial = self.sharing == "radial"
         self.kernel = self.add_weight(
-            name="depthwise_kernel",
-            shape=(height // self.window, width // self.window, channels, 1),
-            initializer=self.depthwise_initializer,
+            name="radial_kernel" if radial else "depthwise_kernel",
+            shape=(self.layout.count, channels) if radial else (*self.layout.numbers.shape, channels, 1),
+            initializer=self._average if self.starts_as_average else self.depthwise_initializer,
             regularizer=self.depthwise_regularizer,
             constraint=self.depthwise_constraint,
         )
@@ -223,31 +210,50 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
                 constraint=self.bias_constraint,
             )
 
+    def _average(self, shape, dtype=None):
+        """The kernel with which the layer is the mean of the cells that it covers."""
+        start = self.layout.averaging.repeat(shape[-1 if self.sharing else -2])
+        return ops.convert_to_tensor(start.reshape(shape), dtype)
+
     def call(self, inputs):
-        return global_depthwise_pool(inputs, self.kernel, self.bias, self.window)
+        layout = self.layout
+        equal = {*layout.rows, *layout.columns} == {self.window}
+        if self.sharing is None and equal:
+            pooled = global_depthwise_pool(inputs, self.kernel, self.bias, self.window)
+        else:
+            pooled = global_depthwise_pool(inputs, self._cell_weights(layout), self.bias)
+        return self.activation(pooled)
+
+    def _cell_weights(self, layout):
+        return cell_weights(ops.reshape(self.kernel, (layout.count, -1)), layout)
 
     def count_flops(self, input_shape):
-        """Operations for one image: the averaging of blocks, the weighted sum, and the bias."""
-        height, width, channels, _ = self.kernel.shape
-        blocks = height * width * channels
-        averaging = self.window**2 * blocks if self.window > 1 else 0
-        return averaging + 2 * blocks + (channels if self.use_bias else 0)
+        """Operations for one image: the averaging of blocks, the weighted sum of them, and the bias."""
+        channels = input_shape[3]
+        averaging = self.layout.covered * channels if self.window > 1 else 0
+        return averaging + 2 * self.layout.numbers.size * channels + (channels if self.use_bias else 0)
 
     def position_weights(self, height, width):
-        """The weight of every cell of the map, (H, W, C), as a NumPy array; see :func:`spread_blocks`."""
-        return spread_blocks(ops.convert_to_numpy(self.kernel)[..., 0], self.window, height, width)
+        """The weight of every cell of the map, (H, W, C), as a NumPy array; cells in no block have 0."""
+        return ops.convert_to_numpy(self._cell_weights(self.lay_out(height, width)))[..., 0]
 
     def get_config(self):
+        initializer = self.depthwise_initializer
         return {
             **super().get_config(),
             "pool_size": self.pool_size,
             "use_bias": self.use_bias,
-            "depthwise_initializer": keras.initializers.serialize(self.depthwise_initializer),
+            "depthwise_initializer": (
+                initializer if self.starts_as_average else keras.initializers.serialize(initializer)
+            ),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "depthwise_regularizer": keras.regularizers.serialize(self.depthwise_regularizer),
             "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
             "depthwise_constraint": keras.constraints.serialize(self.depthwise_constraint),
             "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+            "cover": self.cover,
+            "sharing": self.sharing,
+            "activation": keras.activations.serialize(self.activation),
         }
 
 

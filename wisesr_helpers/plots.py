@@ -13,6 +13,12 @@ from wisesr_helpers.drawings import (  # noqa: F401 (the drawings that notebooks
     head_diagram_width,
 )
 from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.row_figures import (  # noqa: F401
+    describe_row_accuracies,
+    describe_row_curves,
+    row_accuracies,
+    row_curves,
+)
 from wisesr_helpers.runs import chance, ending
 from wisesr_helpers.samples import augmented_sample, labelled_sample  # noqa: F401
 
@@ -249,7 +255,8 @@ def contributions(model, dataset, axes):
     from wisesr_helpers.attribution import contribution_map
 
     labels = np.asarray(dataset.test.labels)
-    chosen = np.linspace(0, len(dataset.classes) - 1, np.size(axes)).astype(int)
+    present = np.unique(labels)
+    chosen = present[np.linspace(0, len(present) - 1, np.size(axes)).astype(int)]
     indices = np.array([np.flatnonzero(labels == label)[0] for label in chosen])
     images = dataset.test.rgb(indices)
     predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)

@@ -143,12 +143,13 @@ def results_table(runs):
     and from the status.
 
     Args:
-        runs: DataFrame as ``ws.load_runs`` returns it.
+        runs: DataFrame as ``ws.load_runs`` returns it, or as ``ws.Rows.run`` does, whose rows have titles.
     """
     rows = list(runs.itertuples())
     ends = [row if row.status == "complete" else NO_END for row in rows]
     return pd.DataFrame(
         {
+            **({"row": runs["row"]} if "row" in runs else {}),
             "kind": [_kind(row) for row in rows],
             "backbone": runs["backbone"],
             "head": runs["head"],

@@ -208,6 +208,21 @@ _READ = {
 }
 
 
+def as_table(records):
+    """Records that are at hand as a table, in their order.
+
+    Args:
+        records: Pairs (record, the run's folder).
+
+    Returns:
+        DataFrame as :func:`load_runs` returns it.
+    """
+    import pandas as pd
+
+    rows = [_row(record, folder / RECORD, folder.parent) for record, folder in records]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
 def _row(record, path, folder):
     for part, keys in {"": "identity outcome execution", **_READ}.items():
         held = record

@@ -3,23 +3,27 @@
 import dataclasses
 from collections.abc import Mapping
 
+from wisesr_helpers.authors import authors_notebooks
 from wisesr_helpers.data.catalogue import get_source
+from wisesr_helpers.data.digits import COUNTS as DIGITS_COUNTS
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.recipes import Recipe, paper_recipe, report_recipe
 
 
 @dataclasses.dataclass(frozen=True)
 class Demo:
-    """A study's demo scale: embedded scenes of the study's image size, and a short recipe.
+    """A study's demo scale: embedded images at the study's image size, and a short recipe.
 
     Attributes:
-        classes: Number of classes, even.
-        train: Training scenes.
-        test: Test scenes.
+        classes: Number of classes; of scenes an even one.
+        train: Training images.
+        test: Test images.
         recipe: Recipe; its epochs are the scale's own.
         minutes: What it takes on two cores, measured.
         backbones: Of the committed records, each with its number of seeds; the seeds are 0, 1, ….
         heads: Of the committed records.
+        data: "scenes" (``data.scenes``) or "digits" (``data.digits``).
+        rows: Pairs (backbone, head) that stand in for the study's; empty: any head is asked for by name.
     """
 
     classes: int
@@ -29,6 +33,8 @@ class Demo:
     minutes: float
     backbones: Mapping = dataclasses.field(default_factory=dict)
     heads: tuple = ("gap", "wise")
+    data: str = "scenes"
+    rows: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +44,19 @@ class Study:
     Attributes:
         name: What users type; also the notebook's name.
         title: As a heading.
-        source: The dataset at paper scale, one of ``data.catalogue.SOURCES``.
+        source: The dataset at paper scale, one of ``data.catalogue.SOURCES``; empty: there is no paper scale.
         printed_dataset: The same as the published table of counts spells it.
         image_size: Side in pixels.
         recipe: The paper's.
         demo: The demo scale's data and recipe.
         backbones: In the table's order; the first is the default at paper scale.
-        heads: The rows of each backbone, in the table's order.
+        heads: In the table's order.
         table: Where the results are printed.
         figures: Where they are drawn.
         other_sizes: Backbone → side in pixels, where it is not ``image_size``.
         datasets: Dataset → its study, where one study has several.
+        own_heads: Backbone → its only head, where not every backbone has every head.
+        counts: "Number of Classes", "Training Images" and "Test Images" where Table 2 does not have the dataset.
     """
 
     name: str
@@ -64,32 +72,57 @@ class Study:
     figures: tuple
     other_sizes: Mapping = dataclasses.field(default_factory=dict)
     datasets: Mapping = dataclasses.field(default_factory=dict)
+    own_heads: Mapping = dataclasses.field(default_factory=dict)
+    counts: Mapping = dataclasses.field(default_factory=dict)
 
     @property
     def dataset(self):
         """Name of the dataset at paper scale, as readers know it."""
-        return get_source(self.source).title
+        return get_source(self.source).title if self.source else self.printed_dataset
+
+    @property
+    def rows(self):
+        """Pairs (backbone, head) of the table, in its order; none where there is no paper scale."""
+        if not self.source:
+            return ()
+        pairs = ((backbone, head) for backbone in self.backbones for head in self.heads)
+        return tuple(pair for pair in pairs if self.own_heads.get(pair[0], pair[1]) == pair[1])
+
+    @property
+    def mirrors(self):
+        """(backbone, head) → the authors' notebook that this run mirrors, where there is one."""
+        return authors_notebooks(self.printed_dataset, self.image_size)
+
+    def head_for(self, backbone):
+        """The head that a backbone has where nobody names one; "" for a study that asks for it."""
+        if not self.own_heads:
+            return ""
+        return {**dict(self.demo.rows), **self.own_heads}.get(backbone, "gap")
+
+    def _count(self, column):
+        return self.counts[column] if self.counts else int(number("Table 2", self.printed_dataset, column))
 
     @property
     def classes(self):
         """Classes of the dataset (Table 2)."""
-        return int(number("Table 2", self.printed_dataset, "Number of Classes"))
+        return self._count("Number of Classes")
 
     @property
     def train_images(self):
         """Images of its training split (Table 2)."""
-        return int(number("Table 2", self.printed_dataset, "Training Images"))
+        return self._count("Training Images")
 
     @property
     def test_images(self):
         """Images of its test split (Table 2)."""
-        return int(number("Table 2", self.printed_dataset, "Test Images"))
+        return self._count("Test Images")
 
     @property
     def smoke(self):
-        """The smoke scale: a handful of scenes and two short epochs, for tests."""
+        """The smoke scale: two training images and one test image a class, and two short epochs, for tests."""
         recipe = dataclasses.replace(self.demo.recipe, epochs=2, batch_size=4)
-        return dataclasses.replace(self.demo, train=12, test=6, recipe=recipe, minutes=0.2)
+        classes = self.demo.classes
+        return dataclasses.replace(self.demo, train=2 * classes, test=classes, recipe=recipe, minutes=0.2)
 
     def size_for(self, backbone):
         """Side of the images in pixels for a backbone."""
@@ -99,16 +132,18 @@ class Study:
 DEMO_NOTE = "demo: not the paper's data"  # on every figure and record of the demo and smoke scales
 
 
-def _demo(committed=None):
-    recipe = paper_recipe("Table 8", "MIT Indoors Scene")
+def _demo(classes, train, epochs, decay_rate, minutes, committed):
+    recipe = paper_recipe("Table 8", "MIT Indoors Scene")  # at 224 pixels too: few images, so the smaller batch
     # The paper's optimiser; a faster staircase, because few epochs stand in for hundreds. The whole of Table 3 but
     # for its colours: an image darkened to nothing teaches a network of four layers little in so short a time.
     milder = dataclasses.replace(recipe.augmentation, channel_shift_range=10.0, brightness_range=(0.9, 1.1))
-    short = dataclasses.replace(recipe, epochs=20, decay_rate=0.85, decay_epochs=1, weights=None, augmentation=milder)
-    return Demo(classes=6, train=1500, test=300, recipe=short, minutes=3, backbones=committed or {})
+    short = dataclasses.replace(
+        recipe, epochs=epochs, decay_rate=decay_rate, decay_epochs=1, weights=None, augmentation=milder
+    )
+    return Demo(classes, train, test=train // 5, recipe=short, minutes=minutes, backbones=committed)
 
 
-def _paper_study(name, title, source, spellings, recipes, table, figures, committed=None):
+def _paper_study(name, title, source, spellings, recipes, table, figures, demo):
     """A study of the paper; ``spellings`` are the dataset's in Table 2 and in the table of recipes."""
     rows = published().query("source == 'paper' and where == @table")
     side = int(printed(recipes, "Image Size", spellings[1]).split("x")[0])
@@ -119,7 +154,7 @@ def _paper_study(name, title, source, spellings, recipes, table, figures, commit
         printed_dataset=spellings[0],
         image_size=side,
         recipe=paper_recipe(recipes, spellings[1]),
-        demo=_demo(committed),
+        demo=demo,
         backbones=tuple(dict.fromkeys(rows["backbone"])),
         heads=tuple(dict.fromkeys(rows["head"])),
         table=table,
@@ -127,7 +162,28 @@ def _paper_study(name, title, source, spellings, recipes, table, figures, commit
     )
 
 
-def _report_study(source, dataset):
+# The report's datasets: name, figures, and what it does not print: classes, training and test images.
+_REPORT = {
+    "mnist": ("MNIST", ("Figure 2", "Figure 3"), (10, 60_000, 10_000)),
+    "cifar10": ("CIFAR-10", ("Figure 4", "Figure 5"), (10, 50_000, 10_000)),
+    "tiny_imagenet": ("Tiny-ImageNet", ("Figure 6", "Figure 7"), (200, 100_000, 10_000)),
+}
+
+
+def _digits_demo():
+    """The report's rate and batch on real digits; two small networks, one of which flattens its map as VGG-16 does."""
+    return Demo(
+        classes=10,
+        train=DIGITS_COUNTS["train"],
+        test=DIGITS_COUNTS["test"],
+        recipe=dataclasses.replace(report_recipe("MNIST"), epochs=20),
+        minutes=1,
+        data="digits",
+        rows=(("small_patch", "flatten_fc"), ("small_conv", "gap")),
+    )
+
+
+def _report_study(source, dataset, figures, counts):
     """One dataset of the course report."""
 
     def side(row):
@@ -140,18 +196,31 @@ def _report_study(source, dataset):
         printed_dataset=dataset,
         image_size=side("VGG and ResNet input"),
         recipe=report_recipe(dataset),
-        demo=_demo(),
+        demo=_digits_demo(),
         backbones=("VGG16", "InceptionV3", "ResNet50"),
-        heads=("gap", "vgg_fc"),  # the report keeps VGG-16's two layers of 4,096 units
+        heads=("gap", "vgg_fc"),
         table="Table 1",
-        figures=(),
+        figures=figures,
         other_sizes={"InceptionV3": side("Inception input")},
+        # Each architecture whole: VGG-16 with its two layers of 4,096 units, the others with their average.
+        own_heads={"VGG16": "vgg_fc", "InceptionV3": "gap", "ResNet50": "gap"},
+        counts=dict(zip(("Number of Classes", "Training Images", "Test Images"), counts, strict=True)),
+    )
+
+
+def _digits_study(mnist):
+    """The study on the embedded digits, which stand in for all three datasets: it has no paper scale."""
+    plan = mnist.demo
+    counts = {"Number of Classes": plan.classes, "Training Images": plan.train, "Test Images": plan.test}
+    title = "scikit-learn's digits"
+    return dataclasses.replace(
+        mnist, title=f"Deeper networks on {title}", source="", printed_dataset=title, figures=(), counts=counts
     )
 
 
 def _studies():
-    report = {"mnist": "MNIST", "cifar10": "CIFAR-10", "tiny_imagenet": "Tiny-ImageNet"}
-    by_dataset = {source: _report_study(source, dataset) for source, dataset in report.items()}
+    by_dataset = {source: _report_study(source, *printed) for source, printed in _REPORT.items()}
+    by_dataset = {"digits": _digits_study(by_dataset["mnist"]), **by_dataset}
     sub_imagenet, mit = "Sub-ImageNet", "MIT Indoors Scenes"
     intel = "Intel Image Classification"
     studies = (
@@ -163,6 +232,7 @@ def _studies():
             "Table 4",
             "Table 5",
             ("Figure 4",),
+            _demo(12, 2400, 20, 0.88, 1.5, {"small_patch": 1}),
         ),
         _paper_study(
             "intel_224",
@@ -172,8 +242,18 @@ def _studies():
             "Table 4",
             "Table 6",
             ("Figure 5",),
+            _demo(6, 1500, 24, 0.9, 1, {"small_patch": 1}),
         ),
-        _paper_study("mit_224", "MIT Indoor Scenes", "mit", (mit, mit), "Table 4", "Table 7", ("Figure 6",)),
+        _paper_study(
+            "mit_224",
+            "MIT Indoor Scenes",
+            "mit",
+            (mit, mit),
+            "Table 4",
+            "Table 7",
+            ("Figure 6",),
+            _demo(8, 1600, 24, 0.9, 1, {"small_patch": 1}),
+        ),
         _paper_study(
             "mit_512",
             "MIT Indoor Scenes",
@@ -182,7 +262,7 @@ def _studies():
             "Table 8",
             "Table 9",
             ("Figure 7", "Figure 9"),
-            committed={"small_patch": 2, "small_conv": 1},
+            _demo(6, 1500, 20, 0.85, 3, {"small_patch": 2, "small_conv": 1}),
         ),
         dataclasses.replace(by_dataset["mnist"], title="Deeper networks", datasets=by_dataset),
     )
