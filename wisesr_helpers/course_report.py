@@ -1,0 +1,288 @@
+"""The course report "Deeper Networks for Image Classification": its table, its figures and its architectures."""
+
+import numpy as np
+import pandas as pd
+
+from wisesr_helpers import confusion
+from wisesr_helpers._keras import keras
+from wisesr_helpers.experiment import Experiment
+from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.models import build_classifier, predict_split
+from wisesr_helpers.published import number, published
+from wisesr_helpers.row_figures import COLOURS, describe_row_curves, row_curves
+from wisesr_helpers.rows import Rows
+from wisesr_helpers.studies import STUDIES
+
+STUDY = STUDIES["deeper_networks"]
+DATASETS = {name: study for name, study in STUDY.datasets.items() if study.source}
+IMAGENET = int(number("Section 2", "ImageNet", "Number of Classes", source="report"))
+MEASURES = ("top-1", "top-5")
+# Kind of layer → what the names of its classes have in common.
+KINDS = {"convolutions": "Conv", "normalisations": "Normalization", "poolings": "Pool", "dense layers": "Dense"}
+CURVES = {"top1": "training top-1", "test_top1": "test top-1", "loss": "training loss"}
+
+
+def rows(dataset, head="", backbone="", **common):
+    """What the study's notebook trains.
+
+    Args:
+        dataset: One of the study's.
+        head: Empty: each backbone's own.
+        backbone: Empty: at paper scale VGG16, else every small network that stands in for the report's.
+        **common: Further keywords of ``ws.Experiment``.
+
+    Returns:
+        ``ws.Rows``.
+
+    Raises:
+        ValueError, FileNotFoundError, OSError: As ``ws.Experiment`` says.
+    """
+    first = Experiment(STUDY.name, head, backbone, dataset=dataset, **common)
+    pairs = [(first.backbone, first.head.name)]
+    if first.plan and not backbone:
+        pairs = [(name, head or own) for name, own in first.plan.rows]
+    typed = {f"{name} + {own}": {"backbone": name, "head": own} for name, own in pairs}
+    return Rows(STUDY.name, typed, dataset=dataset, **common)
+
+
+def predictions(rows):
+    """Class probabilities of every row's trained classifier on the test split: title → float32 (N, classes)."""
+    return {
+        title: predict_split(experiment.load(), experiment.dataset.test, experiment.recipe.micro_batch)
+        for title, experiment in rows.experiments.items()
+    }
+
+
+def confusion_matrices(probabilities, dataset):
+    """The confusion matrix of every row on the test split: title → int array (classes, classes)."""
+    labels, classes = dataset.test.labels, len(dataset.classes)
+    return {
+        title: confusion.confusion_matrix(labels, values.argmax(axis=1), classes)
+        for title, values in probabilities.items()
+    }
+
+
+def draw_confusions(counts, names, axes):
+    """Appendix A: a confusion matrix a row, side by side; see :func:`wisesr_helpers.confusion.draw_confusion`."""
+    for ax, (title, matrix) in zip(np.ravel(axes), counts.items(), strict=True):
+        confusion.draw_confusion(matrix, names, ax).set_title(title, fontsize=10)
+    return axes
+
+
+def describe_confusions(counts, names):
+    """:func:`draw_confusions` in words, from the same data."""
+    return " ".join(f"{title}: {confusion.describe_confusion(matrix, names)}" for title, matrix in counts.items())
+
+
+def draw_mistakes(probabilities, dataset, axes):
+    """Appendix B: the misclassified test images of which a row is surest; returns the table of all of them."""
+    table = confusion.misclassified(probabilities, dataset.test.labels, dataset.classes)
+    confusion.draw_misclassified(dataset.test, table, axes)
+    return table
+
+
+def joined(tables):
+    """Tables of several models under each other: title → DataFrame becomes one DataFrame with a column "model"."""
+    named = [table.assign(model=title)[["model", *table.columns]] for title, table in tables.items()]
+    return pd.concat(named, ignore_index=True)
+
+
+def table_1():
+    """The report's Table 1, a row a model; the intervals and the last column are computed here.
+
+    Returns:
+        DataFrame: "dataset", "backbone", "top-1" and "top-5" as printed, each with the 95 % interval that the size
+        of its test set gives, and "beside the best": whether the interval of top-1 meets that of the dataset's best.
+    """
+    printed = published().query("source == 'report' and where == 'Table 1'").set_index(["row", "column"])["value"]
+    spelt = {name.casefold(): name for name in STUDY.backbones}
+    rows = []
+    for label in dict.fromkeys(row for row, _ in printed.index):
+        dataset, backbone = label.split(" / ")
+        study = next(study for study in DATASETS.values() if study.printed_dataset.startswith(dataset))
+        row = {"dataset": study.printed_dataset, "backbone": spelt[backbone.casefold()]}
+        for measure in MEASURES:
+            value = printed[label, f"{measure.capitalize()} accuracy"]
+            row |= {measure: value, f"95 % interval of {measure}": _percent(_interval(value, study))}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    table["beside the best"] = [_beside_best(row, table) for row in table.to_dict("records")]
+    return table
+
+
+def _interval(value, study):
+    return wilson_interval(round(float(value) * study.test_images), study.test_images)
+
+
+def _percent(interval):
+    return "{:.2%} to {:.2%}".format(*interval)
+
+
+def _beside_best(row, table):
+    study = next(study for study in DATASETS.values() if study.printed_dataset == row["dataset"])
+    best = table.loc[table["dataset"] == row["dataset"], "top-1"].max()  # four digits each: as text they sort alike
+    if row["top-1"] == best:
+        return "best"
+    return "intervals meet" if _interval(row["top-1"], study)[1] >= _interval(best, study)[0] else "lower"
+
+
+def published_bars(table, axes):
+    """Figures 2, 4 and 6: the printed accuracies as bars with their 95 % intervals, a panel a dataset.
+
+    Args:
+        table: As :func:`table_1` returns it.
+        axes: One Axes for each dataset.
+    """
+    for ax, (dataset, rows) in zip(np.ravel(axes), table.groupby("dataset", sort=False), strict=True):
+        study = next(study for study in DATASETS.values() if study.printed_dataset == dataset)
+        for k, row in enumerate(rows.to_dict("records")):
+            places = np.arange(len(MEASURES)) + (k - 1) * 0.27
+            values = [float(row[measure]) for measure in MEASURES]
+            ends = np.array([_interval(row[measure], study) for measure in MEASURES])
+            reach = np.abs(ends.T - values)  # (2, measures): below and above
+            label = row["backbone"] if ax is np.ravel(axes)[0] else None
+            ax.bar(places, values, 0.25, yerr=reach, color=COLOURS[k], label=label, capsize=2)
+            for place, measure, high in zip(places, MEASURES, ends[:, 1], strict=True):
+                ax.text(place, high + 0.02, row[measure], rotation=90, ha="center", va="bottom", fontsize=7)
+        ax.set_xticks(range(len(MEASURES)), MEASURES)
+        ax.set(title=dataset, ylim=(0, 1.25), yticks=np.linspace(0, 1, 6))
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    np.ravel(axes)[0].figure.legend(loc="outside lower center", ncols=len(STUDY.backbones), frameon=False, fontsize=8)
+    return axes
+
+
+def describe_published_bars(table):
+    """:func:`published_bars` in words, from the same data."""
+    parts = []
+    for dataset, rows in table.groupby("dataset", sort=False):
+        said = [f"{row['backbone']} {row['top-1']} and {row['top-5']}" for row in rows.to_dict("records")]
+        parts.append(f"{dataset}: {', '.join(said)}")
+    return f"Top-1 and top-5 accuracies as the report prints them, bars with 95 % intervals. {'; '.join(parts)}."
+
+
+def slips():
+    """Where the report disagrees with itself, or leaves out what is needed: "where", "printed", "remark"."""
+    found = published().query("source == 'report' and slip != ''").drop_duplicates("slip")
+    return pd.DataFrame({"where": found["where"], "printed": found["value"], "remark": found["slip"]}).reset_index(
+        drop=True
+    )
+
+
+def training_curves(runs, axes):
+    """Figures 3, 5 and 7: training top-1, training loss and seconds an epoch, and the test top-1; a colour a row.
+
+    Args:
+        runs: DataFrame as ``ws.Rows.run`` returns it.
+        axes: Four Axes.
+    """
+    axes = np.ravel(axes)
+    for ax, (measure, label) in zip(axes[:3], CURVES.items(), strict=True):
+        row_curves(runs, ax, measure).get_legend().remove()
+        ax.set_ylabel(label)
+    epoch_seconds(runs, axes[3])
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return axes
+
+
+def describe_training_curves(runs):
+    """:func:`training_curves` in words, from the same data."""
+    said = []
+    for row in runs.itertuples():
+        seconds = row.record["execution"]["seconds"]
+        took = f"median {np.median(seconds):.3g}, the first {seconds[0]:.3g}" if seconds else "no whole epoch"
+        said.append(f"{row.row}: {took}")
+    trained = {"test_top1": ""}
+    curves = [trained.get(measure, "In training, ") + describe_row_curves(runs, measure) for measure in CURVES]
+    return f"{' '.join(curves)} Seconds an epoch. {'; '.join(said)}."
+
+
+def epoch_seconds(runs, ax):
+    """Seconds that each epoch took, measurement on the test split included: a line and a colour a row.
+
+    Args:
+        runs: DataFrame as ``ws.Rows.run`` returns it.
+        ax: Axes to draw on.
+    """
+    for place, row in enumerate(runs.itertuples()):
+        seconds = row.record["execution"]["seconds"]
+        ax.plot(range(1, len(seconds) + 1), seconds, color=COLOURS[place % len(COLOURS)], label=row.row)
+    ax.set(xlabel="epoch", ylabel="seconds an epoch")
+    ax.set_ylim(bottom=0)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def architecture(model):
+    """A model's layers, gathered by the size of the map that they give; after the last map, a row a layer.
+
+    Args:
+        model: ``keras.Model`` of one image input.
+
+    Returns:
+        DataFrame: "output" (the stage's shape with most channels), how many layers of each of ``KINDS`` and of other
+        kinds, and "parameters", which add up to the model's.
+    """
+    stages, waiting = {}, []
+    for layer in model.layers:
+        waiting.append(layer)
+        if not isinstance(layer, keras.layers.ZeroPadding2D):  # a margin belongs to the convolution that follows
+            shape = tuple(layer.output.shape[1:])
+            stages.setdefault(shape[:2] if len(shape) == 3 else layer.name, []).extend(waiting)
+            waiting = []
+    rows = []
+    for layers in stages.values():
+        names = [type(layer).__name__ for layer in layers]
+        kinds = {kind: sum(part in name for name in names) for kind, part in KINDS.items()}
+        widest = max((layer.output.shape[1:] for layer in layers), key=lambda shape: shape[-1])
+        rows.append(
+            {
+                "output": "×".join(map(str, widest)),
+                **kinds,
+                "other layers": len(layers) - sum(kinds.values()),
+                "parameters": sum(layer.count_params() for layer in layers),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def architectures():
+    """The report's three networks, built without weights for ImageNet's classes: :func:`architecture` of each.
+
+    Returns:
+        DataFrame with the columns of :func:`architecture` after "backbone".
+    """
+    tables = []
+    for backbone, head in STUDY.rows:
+        table = architecture(build_classifier(backbone, head, IMAGENET, STUDY.size_for(backbone)))
+        table.insert(0, "backbone", backbone)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def parameters_beside_keras(table):
+    """Parameters of the three networks beside those that ``keras.applications`` counts for its own.
+
+    Args:
+        table: As :func:`architectures` returns it.
+
+    Returns:
+        DataFrame, a row a backbone: "parameters, counted here" and "parameters, keras.applications" with ImageNet's
+        classes; for each number of classes of the report's datasets, the parameters with the class layer replaced,
+        as here, and with another one behind it, as the report's words can be read.
+    """
+    rows = []
+    for backbone, stages in table.groupby("backbone", sort=False)["parameters"]:
+        total = int(stages.sum())
+        row = {
+            "backbone": backbone,
+            "parameters, counted here": total,
+            "parameters, keras.applications": getattr(keras.applications, backbone)(weights=None).count_params(),
+        }
+        for classes in sorted({study.classes for study in DATASETS.values()}):
+            a_class = int(stages.iloc[-1]) // IMAGENET
+            row[f"{classes} classes, layer replaced"] = total + (classes - IMAGENET) * a_class
+            row[f"{classes} classes, layer added"] = total + classes * (IMAGENET + 1)
+        rows.append(row)
+    return pd.DataFrame(rows)
