@@ -1,11 +1,22 @@
 """Top-k accuracy against a full sort, Wilson's interval against its formula, chance against the test it inverts."""
 
+import itertools
+
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 import wisesr_helpers as ws
-from wisesr_helpers.metrics import no_better_than_chance, top_k_correct, wilson_interval
+from wisesr_helpers.metrics import (
+    holm,
+    images_needed,
+    mcnemar,
+    no_better_than_chance,
+    paired_difference,
+    paired_difference_interval,
+    top_k_correct,
+    wilson_interval,
+)
 
 
 def by_sorting(probabilities, labels, k):
@@ -112,3 +123,95 @@ def test_an_accuracy_below_chance_is_no_better():
 def test_no_numbers_of_images_are_refused(correct, count):
     with pytest.raises(ValueError, match="must"):
         no_better_than_chance(correct, count, 2)
+
+
+def pairs(both, first, second, neither):
+    """Which images two classifiers got right, by the four counts of McNemar's table."""
+    counts = (both, first, second, neither)
+    return [np.repeat(np.array(right, bool), counts) for right in ((1, 1, 0, 0), (1, 0, 1, 0))]
+
+
+@pytest.mark.parametrize("table", [(50, 9, 2, 10), (50, 2, 9, 10), (0, 5, 5, 0), (7, 0, 0, 3), (900, 31, 12, 57)])
+def test_with_one_run_each_it_is_mcnemars_exact_test(table):
+    first, second = pairs(*table)
+    b, c = table[1:3]
+    expected = binomtest(b, b + c).pvalue if b + c else 1.0
+    assert mcnemar(first, second) == pytest.approx(expected, rel=1e-9)
+
+
+def test_with_seeds_it_is_the_test_of_all_signs():
+    rng = np.random.default_rng(0)
+    first, second = rng.random((2, 3, 9)) < [[[0.8]], [[0.5]]]
+    ahead = first.sum(axis=0) - second.sum(axis=0)
+    signs = np.array(list(itertools.product([-1, 1], repeat=9)))
+    expected = (np.abs(signs @ ahead) >= abs(ahead.sum())).mean()
+    assert 0.01 < expected < 0.9
+    assert mcnemar(first, second) == pytest.approx(expected, rel=1e-9)
+    assert mcnemar(second, first) == pytest.approx(expected, rel=1e-9)
+
+
+def test_repeating_a_seed_adds_no_evidence():
+    first, second = pairs(50, 9, 2, 10)
+    assert mcnemar([first] * 4, [second] * 4) == pytest.approx(mcnemar(first, second), rel=1e-9)
+    once, often = (paired_difference_interval([first] * n, [second] * n) for n in (1, 4))
+    assert often == pytest.approx(once, rel=1e-9)
+
+
+@pytest.mark.parametrize("table", [(50, 9, 2, 10), (40, 0, 0, 2), (3, 5, 5, 0)])
+def test_the_interval_of_a_difference_is_agresti_and_mins(table):
+    images, (b, c) = sum(table) + 2, np.array(table[1:3]) + 0.5
+    centre, half = (b - c) / images, norm.ppf(0.975) * np.sqrt((b + c) - (b - c) ** 2 / images) / images
+    assert paired_difference_interval(*pairs(*table)) == pytest.approx((centre - half, centre + half), abs=1e-12)
+    assert paired_difference(*pairs(*table))[0] == pytest.approx((table[1] - table[2]) / sum(table))
+
+
+def runs_of_two(rng, seeds, images, luck):
+    """Two classifiers, equally good but for the luck of each training: bool arrays (seeds, N)."""
+    hardness = rng.normal(0, 1, images)
+    return (
+        hardness + rng.normal(0, luck, (2, seeds, 1)) + rng.normal(0, 1, (2, seeds, images)) < 1.2
+    )  # about four of five are right
+
+
+@pytest.mark.parametrize(("seeds", "luck", "least"), [(1, 0, 0.93), (3, 0, 0.93), (3, 0.1, 0.93)])
+def test_the_interval_covers_the_truth(seeds, luck, least):
+    rng = np.random.default_rng(0)
+    ends = [paired_difference_interval(*runs_of_two(rng, seeds, 200, luck)) for _ in range(600)]
+    assert np.mean([low <= 0 <= high for low, high in ends]) >= least
+
+
+def test_one_seed_can_not_tell_luck_from_merit():
+    rng = np.random.default_rng(0)
+    ends = [paired_difference_interval(*runs_of_two(rng, 1, 200, 0.3)) for _ in range(300)]
+    assert np.mean([low <= 0 <= high for low, high in ends]) < 0.8
+
+
+def test_an_interval_ends_within_possible_differences():
+    low, high = paired_difference_interval([True] * 3, [False] * 3)
+    assert 0 < low < high == 1
+    assert paired_difference_interval([True], [False])[1] <= 1
+
+
+@pytest.mark.parametrize("shapes", [((3,), (4,)), ((2, 3), (3,)), ((0,), (0,))])
+def test_runs_on_different_images_are_no_pairs(shapes):
+    for function in (mcnemar, paired_difference, paired_difference_interval):
+        with pytest.raises(ValueError, match="which of the same images"):
+            function(*(np.ones(shape, bool) for shape in shapes))
+
+
+def test_so_many_images_show_the_difference_in_four_of_five_tries():
+    rng = np.random.default_rng(0)
+    images = images_needed(0.05, 0.15)
+    shown = []
+    for _ in range(1500):
+        b, c, _ = rng.multinomial(images, [0.10, 0.05, 0.85])
+        shown.append(abs(b - c) / np.sqrt(b + c) > norm.ppf(0.975))
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.03)
+    assert images_needed(0.05, 0.15) < images_needed(0.05, 0.3) < images_needed(0.02, 0.3)
+    assert images_needed(0.5, 0.1) == images_needed(0.5, 0.5)  # no fewer differ than the difference
+
+
+def test_holms_correction_by_hand():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
+    np.testing.assert_allclose(holm([0.04, 0.01, 0.5, 0.6]), [0.12, 0.04, 1.0, 1.0])
+    np.testing.assert_allclose(holm([0.2]), [0.2])

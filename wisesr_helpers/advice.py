@@ -1,0 +1,244 @@
+"""Heads on the same test images: accuracies and differences with intervals, in tables, figures and words.
+
+What is called better has an interval of the difference that leaves out 0, and a corrected p-value below 0.05.
+"""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from wisesr_helpers.metrics import (
+    holm,
+    images_needed,
+    mcnemar,
+    paired_difference,
+    paired_difference_interval,
+    wilson_interval,
+)
+from wisesr_helpers.plots import CHANCE, colour
+from wisesr_helpers.studies import DEMO_NOTE
+
+LEVEL = 0.05
+POINTS = 0.02  # a difference that the sentence about the number of images asks for
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """Heads on one backbone, trained alike and measured on the same test images.
+
+    Attributes:
+        backbone: Its name.
+        correct: Head → bool array (seeds, N): which test images each training got right.
+        params: Head → weights of the whole model.
+        models: Head → its classifier of seed 0, with ``class_names``.
+        labels: Integer array (N,), of the test images.
+        classes: Class names.
+        photographs: False for the embedded scenes.
+    """
+
+    backbone: str
+    correct: Mapping
+    params: Mapping
+    models: Mapping
+    labels: np.ndarray
+    classes: tuple
+    photographs: bool
+
+    @property
+    def images(self):
+        """Number of test images."""
+        return len(self.labels)
+
+    @property
+    def note(self):
+        """What figures have to say about the images; empty for photographs."""
+        return "" if self.photographs else DEMO_NOTE
+
+    @property
+    def baseline(self):
+        """Share of the most frequent class among the test images: top-1 of who always answers with it."""
+        return float(np.bincount(self.labels).max() / self.images)
+
+    @functools.cached_property
+    def runs(self):
+        """DataFrame, a row a training: head, seed, params, top1, correct, images, and top-1's Wilson interval."""
+        rows = [
+            _accuracy(int(right.sum()), self.images, head=head, seed=seed, params=self.params[head])
+            for head, seeds in self.correct.items()
+            for seed, right in enumerate(seeds)
+        ]
+        return pd.DataFrame(rows)
+
+    @functools.cached_property
+    def heads(self):
+        """DataFrame, a row a head, the best first: params, seeds, mean top-1, its Wilson interval, worst and best seed.
+
+        The interval is that of one training with the mean number of correct images: more seeds are not more images.
+        """
+        rows = []
+        for head, right in self.correct.items():
+            by_seed = right.mean(axis=1)
+            row = _accuracy(round(right.sum() / len(right)), self.images, head=head, params=self.params[head])
+            rows.append(
+                {**row, "top1": right.mean(), "seeds": len(right), "worst": by_seed.min(), "best": by_seed.max()}
+            )
+        columns = ["head", "params", "seeds", "top1", "low", "high", "worst", "best"]
+        table = pd.DataFrame(rows)[columns]
+        return table.sort_values(["top1", "params"], ascending=[False, True], kind="stable", ignore_index=True)
+
+    @functools.cached_property
+    def differences(self):
+        """DataFrame, a row a pair of heads, the better one first.
+
+        Columns: better, other; difference of their mean top-1, a fraction, with low and high, its 95 % interval; p
+        (exact) and p_corrected (Holm); shown, whether this is a difference; images_needed, to show one of 2 points;
+        luck, whether the seeds differ more than the images do.
+        """
+        rows = []
+        for better, other in itertools.combinations(self.heads["head"], 2):
+            first, second = self.correct[better], self.correct[other]
+            low, high = paired_difference_interval(first, second)
+            difference, over_images, over_seeds = paired_difference(first, second)
+            # An image counts by its squared difference, 1 or 0 with one seed; never 0 in all, as in the interval.
+            ahead = first.mean(axis=0) - second.mean(axis=0)
+            discordant = ((ahead**2).sum() + 1) / (self.images + 2)
+            rows.append(
+                {
+                    "better": better,
+                    "other": other,
+                    "difference": difference,
+                    "low": low,
+                    "high": high,
+                    "p": mcnemar(first, second),
+                    "images_needed": images_needed(POINTS, discordant),
+                    "luck": over_seeds > over_images,
+                }
+            )
+        table = pd.DataFrame(rows)
+        table["p_corrected"] = holm(table["p"])
+        table["shown"] = (table["p_corrected"] < LEVEL) & (table["low"] > 0)
+        return table[["better", "other", *_COLUMNS]]
+
+    @property
+    def recommended(self):
+        """The head to take: that of the fewest weights of the best one and those it is not shown to be better than."""
+        best = self.heads["head"].iloc[0]
+        pairs = self.differences[(self.differences["better"] == best) & ~self.differences["shown"]]
+        return min([best, *pairs["other"]], key=self.params.get)
+
+    @property
+    def recommendation(self):
+        """Which head to take, in sentences; where the test images can't tell, that they can't."""
+        best, seeds = self.heads.iloc[0], int(self.heads["seeds"].iloc[0])
+        if best["low"] <= self.baseline:
+            return (
+                f"Nothing shows that any head learned: the best, {best['head']}, has {best['top1']:.1%} of "
+                f"{self.images:,} test images right (95 % interval {best['low']:.1%} to {best['high']:.1%}), and "
+                f"always answering '{self.classes[np.bincount(self.labels).argmax()]}' has {self.baseline:.1%}. "
+                "Train for more epochs, or give more images."
+            )
+        pairs = self.differences[self.differences["better"] == best["head"]]
+        undecided = pairs[~pairs["shown"]]
+        said = list(self._undecided(best["head"], undecided)) if len(undecided) else [f"Take {best['head']}."]
+        said += [
+            f"{best['head']} is better than {row.other} by {_in_words(row, sign='')}."
+            for row in pairs[pairs["shown"]].itertuples()
+        ]
+        if seeds == 1:
+            said.append("One seed says nothing about the luck of a training: take 3 or more.")
+        return " ".join(said)
+
+    def _undecided(self, best, pairs):
+        """Sentences about heads that the best one is not shown to be better than."""
+        differences = "; ".join(f"{best} − {row.other} is {_in_words(row)}" for row in pairs.itertuples())
+        needed = _rounded(pairs["images_needed"].max())
+        yield f"No difference that {self.images:,} test images can show: {differences}."
+        if pairs["luck"].any():
+            yield "The seeds differ more than the images do, so more seeds would help first."
+        yield f"About {needed:,} test images would be needed to show a difference of {100 * POINTS:g} points."
+        weights = self.params[self.recommended]
+        yield f"Until then take {self.recommended}, which has the fewest weights of them ({weights:,})."
+
+
+def accuracies(comparison, ax):
+    """Top-1 of every head: a dot for each seed, and the 95 % interval of their mean; a line at the most frequent class.
+
+    Args:
+        comparison: ``Comparison``.
+        ax: Axes to draw on.
+    """
+    rows = list(comparison.heads.iloc[::-1].itertuples())
+    for y, row in enumerate(rows):
+        ax.plot([row.low, row.high], [y, y], color=colour(row.head), linewidth=2, alpha=0.6)
+        ax.plot(row.top1, y, "|", color=colour(row.head), markersize=14, markeredgewidth=2)
+        by_seed = comparison.correct[row.head].mean(axis=1)
+        ax.plot(by_seed, np.full(len(by_seed), y + 0.18), "o", color=colour(row.head), markersize=4)
+    ax.axvline(comparison.baseline, **CHANCE)
+    place = {"transform": ax.get_xaxis_transform(), "fontsize": 8, "color": CHANCE["color"], "va": "bottom"}
+    ax.text(comparison.baseline, 0, " most frequent class", **place)
+    ax.set_yticks(range(len(rows)), [row.head for row in rows])
+    ax.set(xlim=(0, 1.02), ylim=(-0.5, len(rows) - 0.4), xlabel="test top-1: mean and seeds")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.grid(axis="x", alpha=0.3)
+    return ax
+
+
+def differences(comparison, ax):
+    """The differences between heads in points, with their 95 % intervals; filled dots where one is shown.
+
+    Args:
+        comparison: ``Comparison``.
+        ax: Axes to draw on.
+    """
+    rows = list(comparison.differences.iloc[::-1].itertuples())
+    for y, row in enumerate(rows):
+        ink = colour(row.better) if row.shown else "0.45"
+        ax.plot([100 * row.low, 100 * row.high], [y, y], color=ink, linewidth=2, alpha=0.6)
+        ax.plot(100 * row.difference, y, "o", color=ink, markerfacecolor=ink if row.shown else "white", markersize=6)
+    ax.axvline(0, color="0.3", linewidth=1)
+    ax.set_yticks(range(len(rows)), [f"{row.better} − {row.other}" for row in rows])
+    ax.set(ylim=(-0.5, len(rows) - 0.5), xlabel="difference of test top-1, points")
+    ax.grid(axis="x", alpha=0.3)
+    return ax
+
+
+def describe(comparison):
+    """:func:`accuracies` and :func:`differences` in words, from the same data."""
+    heads = "; ".join(
+        f"{row.head} {row.top1:.1%} ({row.low:.1%} to {row.high:.1%}; seeds from {row.worst:.1%} to {row.best:.1%})"
+        for row in comparison.heads.itertuples()
+    )
+    pairs = "; ".join(f"{row.better} − {row.other} {_in_words(row)}" for row in comparison.differences.itertuples())
+    return (
+        f"Test top-1 of heads on {comparison.backbone} with 95 % intervals: {heads}. The most frequent class is "
+        f"{comparison.baseline:.1%}. Differences: {pairs}."
+    )
+
+
+_COLUMNS = ["difference", "low", "high", "p", "p_corrected", "shown", "images_needed", "luck"]
+
+
+def _accuracy(correct, images, **row):
+    low, high = wilson_interval(correct, images)
+    return {**row, "top1": correct / images, "correct": correct, "images": images, "low": low, "high": high}
+
+
+def _in_words(row, sign="+"):
+    """A difference: "+2.3 points (95 % interval −1.0 to 5.6, p = 0.17)"."""
+    corrected = "" if row.p == row.p_corrected else ", corrected for the number of pairs"
+    low, high = (_minus(f"{100 * end:.1f}") for end in (row.low, row.high))
+    p = "p < 0.001" if row.p_corrected < 0.001 else f"p = {row.p_corrected:.2g}"
+    return f"{_minus(f'{100 * row.difference:{sign}.1f}')} points (95 % interval {low} to {high}, {p}{corrected})"
+
+
+def _minus(number):
+    return number.replace("-", "−")
+
+
+def _rounded(number):
+    """A whole number to its first two digits."""
+    return int(float(f"{number:.2g}"))

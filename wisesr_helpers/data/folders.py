@@ -1,0 +1,298 @@
+"""Anybody's images by class: checked, decoded once, and divided into training and test images.
+
+Which images are test images is a function of the seed and of each file's bytes, so that adding, removing or renaming
+a file moves no other, and copies of one file stay together.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from wisesr_helpers.data.cache import default_cache
+from wisesr_helpers.data.dataset import Dataset, Split
+from wisesr_helpers.data.decode import RESAMPLING
+from wisesr_helpers.data.given import some_of
+from wisesr_helpers.data.labelled import BESIDE, EMPTY, NOT_TRAINED, TWO_CLASSES, read_labelled
+from wisesr_helpers.data.listings import ABSENT, MALFORMED
+from wisesr_helpers.data.load import SAME_BYTES, TWO_LABELS
+from wisesr_helpers.data.prepare import PLAIN, SPLITS, PreparedImages, prepare
+
+SCENES = ".embedded_scenes"  # a file of this name beside the class folders: they hold no photographs
+FEW = 20  # images of a class under which little can be learned, and less be measured
+UNEQUAL = 5  # how many times as many images as the smallest class the largest may have before it is said
+FEW_IMAGES = f"class with fewer than {FEW} images"
+FAR_APART = f"classes whose sizes are more than {UNEQUAL} times apart"
+COPY = "same bytes as another of its class"
+NO_TEST = "class without test images"
+# Why a name is in no split, beside what a decoder says; for every other reason it is only noticed.
+LEFT_OUT = (ABSENT, MALFORMED, BESIDE, EMPTY, NOT_TRAINED, TWO_CLASSES)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FolderCheck:
+    """What a folder of images holds, and what is wrong with it; as text, its sentences.
+
+    Attributes:
+        name: Of the folder or CSV.
+        counts: DataFrame, a row a class: the images that can be used, in a column "images", or in "train" and "test"
+            where the folder says which are which.
+        left_out: Reason → names of what can't be used.
+        noticed: Reason → names of what is used all the same.
+        stops: Sentences, each a reason why nothing can be trained on these images.
+    """
+
+    name: str
+    counts: object
+    left_out: Mapping
+    noticed: Mapping
+    stops: tuple
+
+    def describe(self):
+        """Sentences: the counts, what stops a training, what is left out, what is noticed."""
+        columns = {"images": "images", "train": "training images", "test": "test images"}
+        numbers = " and ".join(f"{count:,} {columns[column]}" for column, count in self.counts.sum().items())
+        kinds = "1 class" if len(self.counts) == 1 else f"{len(self.counts)} classes"
+        left_out = [f"Left out: {some_of(names)} {reason}." for reason, names in self.left_out.items()]
+        noticed = [f"Note: {some_of(names)} {reason}." for reason, names in self.noticed.items()]
+        wrong = [*self.stops, *left_out, *noticed]
+        return [f"{self.name}: {numbers} in {kinds}.", *(wrong or ["Nothing is wrong with them."])]
+
+    def __str__(self):
+        return "\n".join(self.describe())
+
+
+def check_folder(folder, image_size=224, cache=None, resample="nearest"):
+    """What a folder of images holds and what is wrong with it, before anything is trained on it.
+
+    The names are read first; then every image is decoded and kept, so that :func:`image_folder` finds it prepared.
+    Reported are: the images of every class, files that can't be decoded and why, files beside the class folders and
+    empty ones, one file in two places (under two classes, or in train and test), images of one colour, images smaller
+    than ``image_size``, classes with few images, and classes of very unequal size.
+
+    Args:
+        folder: A folder with one subfolder for each class; or with such folders under "train" and "test" (or "val",
+            "valid"); or a CSV with the columns "filename" (relative to the CSV) and "class".
+        image_size: Side in pixels, or (height, width); default 224.
+        cache: Folder that the decoded images are kept in; None: a per-user cache folder.
+        resample: How larger images are reduced, see :func:`wisesr_helpers.data.decode.decode`; default "nearest".
+
+    Returns:
+        FolderCheck; ``print`` it.
+
+    Raises:
+        FileNotFoundError: There is nothing at ``folder``, or nothing of what the CSV lists.
+        ValueError: It is no such folder or CSV, or names no image; or a value that can't be used.
+        OSError: The decoded images can't be kept.
+    """
+    found = _Found(folder, image_size, cache, resample)
+    return FolderCheck(found.name, found.counts(), found.left_out, found.noticed, tuple(found.stops()))
+
+
+def image_folder(folder, image_size=224, test_share=0.25, seed=0, cache=None, resample="nearest"):
+    """A folder of images by class as a dataset, its images decoded once and memory-mapped afterwards.
+
+    Where the folder doesn't say which images are test images, each is drawn by its bytes and the seed, with the
+    probability ``test_share``: adding, removing or renaming a file moves no other, and copies stay in one split.
+    Only where that would leave a class without training or without test images, one of them changes over.
+
+    Args:
+        folder: As :func:`check_folder` takes it.
+        image_size: Side in pixels, or (height, width); default 224.
+        test_share: Share of each class that is expected to be test images, above 0 and below 1; default 0.25. Of no
+            effect where the folder has test images of its own.
+        seed: Of the division; 0 or more; default 0.
+        cache: Folder that the decoded images are kept in; None: a per-user cache folder.
+        resample: How larger images are reduced; default "nearest". Give the same to ``ws.predict``.
+
+    Returns:
+        Dataset; its ``left_out`` and ``noticed`` tell what is wrong with it.
+
+    Raises:
+        FileNotFoundError, OSError: As :func:`check_folder`.
+        ValueError: As :func:`check_folder`; or fewer than two classes, or no test images.
+    """
+    if not (isinstance(test_share, float) and 0 < test_share < 1):
+        raise ValueError(f"test_share must be a share above 0 and below 1, such as 0.25; received {test_share!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be a whole number, 0 or more; received {seed!r}.")
+    found = _Found(folder, image_size, cache, resample)
+    for sentence in found.stops():
+        raise ValueError(sentence)
+    return found.dataset(test_share, seed)
+
+
+class _Found:
+    """The decoded images of a folder, with the problems of names and files."""
+
+    def __init__(self, folder, image_size, cache, resample):
+        self.size = _size(image_size)
+        if resample not in RESAMPLING:
+            raise ValueError(f"Unknown resample {resample!r}. Valid: {', '.join(RESAMPLING)}.")
+        given = pathlib.Path(folder).expanduser()
+        listing = read_labelled(given)
+        self.name = given.resolve().name
+        self.photographs = not (listing.root / SCENES).exists()
+        self.divided = bool(listing.test)
+        self.folder = _prepared_folder(given, self.size, cache, resample)
+        self.lines = prepare(listing, self.size, self.folder, resample)
+        trained = {line["label"] for line in self.lines["train"] if "shape" in line}
+        self.classes = tuple(name for label, name in enumerate(listing.classes) if label in trained)
+        self._labels = {label: k for k, label in enumerate(sorted(trained))}
+        self._problems(listing)
+
+    def good(self, split):
+        """The lines of a split's images that can be used, with their places among the decoded ones."""
+        decoded = [line for line in self.lines[split] if "shape" in line]
+        return [(place, line) for place, line in enumerate(decoded) if line["label"] in self._labels]
+
+    def labels(self, lines):
+        return np.array([self._labels[line["label"]] for _, line in lines], int)
+
+    def counts(self):
+        """DataFrame, a row a class, as ``FolderCheck`` describes it."""
+        import pandas as pd
+
+        columns = {"train": "train", "test": "test"} if self.divided else {"train": "images"}
+        counted = {
+            column: np.bincount(self.labels(self.good(split)), minlength=len(self.classes))
+            for split, column in columns.items()
+        }
+        return pd.DataFrame(counted, index=pd.Index(self.classes, name="class"))
+
+    def stops(self):
+        """Yield why nothing can be trained on these images, in sentences."""
+        if not self.classes:
+            yield f"None of the images in '{self.name}' can be decoded: give others."
+        elif len(self.classes) == 1:
+            yield f"'{self.name}' has images of one class only ('{self.classes[0]}'): give at least two classes."
+        elif self.divided and not self.good("test"):
+            yield f"None of the test images in '{self.name}' can be used: give others, or leave the folder out."
+        elif not self.divided and not _two_of_a_class(self.lines["train"]):
+            yield (
+                f"No class in '{self.name}' has two different images: give more, so that there are some to train on "
+                "and some to test on."
+            )
+
+    def dataset(self, test_share, seed):
+        """The images as a ``Dataset``."""
+        chosen = {split: self.good(split) for split in SPLITS}
+        noticed = dict(self.noticed)
+        if not self.divided:
+            tested = _divide([line for _, line in chosen["train"]], test_share, seed)
+            chosen["test"] = [each for each in chosen["train"] if each[1]["sha256"] in tested]
+            chosen["train"] = [each for each in chosen["train"] if each[1]["sha256"] not in tested]
+        absent = set(range(len(self.classes))) - set(self.labels(chosen["test"]).tolist())
+        if absent:
+            noticed[NO_TEST] = [self.classes[label] for label in sorted(absent)]
+        splits = {split: self._split(split, lines) for split, lines in chosen.items()}
+        return Dataset(
+            self.name, self.classes, **splits, photographs=self.photographs, left_out=self.left_out, noticed=noticed
+        )
+
+    def _split(self, split, chosen):
+        stored = split if self.divided else "train"
+        shapes = [tuple(line["shape"]) for line in self.lines[stored] if "shape" in line]
+        images = _Some(PreparedImages(self.folder / f"{stored}.images", shapes), [place for place, _ in chosen])
+        digest = hashlib.sha256("".join(line["sha256"] + line["pixels"] for _, line in chosen).encode()).hexdigest()
+        return Split(images, self.labels(chosen), digest, self.size)
+
+    def _problems(self, listing):
+        left_out, noticed = collections.defaultdict(list), collections.defaultdict(list)
+        for reason, names in listing.problems.items():
+            (left_out if reason in LEFT_OUT else noticed)[reason] += names
+        for line in (line for split in SPLITS for line in self.lines[split]):
+            if "left_out" in line:
+                left_out[line["left_out"]].append(line["file"])
+            elif line["label"] not in self._labels:
+                left_out[NOT_TRAINED].append(line["file"])
+            else:
+                if "plain" in line:
+                    noticed[PLAIN].append(line["file"])
+                if any(side < full for side, full in zip(line["shape"], self.size, strict=False)):
+                    noticed[f"smaller than {self.size[0]}×{self.size[1]} pixels"].append(line["file"])
+        noticed |= _copies({split: [line for _, line in self.good(split)] for split in SPLITS})
+        sizes = self.counts().sum(axis=1)
+        few = list(sizes.index[sizes < FEW])
+        noticed |= {FEW_IMAGES: few} if few else {}
+        if len(sizes) and sizes.max() > UNEQUAL * sizes.min():
+            noticed[FAR_APART] = [f"{name}: {sizes[name]:,}" for name in (sizes.idxmin(), sizes.idxmax())]
+        self.left_out, self.noticed = dict(left_out), dict(noticed)
+
+
+def _two_of_a_class(lines):
+    """Whether there are two different images of any class."""
+    different = {(line["label"], line["sha256"]) for line in lines if "shape" in line}
+    return len(different) > len({label for label, _ in different})
+
+
+class _Some(Sequence):
+    """Some of a sequence's images, by their places."""
+
+    def __init__(self, images, places):
+        self._images = images
+        self._places = places
+
+    def __len__(self):
+        return len(self._places)
+
+    def __getitem__(self, index):
+        return self._images[self._places[index]]
+
+
+def _copies(lines):
+    """Files with the same bytes: in both splits, under two labels, or only more than once."""
+    by_bytes = {split: collections.defaultdict(list) for split in SPLITS}
+    for split in SPLITS:
+        for line in lines[split]:
+            by_bytes[split][line["sha256"]].append(line)
+    found = collections.defaultdict(list)
+    for digest in {**by_bytes["train"], **by_bytes["test"]}:
+        train, test = by_bytes["train"].get(digest, []), by_bytes["test"].get(digest, [])
+        if len({line["label"] for line in train + test}) > 1:
+            found[TWO_LABELS] += [line["file"] for line in train + test]
+        elif not (train and test):
+            found[COPY] += [line["file"] for line in (train or test)[1:]]
+        if train and test:
+            found[SAME_BYTES] += [line["file"] for line in test]
+    return {reason: names for reason, names in found.items() if names}
+
+
+def _divide(lines, test_share, seed):
+    """SHA-256 of the files that are test images."""
+    drawn = {line["sha256"]: _draw(seed, line["sha256"]) for line in lines}
+    tested = {digest for digest, number in drawn.items() if number < test_share}
+    classes = collections.defaultdict(set)
+    for line in lines:
+        classes[line["label"]].add(line["sha256"])
+    for digests in classes.values():
+        # One that changes over is the one nearest to the other side; a single image is trained on.
+        if digests <= tested:
+            tested.discard(max(digests, key=drawn.get))
+        elif not digests & tested and len(digests) > 1:
+            tested.add(min(digests, key=drawn.get))
+    return tested
+
+
+def _draw(seed, digest):
+    """A number from 0 to below 1, as if drawn at random."""
+    return int(hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()[:12], 16) / 16**12
+
+
+def _size(image_size):
+    pair = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(pair) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in pair):
+        raise ValueError(f"image_size must be a side in pixels or (height, width); received {image_size!r}.")
+    return pair
+
+
+def _prepared_folder(given, size, cache, resample):
+    """Where the decoded images of a folder are kept for one size."""
+    place = hashlib.sha256(str(given.resolve()).encode(errors="replace")).hexdigest()[:8]
+    readable = re.sub(r"\W+", "-", given.resolve().name, flags=re.ASCII).strip("-")[:40]
+    base = pathlib.Path(cache).expanduser() if cache else default_cache()
+    return base / "prepared" / f"own-{readable}-{place}--{size[0]}x{size[1]}--{resample}"
