@@ -1,5 +1,6 @@
 """Fingerprints: what changes a result changes them, and nothing else does."""
 
+import copy
 import functools
 import json
 import os
@@ -13,7 +14,7 @@ import pytest
 import wisesr_helpers
 from wisesr_helpers import fingerprints
 from wisesr_helpers.data.scenes import class_pairs, draw_scene
-from wisesr_helpers.fingerprints import fingerprint
+from wisesr_helpers.fingerprints import fingerprint, notebook_fingerprint
 
 SCRIPT = """
 import sys
@@ -26,8 +27,8 @@ print(fingerprint(scenes_dataset, size=512))
 """
 
 
-def in_a_copy(folder, file=None, old=None, new=None):
-    """The fingerprint of scenes_dataset in a copy of the package with one edit."""
+def in_a_copy(folder, file=None, old=None, new=None, script=SCRIPT):
+    """What a script prints, the fingerprint of scenes_dataset, in a copy of the package with one edit."""
     package = folder / "wisesr_helpers"
     source = pathlib.Path(wisesr_helpers.__file__).parent
     shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -36,7 +37,7 @@ def in_a_copy(folder, file=None, old=None, new=None):
         assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {file}"
         (package / file).write_text(text.replace(old, new), encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder)],
+        [sys.executable, "-c", script, str(folder)],
         env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
@@ -128,8 +129,9 @@ def test_a_root_that_is_not_defined_by_name_is_refused():
 
 
 USED_BY_TRAINING = {
-    "layers.py": ("side // pool_size > 5:", "side // pool_size > 6:"),
-    "heads.py": ("GlobalDepthwisePooling2D(pool_size, name", "GlobalDepthwisePooling2D(None, name"),
+    "positions.py": ("side // pool_size > 5:", "side // pool_size > 6:"),
+    "layers.py": ("[0, ::-1]  # minus the mean", "[0]  # minus the mean"),
+    "heads.py": ("_pooling(pool_size, cover=cover", "_pooling(None, cover=cover"),
     "backbones.py": ('64, 16, 16, "valid"', '64, 16, 15, "valid"'),
     "data/batches.py": ("rng([seed, epoch])", "rng([epoch, seed])"),
     "augment.py": ("np.trunc(values)", "np.rint(values)"),
@@ -160,3 +162,78 @@ def test_a_runs_fingerprint_follows_all_that_its_training_uses(monkeypatch, file
     fingerprints._module.cache_clear()
     monkeypatch.setattr(pathlib.Path, "read_text", edited)
     assert Experiment("mit_512").fingerprint != before
+
+
+def cell(source, kind="code", *tags):
+    return {"cell_type": kind, "metadata": {"tags": list(tags)}, "source": source}
+
+
+NOTEBOOK = {
+    "cells": [
+        cell("# Title", "markdown"),
+        cell("%pip install wisesr_helpers", "code", "hide-cell"),
+        cell('head: str = "wise"  # which', "code", "parameters"),
+        cell("import wisesr_helpers as ws\n\nexperiment = ws.Experiment('mit_512', head)"),
+        cell("from wisesr_helpers import locks\n\nlocks.owner\nws.report.describe_result(experiment.run())"),
+    ]
+}
+NOTEBOOK_SCRIPT = f"""
+import sys
+import wisesr_helpers
+from wisesr_helpers.fingerprints import notebook_fingerprint
+assert wisesr_helpers.__file__.startswith(sys.argv[1]), wisesr_helpers.__file__
+print(notebook_fingerprint({NOTEBOOK!r}))
+assert "keras" not in sys.modules
+"""
+STALE = {
+    "one character of a function that a cell names": ("report.py", "; chance is ", ", chance is "),
+    "a method of a class that a cell names": ("experiment.py", "\"The run can't", "\"A run can't"),
+    "a function two calls away": ("files.py", '"wb"', '"xb"'),
+    "a head, which is only registered": ("heads.py", "GlobalAveragePooling2D(", "GlobalMaxPooling2D("),
+    "a function of a module that a cell imports": ("locks.py", "def owner(folder, ", "def owner(path, "),
+    "a published number": ("published_data/paper_table_9.csv", "0.0157", "0.0158"),
+}
+STILL_CURRENT = {
+    "a comment": ("files.py", "    temporary = path", "    # a remark\n    temporary = path"),
+    "a docstring": ("report.py", '"""How a run ended, in a few', '"""How a run ended in a few'),
+    "an unused function": ("report.py", '"whose": whose', '"who": whose'),
+    "an unused module": ("colab.py", "wisesr_runs", "runs_of_wisesr"),
+}
+
+
+@pytest.fixture(scope="module")
+def current(tmp_path_factory):
+    return in_a_copy(tmp_path_factory.mktemp("current"), script=NOTEBOOK_SCRIPT)
+
+
+@pytest.mark.parametrize("edit", STALE)
+def test_a_notebook_is_stale_when_what_it_uses_is_edited(tmp_path, current, edit):
+    assert in_a_copy(tmp_path, *STALE[edit], script=NOTEBOOK_SCRIPT) != current
+
+
+@pytest.mark.parametrize("edit", STILL_CURRENT)
+def test_a_notebook_stays_current_when_something_else_is_edited(tmp_path, current, edit):
+    assert in_a_copy(tmp_path, *STILL_CURRENT[edit], script=NOTEBOOK_SCRIPT) == current
+
+
+@pytest.mark.parametrize(
+    ("number", "source", "same"),
+    [
+        (0, "# Another title", True),
+        (1, "%pip install wisesr_helpers==2", True),
+        (2, 'head: str = "wise"  # another comment', True),
+        (2, 'head: str = "gap"  # which', False),
+        (3, "import wisesr_helpers as ws\n\nexperiment = ws.Experiment('mit_224', head)", False),
+    ],
+)
+def test_a_notebooks_own_code_counts_without_comments(number, source, same):
+    edited = copy.deepcopy(NOTEBOOK)
+    edited["cells"][number]["source"] = source.splitlines(keepends=True)  # as JSON has it
+    assert (notebook_fingerprint(edited) == notebook_fingerprint(NOTEBOOK)) == same
+
+
+def test_a_notebook_that_names_what_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"names wisesr_helpers\.report\.nonsense, which the package does not have"):
+        notebook_fingerprint({"cells": [cell("import wisesr_helpers as ws"), cell("ws.report.nonsense()")]})
+    with pytest.raises(ValueError, match="cells must be plain Python"):
+        notebook_fingerprint({"cells": [cell("!ls")]})

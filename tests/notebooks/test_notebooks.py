@@ -1,101 +1,174 @@
-"""The notebooks as users run them: under nbval at smoke scale, under papermill, and as they are stored."""
+"""The notebooks as they are written and stored."""
 
-import json
-import os
+import ast
+import importlib
 import pathlib
-import subprocess
-import sys
+import re
 
 import nbformat
+import papermill
 import pytest
-from trees import build_tree
 
-import wisesr_helpers as ws
+from wisesr_helpers.fingerprints import notebook_fingerprint
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
-PARAMETERS = "head backbone scale seed epochs data_dir runs_dir overwrite options".split()
-EVERYWHERE = {**os.environ, "WISESR_SCALE": "smoke"}
+STUDIES = ("sub_imagenet_224", "intel_224", "mit_224", "mit_512")
+RERUN = "python scripts/store_notebooks.py --only {}"
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def run(*words, **options):
-    return subprocess.run([sys.executable, "-m", *map(str, words)], capture_output=True, text=True, **options)
+@pytest.fixture
+def script(monkeypatch):
+    """Imports a script of scripts/, which may import another."""
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return importlib.import_module
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_nbval_at_smoke_scale(path, tmp_path):
-    environment = {**EVERYWHERE, "WISESR_RUNS": str(tmp_path)}
-    done = run(
-        "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", "-q", path, env=environment, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert list(tmp_path.glob("*--smoke--*/record.json"))  # it did train, in the folder it was given
+def read(path):
+    return nbformat.read(path, as_version=4)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def code(notebook):
+    """The code cells but those that prepare Colab."""
+    return [c for c in notebook.cells if c.cell_type == "code" and "hide-cell" not in c.metadata.get("tags", [])]
+
+
+def parameters(path):
+    """The lines of the cell tagged ``parameters`` by the name that each sets."""
+    (cell,) = (cell for cell in code(read(path)) if "parameters" in cell.metadata.tags)
+    lines = cell.source.splitlines()
+    return {node.target.id: (node, lines[node.lineno - 1]) for node in ast.parse(cell.source).body}
+
+
+@every_notebook
 def test_stored_with_outputs_of_the_demo(path):
-    notebook = nbformat.read(path, as_version=4)
-    code = [
-        cell for cell in notebook.cells if cell.cell_type == "code" and "hide-cell" not in cell.metadata.get("tags", [])
-    ]
-    outputs = [output for cell in code for output in cell.outputs]
-    assert all(cell.execution_count for cell in code)
+    outputs = [output for cell in code(read(path)) for output in cell.outputs]
+    assert all(cell.execution_count for cell in code(read(path))), RERUN.format(path.stem)
     assert not any(output.output_type == "error" for output in outputs)
     assert not any(output.get("name") == "stderr" for output in outputs)
-    first = next(output for output in outputs if output.output_type == "stream")
-    assert first.text.startswith("Scale: demo (demo: not the paper's data)")
-    assert "-p scale paper" in first.text
+    if path.stem in STUDIES:
+        first = next(output for output in outputs if output.output_type == "stream")
+        assert first.text.startswith("Scale: demo (demo: not the paper's data)")
+        assert "-p scale paper" in first.text
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@every_notebook
+def test_stored_by_todays_code(path):
+    """The fingerprint of a notebook's cells and of all that they use of the package is today's."""
+    said = read(path).metadata.get("wisesr", {}).get("fingerprint")
+    assert said == notebook_fingerprint(read(path)), f"{path.stem} is stale: {RERUN.format(path.stem)}"
+
+
+@every_notebook
+def test_begins_with_todays_cells_for_colab(path, script):
+    texts = script("study_notebooks")
+    expected = [(cell.source, cell.metadata.tags) for cell in texts.colab_cells()]
+    cells = read(path).cells
+    assert [(cell.source, cell.metadata.tags) for cell in cells[1:4]] == expected, "python scripts/study_notebooks.py"
+    assert texts.badge(path.stem) in cells[0].source
+    assert f"/blob/main/notebooks/{path.name})" in cells[0].source
+    assert sum("google.colab" in cell.source for cell in cells) == 2
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_notebook_is_what_the_script_makes(name, script):
+    texts = script("study_notebooks")
+    assert set(texts.words()) == set(STUDIES)
+    made, found = texts.study_notebook(name), read(ROOT / f"notebooks/{name}.ipynb")
+
+    def content(notebook):
+        return [(cell.id, cell.cell_type, cell.source, dict(cell.metadata)) for cell in notebook.cells]
+
+    assert content(found) == content(made), "python scripts/study_notebooks.py"
+
+
+def test_a_study_notebook_keeps_outputs_where_the_source_is_unchanged(script, tmp_path):
+    texts = script("study_notebooks")
+    old = texts.study_notebook("intel_224")
+    for cell in code(old):
+        cell.execution_count, cell.outputs = 7, [nbformat.v4.new_output("stream", text="kept")]
+    code(old)[1].source += "\n1"
+    old.metadata["wisesr"] = {"fingerprint": "0"}
+    nbformat.write(old, tmp_path / "intel_224.ipynb")
+    new = nbformat.reads(texts.wanted(tmp_path / "intel_224.ipynb"), as_version=4)
+    assert [bool(cell.outputs) for cell in code(new)] == [i != 1 for i in range(len(code(new)))]
+    assert [cell.execution_count for cell in code(new)][:2] == [7, None]
+    assert new.metadata["wisesr"] == {"fingerprint": "0"}
+
+
+def test_colabs_cells_are_put_into_any_notebook_once(script):
+    texts = script("study_notebooks")
+    notebook = nbformat.v4.new_notebook()
+    title, said = nbformat.v4.new_markdown_cell("# Any"), nbformat.v4.new_markdown_cell("On Colab this was said.")
+    older = nbformat.v4.new_code_cell('if "google.colab" in sys.modules:\n    1', metadata={"tags": ["hide-cell"]})
+    notebook.cells = [title, said, older, nbformat.v4.new_code_cell("1")]
+    once = texts.with_colab_cells(notebook)
+    assert [cell.source for cell in once.cells] == ["# Any", *(c.source for c in texts.colab_cells()), "1"]
+    assert [cell.id for cell in once.cells] == [f"cell-{i:02d}" for i in range(5)]
+    assert nbformat.writes(texts.with_colab_cells(once)) == nbformat.writes(once)
+
+
+@every_notebook
 def test_cells_are_short(path):
-    for cell in nbformat.read(path, as_version=4).cells:
+    for cell in read(path).cells:
         if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", []):
             assert len([line for line in cell.source.splitlines() if line.strip()]) <= 5, cell.source
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@every_notebook
+def test_every_parameter_has_a_type_a_default_and_a_comment(path):
+    assert parameters(path), "no cell tagged 'parameters'"
+    for name, (node, line) in parameters(path).items():
+        assert isinstance(node, ast.AnnAssign), name
+        assert node.value is not None, name
+        assert re.search(r"  # \w", line), name
+
+
+@every_notebook
 def test_help_names_every_parameter(path):
-    done = run("papermill", "--help-notebook", path)
-    for name in PARAMETERS:
-        assert f"{name}:" in done.stdout, name
-    assert all(head in done.stdout for head in ws.HEADS)
+    found = papermill.inspect_notebook(path)
+    assert list(found) == list(parameters(path))
+    assert all(entry["help"] and entry["inferred_type_name"] != "None" for entry in found.values())
 
 
-def test_papermill_from_another_folder(tmp_path):
-    out = tmp_path / "out.ipynb"
-    notebook = ROOT / "notebooks/mit_512.ipynb"
-    words = ["-p", "head", "gap", "-p", "seed", "5", "-p", "runs_dir", tmp_path / "mine"]
-    done = run("papermill", notebook, out, *words, env=EVERYWHERE, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    record = json.loads((tmp_path / "mine/mit_512--smoke--small_patch--gap--s5/record.json").read_text())
-    assert record["outcome"]["status"] == "complete"
+def small(path, *lines):
+    """A notebook of one code cell for each line, at ``path``."""
+    cells = [nbformat.v4.new_code_cell(line, metadata={"tags": []}) for line in lines]
+    metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    return path
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["-p", "head", "vise"], "ValueError: Unknown head 'vise'. Valid heads: "),
-        (["-p", "scale", "paper"], "FileNotFoundError: MIT Indoor Scenes was not found in any of"),
-        (["-y", "options: {strat: uniform}"], "ValueError: Unknown option 'strat' for head 'wise'"),
-    ],
-)
-def test_a_mistake_ends_papermill_with_the_sentence(words, message, tmp_path):
-    done = run("papermill", ROOT / "notebooks/mit_512.ipynb", tmp_path / "out.ipynb", *words, env=EVERYWHERE)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert (tmp_path / "out.ipynb").exists()
+def test_storing_skips_what_is_current_and_leaves_what_fails(script, monkeypatch, tmp_path, capsys):
+    store = script("store_notebooks")
+    monkeypatch.setattr(store, "ROOT", tmp_path)
+    monkeypatch.setenv("WISESR_SCALE", "smoke")  # main takes it away; put back afterwards
+    good = small(tmp_path / "notebooks/good.ipynb", "import os", "print(os.environ.get('WISESR_SCALE'))")
+    bad = small(tmp_path / "notebooks/bad.ipynb", "1 / 0")
+    before = bad.read_bytes()
+    with pytest.raises(SystemExit, match="bad could not be executed"):
+        store.main([])
+    said = capsys.readouterr().out
+    assert "bad failed and stays as it was: ZeroDivisionError: division by zero" in said
+    assert re.search(r"good is stored, executed at demo scale in \d+\.\d minutes\.", said)
+    assert bad.read_bytes() == before
+    notebook = read(good)
+    assert notebook.cells[1].outputs[0].text == "None\n"
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "wisesr"}
+    assert notebook.metadata.wisesr.fingerprint == notebook_fingerprint(notebook)
+    assert set(notebook.metadata.wisesr) == {"fingerprint", "minutes", "commit"}
+    assert all(set(cell.metadata) == {"tags"} for cell in notebook.cells)
+    store.main(["--only", "good"])
+    assert capsys.readouterr().out == "good is current.\n0.0 minutes in all.\n"
+    notebook.cells[1].source += "\n2"
+    assert not store.is_current(notebook)
+    with pytest.raises(SystemExit, match=r"there is no notebook 'god'. Valid: bad, good\."):
+        store.main(["--only", "god"])
 
 
-def test_the_papers_scale_is_one_command(tmp_path):
-    tree = build_tree("mit", tmp_path / "raw", per_class=(4, 2), classes=3, defects=0.01)
-    words = ["-p", "scale", "paper", "-p", "data_dir", tree.root, "-p", "backbone", "small_conv", "-p", "epochs", "1"]
-    words += ["-y", "options: {weights: none}", "-p", "runs_dir", tmp_path / "runs"]
-    done = run("papermill", ROOT / "notebooks/mit_512.ipynb", tmp_path / "out.ipynb", *words, env=EVERYWHERE)
-    assert done.returncode == 0, done.stderr[-2000:]
-    text = (tmp_path / "out.ipynb").read_text(encoding="utf-8")
-    assert f"{tree.train} training and {tree.test} test images in 3 classes" in text
-    assert "1 empty file" in text
-    assert "not the paper's data" not in text
-    (record,) = (tmp_path / "runs").glob("mit_512--paper--small_conv--wise--s0--*/record.json")
-    assert json.loads(record.read_text())["outcome"]["dataset"]["photographs"] is True
+def test_notebooks_are_stored_in_an_order_in_which_they_share_runs(script):
+    order = [path.stem for path in script("store_notebooks").notebooks()]
+    assert set(order) == {path.stem for path in NOTEBOOKS}
+    assert order[:4] == list(STUDIES)  # before where_it_looks and explore, which take their runs
