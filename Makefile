@@ -11,7 +11,7 @@ export KERAS_BACKEND ?= $(if $(filter jax torch,$(BACKEND)),$(BACKEND),tensorflo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
 	$$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: setup demo test test-slow book results bench fuzz soak lint address notebooks
+.PHONY: setup demo test test-slow book results bench fuzz soak rehearsal lint address notebooks
 
 setup: $(BIN)/.ready-$(BACKEND)
 
@@ -55,6 +55,10 @@ fuzz: setup
 TRIALS ?= 100
 soak: setup
 	python tests/soak.py $(TRIALS)
+
+# Every row of the paper and the report, started once at paper scale on imitated data (at most an hour on two cores).
+rehearsal: setup
+	python tests/rehearsal.py --out _build/rehearsal.json
 
 # The committed records: every demo row, trained from a clean tree (about 20 minutes on two cores), and the picture.
 results: setup
