@@ -17,7 +17,7 @@ COLAB += [
     "scipy==1.16.*",
     "matplotlib==3.10.*",
     "ipython",
-    "ipywidgets==7.*",
+    "ipywidgets==7.7.*",
     "nbformat",
     "pillow==11.*",
     "kaggle==2.0.*",
