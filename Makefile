@@ -51,7 +51,7 @@ N ?= 1000
 fuzz: setup
 	python tests/fuzz.py $(N)
 
-# Trainings killed and typed again, compared with one that was never stopped (about 20 minutes on two cores).
+# Trainings killed and typed again, compared with one that was never stopped (about 10 minutes on two cores).
 TRIALS ?= 100
 soak: setup
 	python tests/soak.py $(TRIALS)
@@ -60,12 +60,12 @@ soak: setup
 rehearsal: setup
 	python tests/rehearsal.py --out _build/rehearsal.json
 
-# The committed records: every demo row, trained from a clean tree (about 20 minutes on two cores), and the picture.
+# The committed records: every demo row, trained from a clean tree (about 25 minutes on two cores), and the picture.
 results: setup
 	python scripts/results.py
 	python scripts/picture.py
 
-# The notebooks as they are stored: executed at demo scale.
+# The notebooks as they are stored: executed at demo scale (about 30 minutes on two cores, less where runs/ has their runs).
 notebooks: setup
 	python scripts/store_notebooks.py
 
