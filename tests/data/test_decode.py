@@ -7,7 +7,7 @@ import pytest
 from contents import encode, picture, write_content
 from PIL import Image
 
-from wisesr_helpers.data.decode import RESAMPLING, Unreadable, decode, quiet_decoding
+from wisesr_helpers.data.decode import BLOCKS, RESAMPLING, Unreadable, decode, quiet_decoding
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +75,10 @@ def test_the_method_is_pillows(method):
     data = encode(picture(), "PNG")
     expected = by_pillow(data, (31, 29), Image.Resampling[method.upper()])
     np.testing.assert_array_equal(decode(data, (31, 29), method), expected)
+
+
+def test_the_memory_that_pillow_keeps_is_given_back_afterwards():
+    before = Image.core.get_blocks_max()
+    with quiet_decoding():
+        assert Image.core.get_blocks_max() >= BLOCKS > before
+    assert Image.core.get_blocks_max() == before

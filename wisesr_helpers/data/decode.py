@@ -62,7 +62,7 @@ def quiet_decoding():
     """Hold back what Pillow warns of while it decodes: every file is judged by what comes out of it.
 
     To be entered once, around all threads that decode: warnings are the whole process's, and so is the memory that
-    Pillow uses again for the next image; asked of the system anew for every image, it takes as long as the decoding.
+    Pillow uses again for the next image instead of asking the system for it anew.
     """
     from PIL import Image
 
