@@ -147,7 +147,7 @@ def test_small_images_are_enlarged_as_pillow_does_it():
 def test_enlarging_takes_pillows_pixels_for_every_size(source, target):
     from PIL import Image
 
-    from wisesr_helpers.data.dataset import nearest
+    from wisesr_helpers.data.decode import nearest
 
     values = np.arange(source, dtype=np.uint8)
     shown = Image.fromarray(values[:, None]).resize((1, target), Image.Resampling.NEAREST)

@@ -4,10 +4,12 @@ import io
 
 import numpy as np
 import pytest
+import simplejpeg
 from contents import encode, picture, write_content
-from PIL import Image
+from PIL import Image, features
+from PIL.JpegImagePlugin import JpegImageFile
 
-from wisesr_helpers.data.decode import BLOCKS, RESAMPLING, Unreadable, decode, quiet_decoding
+from wisesr_helpers.data.decode import RESAMPLING, Unreadable, decode, quiet_decoding
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +72,46 @@ def test_no_side_is_enlarged():
     np.testing.assert_array_equal(decode(data, (100, 32)), by_pillow(data, (48, 32)))
 
 
+JPEGS = {
+    **{
+        f"subsampling {kind}": lambda image, kind=kind: simplejpeg.encode_jpeg(np.asarray(image), 80, "RGB", kind)
+        for kind in ("444", "422", "420", "440", "411")
+    },
+    "progressive": lambda image: encode(image, "JPEG", progressive=True),
+    "with restarts": lambda image: encode(image, "JPEG", restart_marker_rows=1),
+    "stored as RGB": lambda image: encode(image, "JPEG", keep_rgb=True),
+    "coarse": lambda image: encode(image, "JPEG", quality=5),
+}
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_sound_jpeg_is_what_pillow_gives_and_not_decoded_by_it(kind, monkeypatch):
+    image = picture().crop((0, 0, 61, 47))
+    data = JPEGS[kind](image)
+    with monkeypatch.context() as without:
+        without.setattr(JpegImageFile, "load", None)
+        pixels = decode(data)
+    np.testing.assert_array_equal(pixels, by_pillow(data))
+
+
+def test_a_damaged_jpeg_is_judged_by_pillow():
+    data = bytearray(encode(picture(), "JPEG"))
+    del data[-100:-60]  # of the pixels: the decoder goes on behind the gap
+    with quiet_decoding():
+        np.testing.assert_array_equal(decode(bytes(data)), by_pillow(data))
+    with pytest.raises(ValueError, match="premature|Corrupt"):
+        simplejpeg.decode_jpeg(bytes(data), strict=True)
+
+
+def test_another_decoder_in_pillow_is_asked_itself(monkeypatch):
+    monkeypatch.setattr(features, "check_feature", lambda name: False)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", None)
+    data = encode(picture(), "JPEG")
+    np.testing.assert_array_equal(decode(data), by_pillow(data))
+
+
 @pytest.mark.parametrize("method", RESAMPLING)
 def test_the_method_is_pillows(method):
     data = encode(picture(), "PNG")
     expected = by_pillow(data, (31, 29), Image.Resampling[method.upper()])
     np.testing.assert_array_equal(decode(data, (31, 29), method), expected)
-
-
-def test_the_memory_that_pillow_keeps_is_given_back_afterwards():
-    before = Image.core.get_blocks_max()
-    with quiet_decoding():
-        assert Image.core.get_blocks_max() >= BLOCKS > before
-    assert Image.core.get_blocks_max() == before

@@ -1,11 +1,12 @@
 """What a dataset is: images, labels, class names, and an account of what was left out."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from wisesr_helpers.data.decode import nearest
 
 EXAMPLES = 3  # names shown of each reason
 
@@ -49,15 +50,6 @@ class Split:
             image = self.image(index)
             place[...] = image if image.ndim == 3 else image[..., None]
         return images
-
-
-@functools.lru_cache(maxsize=1024)
-def nearest(source, target):
-    """Which of ``source`` pixels each of ``target`` pixels shows: Pillow's nearest, int array (target,)."""
-    from PIL import Image
-
-    row = Image.fromarray(np.arange(source, dtype=np.int32)[None])
-    return np.asarray(row.resize((target, 1), Image.Resampling.NEAREST))[0]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from wisesr_helpers.data.dataset import EXAMPLES, nearest
-from wisesr_helpers.data.decode import FORMATS, Unreadable, decode, quiet_decoding
+from wisesr_helpers.data.dataset import EXAMPLES
+from wisesr_helpers.data.decode import FORMATS, Unreadable, decode, nearest, quiet_decoding
 
 TAKES = (
     "predict takes the path of an image or a folder, a list of paths, an array (N, H, W, 3) or (H, W, 3) (grey: "
