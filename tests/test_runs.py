@@ -1,11 +1,13 @@
 """Runs: their names, and records that are there whole, unchanged, or not at all."""
 
+import base64
 import copy
 import hashlib
 import json
 import os
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 import records
@@ -51,6 +53,13 @@ def test_the_outcomes_hash_does_not_depend_on_the_order_of_keys():
     text = json.dumps(again, separators=(",", ":"))
     assert runs.outcome_hash(outcome) == runs.outcome_hash(again) == hashlib.sha256(text.encode()).hexdigest()
     assert runs.outcome_hash({**outcome, "a": "e"}) != runs.outcome_hash(outcome)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 1578])
+def test_a_mask_comes_back_as_it_was_packed(count):
+    mask = np.random.default_rng(count).random(count) < 0.4
+    assert base64.b64decode(runs.pack(mask)) == np.packbits(mask).tobytes()
+    np.testing.assert_array_equal(runs.unpack(runs.pack(mask), count), mask)
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path):

@@ -1,6 +1,5 @@
 """Two heads on the same test images: which of them gets which image right, and which images are shown of them."""
 
-import base64
 import functools
 
 import numpy as np
@@ -11,6 +10,7 @@ from wisesr_helpers.heads import REGISTRY, get_head, head_layers
 from wisesr_helpers.layers import is_whole
 from wisesr_helpers.plots import figure
 from wisesr_helpers.rows import Rows
+from wisesr_helpers.runs import unpack
 
 WITHOUT_WEIGHTS = ("gwap", "avg_fc", "flatten_fc", "vgg_fc")  # theirs depend on the image or on the class
 
@@ -184,8 +184,7 @@ def was_right(record):
             f"The run '{record['identity']}' has no whole epoch, so nothing is known of its test images. Train it "
             "again with another seed."
         )
-    bits = np.frombuffer(base64.b64decode(outcome["correct"]), np.uint8)
-    return np.unpackbits(bits, count=outcome["dataset"]["test"]).astype(bool)
+    return unpack(outcome["correct"], outcome["dataset"]["test"])
 
 
 def choose(mask, labels, count, what):

@@ -1,6 +1,5 @@
 """Heads compared on anybody's images: every head trained alike with several seeds, measured on the same test images."""
 
-import base64
 import dataclasses
 from collections.abc import Mapping
 
@@ -14,7 +13,7 @@ from wisesr_helpers.heads import check_head
 from wisesr_helpers.progress import duration
 from wisesr_helpers.recipes import Recipe
 from wisesr_helpers.running import count, seeded_classifier
-from wisesr_helpers.runs import RunParameters
+from wisesr_helpers.runs import RunParameters, unpack
 from wisesr_helpers.studies import get_study
 from wisesr_helpers.training import train
 
@@ -200,8 +199,7 @@ def _whole(dataset, choice):
                 f"lower learning rate than {choice.recipe.learning_rate:g}."
             )
         model.class_names = dataset.classes
-        bits = np.unpackbits(np.frombuffer(base64.b64decode(training.correct), np.uint8))
-        return model, bits[: len(dataset.test)].astype(bool)
+        return model, unpack(training.correct, len(dataset.test))
 
     return train_model
 

@@ -1,5 +1,6 @@
 """Runs: what names one, where it lives, and what its record holds."""
 
+import base64
 import contextlib
 import dataclasses
 import hashlib
@@ -7,6 +8,8 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
+
+import numpy as np
 
 from wisesr_helpers.files import write_whole
 
@@ -55,6 +58,16 @@ def canonical(value):
 def outcome_hash(outcome):
     """SHA-256 of an outcome, hexadecimal."""
     return hashlib.sha256(canonical(outcome).encode()).hexdigest()
+
+
+def pack(mask):
+    """A bool array (N,) as a record holds it: eight to the byte, in base64."""
+    return base64.b64encode(np.packbits(mask).tobytes()).decode()
+
+
+def unpack(text, count):
+    """The bool array (count,) of which :func:`pack` made ``text``."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=count).astype(bool)
 
 
 def project_root():

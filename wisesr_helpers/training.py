@@ -5,7 +5,6 @@ augmentation are functions of (seed, epoch, index), layers that draw random numb
 and a checkpoint holds the weights, the optimiser's state and the whole history.
 """
 
-import base64
 import contextlib
 import dataclasses
 import math
@@ -18,6 +17,7 @@ from wisesr_helpers.checkpoints import Checkpoint
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.evaluation import evaluate
 from wisesr_helpers.progress import ProgressLine, duration
+from wisesr_helpers.runs import pack
 from wisesr_helpers.states import give_state, is_finite, named_arrays, reseed
 
 MEASURED_STEPS = 5  # after the first, which compiles: enough to say how long the training will take
@@ -194,7 +194,7 @@ def _whole_epoch(model, batches, dataset, recipe, training, watch):
             **{f"test_{name}": evaluation[name] for name in ("loss", "top1", "top5")},
         }
     )
-    training.correct = base64.b64encode(np.packbits(correct).tobytes()).decode()
+    training.correct = pack(correct)
     training.final = {**evaluation, "epoch": epoch + 1}
     if training.best is None or evaluation["top1"] > training.best["top1"]:
         training.best = training.final
