@@ -6,6 +6,7 @@ from records import halves
 import wisesr_helpers as ws
 from wisesr_helpers import plots, report, runs
 from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.row_figures import row_styles
 
 ROWS = {
     "average": {"head": "gap"},
@@ -61,6 +62,15 @@ def test_the_announcement_counts_rows_and_time(capsys, tmp_path):
     said = capsys.readouterr().out
     assert "The same for 3 rows: 'average', 'learned', 'no bias'." in said
     assert f"All of them: about {3 * rows.first.plan.minutes:.0f} min" in said
+
+
+def test_a_row_called_like_a_head_has_its_colour_and_no_other_row_has():
+    styles = dict(zip("a b wise gwap c d e f".split(), row_styles("a b wise gwap c d e f".split()), strict=True))
+    assert styles["wise"] == (plots.colour("wise"), "-")
+    assert styles["gwap"] == (plots.colour("gwap"), "-")
+    assert len(set(styles.values())) == 8
+    others = {colour for title, (colour, _) in styles.items() if title not in ("wise", "gwap")}
+    assert not others & {plots.colour(head) for head in ("gap", "wise", "gwap")}
 
 
 def test_figures_show_what_the_records_hold(tmp_path):

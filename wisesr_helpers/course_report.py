@@ -9,7 +9,7 @@ from wisesr_helpers.experiment import Experiment
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.models import build_classifier, predict_split
 from wisesr_helpers.published import number, published
-from wisesr_helpers.row_figures import COLOURS, describe_row_curves, row_curves
+from wisesr_helpers.row_figures import OTHER_COLOURS, describe_row_curves, row_curves, row_styles
 from wisesr_helpers.rows import Rows
 from wisesr_helpers.studies import STUDIES
 
@@ -141,7 +141,7 @@ def published_bars(table, axes):
             ends = np.array([_interval(row[measure], study) for measure in MEASURES])
             reach = np.abs(ends.T - values)  # (2, measures): below and above
             label = row["backbone"] if ax is np.ravel(axes)[0] else None
-            ax.bar(places, values, 0.25, yerr=reach, color=COLOURS[k], label=label, capsize=2)
+            ax.bar(places, values, 0.25, yerr=reach, color=OTHER_COLOURS[k], label=label, capsize=2)
             for place, measure, high in zip(places, MEASURES, ends[:, 1], strict=True):
                 ax.text(place, high + 0.02, row[measure], rotation=90, ha="center", va="bottom", fontsize=7)
         ax.set_xticks(range(len(MEASURES)), MEASURES)
@@ -204,9 +204,9 @@ def epoch_seconds(runs, ax):
         runs: DataFrame as ``ws.Rows.run`` returns it.
         ax: Axes to draw on.
     """
-    for place, row in enumerate(runs.itertuples()):
+    for row, (colour, dashes) in zip(runs.itertuples(), row_styles(runs["row"]), strict=True):
         seconds = row.record["execution"]["seconds"]
-        ax.plot(range(1, len(seconds) + 1), seconds, color=COLOURS[place % len(COLOURS)], label=row.row)
+        ax.plot(range(1, len(seconds) + 1), seconds, dashes, color=colour, label=row.row)
     ax.set(xlabel="epoch", ylabel="seconds an epoch")
     ax.set_ylim(bottom=0)
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)

@@ -14,6 +14,9 @@ from wisesr_helpers.drawings import (  # noqa: F401 (the drawings that notebooks
 )
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.row_figures import (  # noqa: F401
+    CHANCE,
+    COLOURS,
+    OTHER_COLOURS,
     describe_row_accuracies,
     describe_row_curves,
     row_accuracies,
@@ -22,11 +25,6 @@ from wisesr_helpers.row_figures import (  # noqa: F401
 from wisesr_helpers.runs import chance, ending
 from wisesr_helpers.samples import augmented_sample, labelled_sample  # noqa: F401
 
-# Colour-blind safe (Okabe and Ito), one per head, the same on every page.
-OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
-COLOURS |= dict(zip(("depthwise", "avg_fc", "flatten_fc", "gwap", "vgg_fc"), OTHER_COLOURS, strict=True))
-CHANCE = {"color": "0.3", "linestyle": ":", "linewidth": 1}
 ENDING = {"linestyle": "none", "markersize": 7, "markeredgewidth": 2}  # the mark of a run that is not complete
 MARKS = {"small_patch": ("o", "-"), "small_conv": ("s", "--")}
 

@@ -1,14 +1,30 @@
 """Figures of runs side by side, a colour a row; and the same in words."""
 
+import itertools
+
 import pandas as pd
 
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.runs import chance, ending
 
-# Okabe and Ito, colour-blind safe, then the same with other dashes.
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Colour-blind safe (Okabe and Ito), one per head, the same on every page.
+OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
+COLOURS |= dict(zip(("depthwise", "avg_fc", "flatten_fc", "gwap", "vgg_fc"), OTHER_COLOURS, strict=True))
 DASHES = ("-", "--", ":")
 CHANCE = {"color": "0.3", "linestyle": ":", "linewidth": 1}
+
+
+def row_styles(titles):
+    """Pairs (colour, dashes), one a row: a row that is called like a head has that head's colour, and no other has it.
+
+    Args:
+        titles: What the rows are called.
+    """
+    heads = {title: (COLOURS[title], DASHES[0]) for title in titles if title in COLOURS}
+    free = [colour for colour in OTHER_COLOURS if (colour, DASHES[0]) not in heads.values()]
+    others = itertools.cycle((colour, dashes) for dashes in DASHES for colour in free)
+    return [heads.get(title) or next(others) for title in titles]
 
 
 def row_accuracies(runs, ax):
@@ -20,15 +36,15 @@ def row_accuracies(runs, ax):
         runs: DataFrame as ``ws.Rows.run`` returns it.
         ax: Axes to draw on.
     """
-    for place, row in enumerate(runs.itertuples()):
+    for place, (row, (colour, _)) in enumerate(zip(runs.itertuples(), row_styles(runs["row"]), strict=True)):
         if row.status != "complete":
             ax.annotate(
                 ending(row.record["outcome"]), (0, place), xytext=(4, 0), textcoords="offset points", va="center"
             )
             continue
         low, high = wilson_interval(row.correct, row.images)
-        ax.plot([low, high], [place, place], color=_colour(place), linewidth=2, alpha=0.5)
-        ax.plot(row.top1, place, "o", color=_colour(place))
+        ax.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.5)
+        ax.plot(row.top1, place, "o", color=colour)
     ax.axvline(chance(runs["record"].iloc[0]), **CHANCE)
     ax.set_yticks(range(len(runs)), runs["row"])
     ax.set_ylim(len(runs) - 0.5, -0.5)
@@ -59,11 +75,10 @@ def row_curves(runs, ax, measure="test_top1"):
         ax: Axes to draw on.
         measure: A key of the history: "test_top1", "top1", "loss", ….
     """
-    for place, row in enumerate(runs.itertuples()):
+    for row, (colour, dashes) in zip(runs.itertuples(), row_styles(runs["row"]), strict=True):
         history = pd.DataFrame(row.record["outcome"]["history"], columns=["epoch", measure])
-        dashes = DASHES[place // len(COLOURS) % len(DASHES)]
         ended = "" if row.status == "complete" else f", {ending(row.record['outcome'])}"
-        ax.plot(history["epoch"], history[measure], dashes, color=_colour(place), label=row.row + ended)
+        ax.plot(history["epoch"], history[measure], dashes, color=colour, label=row.row + ended)
     if measure.endswith("top1"):
         ax.axhline(chance(runs["record"].iloc[0]), label="chance", **CHANCE)
     if "top" in measure:
@@ -94,7 +109,3 @@ def _value(measure, value):
     if value is None:
         return "not measured"
     return f"{value:.1%}" if "top" in measure else f"{value:.3g}"
-
-
-def _colour(place):
-    return COLOURS[place % len(COLOURS)]
