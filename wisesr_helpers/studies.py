@@ -232,7 +232,7 @@ def _studies():
             "Table 4",
             "Table 5",
             ("Figure 4",),
-            _demo(12, 2400, 20, 0.88, 1.5, {"small_patch": 1}),
+            _demo(12, 2400, 20, 0.88, 1.6, {"small_patch": 1}),
         ),
         _paper_study(
             "intel_224",
@@ -242,7 +242,7 @@ def _studies():
             "Table 4",
             "Table 6",
             ("Figure 5",),
-            _demo(6, 1500, 24, 0.9, 1, {"small_patch": 1}),
+            _demo(6, 1500, 24, 0.9, 1.2, {"small_patch": 1}),
         ),
         _paper_study(
             "mit_224",
@@ -252,7 +252,7 @@ def _studies():
             "Table 4",
             "Table 7",
             ("Figure 6",),
-            _demo(8, 1600, 24, 0.9, 1, {"small_patch": 1}),
+            _demo(8, 1600, 24, 0.9, 1.4, {"small_patch": 1}),
         ),
         _paper_study(
             "mit_512",

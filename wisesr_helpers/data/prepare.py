@@ -251,7 +251,7 @@ def _said(folder):
     except OSError as error:
         raise OSError(
             f"The prepared images can't be kept in '{folder}' ({error.strerror or error}). What is prepared stays and "
-            "is gone on from; free some space, or give another folder with data_dir."
+            "is gone on from; free some space, or give another folder: data_dir, or cache for images of your own."
         ) from error
 
 
