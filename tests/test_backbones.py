@@ -9,6 +9,7 @@ import pytest
 import wisesr_helpers as ws
 from wisesr_helpers import backbones
 from wisesr_helpers._keras import keras
+from wisesr_helpers.layers import ImageNetPreprocessing
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,28 @@ def test_preprocessing_is_caffe_unless_the_backbone_normalises_itself():
         ws.build_backbone("EfficientNetB0", 96, preprocessing="caffe")
     with pytest.raises(ValueError, match="Unknown preprocessing 'cafe'. Valid: caffe, tf, torch, none"):
         ws.build_backbone("Xception", 96, preprocessing="cafe")
+
+
+def modules():
+    """Module of keras.applications → names of its models."""
+    found = {}
+    for module in vars(keras.applications).values():
+        if hasattr(module, "preprocess_input"):
+            names = [name for name in vars(module) if name[0].isupper() and name in backbones.backbone_names()]
+            found.setdefault(module.__name__, (module, names))
+    return [pair for pair in found.values() if pair[1]]
+
+
+@pytest.mark.parametrize(
+    ("module", "names"), modules(), ids=lambda value: getattr(value, "__name__", "").split(".")[-1]
+)
+def test_weights_go_with_the_preprocessing_of_their_own_module(module, names):
+    image = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
+    expected = module.preprocess_input(image.copy(), data_format="channels_last")
+    for name in names:
+        mode = backbones.preprocessing_of_weights(name)
+        ours = image if mode == "none" else keras.ops.convert_to_numpy(ImageNetPreprocessing(mode)(image))
+        np.testing.assert_allclose(ours, expected, atol=1e-4, err_msg=name)
 
 
 def test_an_unknown_backbone_is_answered_with_the_nearest():

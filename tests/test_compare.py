@@ -7,7 +7,7 @@ import pytest
 from brightness import RECIPE, brightness
 
 import wisesr_helpers as ws
-from wisesr_helpers import advice
+from wisesr_helpers import advice, compare
 from wisesr_helpers.advice import Comparison
 from wisesr_helpers.compare import choose, compare_heads
 from wisesr_helpers.metrics import holm, mcnemar, paired_difference_interval, wilson_interval
@@ -52,6 +52,24 @@ def test_whole_models_are_trained_by_their_recipe():
         said = ws.predict(model, test.rgb(np.arange(19)))["class"] == np.array(["dark", "bright"])[test.labels]
         np.testing.assert_array_equal(said, compared.correct[head][0])
     assert "One seed says nothing about the luck" in compared.recommendation or compared.heads["low"][0] <= 10 / 19
+
+
+def test_too_little_memory_is_answered_with_what_can_be_changed_here(monkeypatch):
+    def train(*args, **named):
+        raise MemoryError("Split each step with -y options; whole epochs are kept.")
+
+    monkeypatch.setattr(compare, "train", train)
+    with pytest.raises(MemoryError, match=r"gap on small_patch and \d+ images at once .* not kept\. Take a smaller"):
+        compare_heads(brightness(), ("gap", "wise"), "small_patch", seeds=1)
+
+
+def test_what_is_printed_before_names_the_augmentation_and_what_is_not_kept():
+    whole = " ".join(choose("gap, wise", "small_conv").describe())
+    assert "Trainings are not kept" in whole
+    assert "rotation ±360°" in whole
+    heads = " ".join(choose("gap, wise", "DenseNet121", "imagenet").describe())
+    assert "with their own preprocessing, torch" in heads
+    assert "rotation" not in heads
 
 
 def test_a_training_that_diverges_is_no_result():
@@ -118,9 +136,24 @@ def test_what_is_better_is_recommended():
     row = compared.differences.iloc[0]
     assert row["shown"]
     expected = f"is better than gap by {100 * row['difference']:.1f} points (95 % interval {100 * row['low']:.1f} to"
-    assert compared.recommendation.startswith(f"Take wise. wise {expected}")
+    assert compared.recommendation.startswith(f"Take wise on {compared.backbone}. wise {expected}")
     assert "p < 0.001" in compared.recommendation
     assert compared.recommended == "wise"
+
+
+def test_the_tables_for_readers_say_the_same_in_percent():
+    compared = comparison(gap=0.5, wise=0.8, avg_fc=0.79)
+    heads, pairs = compared.tables()
+    first = compared.heads.iloc[0]
+    assert list(heads["head"]) == list(compared.heads["head"])
+    assert heads["top-1, mean of seeds"][0] == f"{first['top1']:.1%}"
+    assert heads["95 % interval"][0] == f"{first['low']:.1%} to {first['high']:.1%}"
+    for said, row in zip(pairs.itertuples(index=False), compared.differences.itertuples(), strict=True):
+        assert said[:3] == (row.better, row.other, f"{100 * row.difference:.1f}".replace("-", "−"))
+    assert list(pairs["shown"]) == ["yes" if shown else "no" for shown in compared.differences["shown"]]
+    assert set(pairs["shown"]) == {"yes", "no"}
+    assert [bool(text) for text in pairs["images needed for 2 points"]] == list(pairs["shown"] == "no")
+    assert pairs.loc[pairs["shown"] == "yes", "p"].iloc[0] == "< 0.001"
 
 
 def test_what_the_images_can_not_show_is_not_claimed():

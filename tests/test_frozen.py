@@ -51,6 +51,21 @@ def test_they_are_computed_once_and_anew_for_other_images_or_weights(tmp_path, m
     np.testing.assert_array_equal(again.test, other.test)
 
 
+def test_imagenet_weights_get_their_own_preprocessing_and_features_of_another_are_not_taken(tmp_path, monkeypatch):
+    asked = []
+
+    def small(name, size, weights, preprocessing):
+        asked.append((name, weights, preprocessing))
+        return ws.build_backbone("small_conv", size, preprocessing=preprocessing)
+
+    monkeypatch.setattr(frozen, "build_backbone", small)
+    own = FrozenFeatures(brightness(), "DenseNet121", "imagenet", tmp_path)
+    papers = FrozenFeatures(brightness(), "DenseNet121", "imagenet", tmp_path, "caffe")
+    FrozenFeatures(brightness(), "DenseNet121", None, tmp_path)
+    assert asked == [("DenseNet121", "imagenet", mode) for mode in ("torch", "caffe")] + [("DenseNet121", None, None)]
+    assert np.abs(own.test.astype(float) - papers.test.astype(float)).max() > 0.1
+
+
 def test_a_head_learns_on_them_and_leaves_the_backbone_as_it_was(features, trained):
     model, correct = trained
     assert correct.all()

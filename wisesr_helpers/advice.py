@@ -123,6 +123,39 @@ class Comparison:
         table["shown"] = (table["p_corrected"] < LEVEL) & (table["low"] > 0)
         return table[["better", "other", *_COLUMNS]]
 
+    def tables(self):
+        """:attr:`heads` and :attr:`differences` for readers: percentages, points, and words.
+
+        Returns:
+            (heads, differences), DataFrames. The number of images that a difference of 2 points takes stands only
+            where no difference is shown.
+        """
+        heads = pd.DataFrame(
+            {
+                "head": row.head,
+                "parameters": f"{row.params:,}",
+                "top-1, mean of seeds": f"{row.top1:.1%}",
+                "95 % interval": f"{row.low:.1%} to {row.high:.1%}",
+                "seeds": f"{row.seeds}, from {row.worst:.1%} to {row.best:.1%}",
+            }
+            for row in self.heads.itertuples()
+        )
+        pairs = pd.DataFrame(
+            {
+                "better": row.better,
+                "other": row.other,
+                "difference, points": _points(row.difference),
+                "95 % interval": f"{_points(row.low)} to {_points(row.high)}",
+                "p": _p(row.p),
+                "p, corrected": _p(row.p_corrected),
+                "shown": "yes" if row.shown else "no",
+                f"images needed for {100 * POINTS:g} points": "" if row.shown else f"{_rounded(row.images_needed):,}",
+                "larger share of luck": "seeds" if row.luck else "images",
+            }
+            for row in self.differences.itertuples()
+        )
+        return heads, pairs
+
     @property
     def recommended(self):
         """The head to take: that of the fewest weights of the best one and those it is not shown to be better than."""
@@ -143,7 +176,8 @@ class Comparison:
             )
         pairs = self.differences[self.differences["better"] == best["head"]]
         undecided = pairs[~pairs["shown"]]
-        said = list(self._undecided(best["head"], undecided)) if len(undecided) else [f"Take {best['head']}."]
+        taken = f"Take {best['head']} on {self.backbone}."
+        said = list(self._undecided(best["head"], undecided)) if len(undecided) else [taken]
         said += [
             f"{best['head']} is better than {row.other} by {_in_words(row, sign='')}."
             for row in pairs[pairs["shown"]].itertuples()
@@ -230,13 +264,19 @@ def _accuracy(correct, images, **row):
 def _in_words(row, sign="+"):
     """A difference: "+2.3 points (95 % interval −1.0 to 5.6, p = 0.17)"."""
     corrected = "" if row.p == row.p_corrected else ", corrected for the number of pairs"
-    low, high = (_minus(f"{100 * end:.1f}") for end in (row.low, row.high))
-    p = "p < 0.001" if row.p_corrected < 0.001 else f"p = {row.p_corrected:.2g}"
-    return f"{_minus(f'{100 * row.difference:{sign}.1f}')} points (95 % interval {low} to {high}, {p}{corrected})"
+    p = _p(row.p_corrected)
+    p = f"p {p}" if p.startswith("<") else f"p = {p}"
+    span = f"{_points(row.low)} to {_points(row.high)}"
+    return f"{_points(row.difference, sign)} points (95 % interval {span}, {p}{corrected})"
 
 
-def _minus(number):
-    return number.replace("-", "−")
+def _points(difference, sign=""):
+    """A difference of two fractions in percentage points, with a minus sign instead of a hyphen."""
+    return f"{100 * difference:{sign}.1f}".replace("-", "−")
+
+
+def _p(value):
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def _rounded(number):

@@ -12,6 +12,9 @@ layers = keras.layers
 
 # These begin with a normalisation of their own, so the paper's preprocessing would be applied on top of it.
 NORMALISES_INSIDE = ("EfficientNet", "ConvNeXt", "MobileNetV3")
+# What the ImageNet weights of the others were trained with; of those not named here, "caffe".
+_OF_WEIGHTS = {"tf": ("Xception", "Inception", "MobileNet", "NASNet", "ResNet50V2", "ResNet101V2", "ResNet152V2")}
+_OF_WEIGHTS["torch"] = ("DenseNet",)
 
 
 def _block(x, filters, size, strides, padding, name):
@@ -106,6 +109,20 @@ def preprocessing_mode(name, preprocessing=None):
             f"received '{preprocessing}'."
         )
     return preprocessing
+
+
+def preprocessing_of_weights(name):
+    """The preprocessing that a backbone's ImageNet weights were trained with, whatever the paper's runs use.
+
+    Args:
+        name: Backbone, a model of ``keras.applications``.
+
+    Returns:
+        "caffe", "tf", "torch", or "none" for backbones that normalise inside.
+    """
+    if name.startswith(NORMALISES_INSIDE):
+        return "none"
+    return next((mode for mode, names in _OF_WEIGHTS.items() if name.startswith(names)), "caffe")
 
 
 def image_shape(image_size):

@@ -7,7 +7,8 @@ import numpy as np
 
 from wisesr_helpers import frozen
 from wisesr_helpers.advice import Comparison
-from wisesr_helpers.backbones import check_backbone, check_weights
+from wisesr_helpers.announce import describe_augmentation
+from wisesr_helpers.backbones import check_backbone, check_weights, preprocessing_of_weights
 from wisesr_helpers.counts import count_params
 from wisesr_helpers.heads import check_head
 from wisesr_helpers.progress import duration
@@ -45,19 +46,23 @@ class Choice:
         recipe = self.recipe
         optimizer = "Adam" if recipe.momentum is None else f"SGD with momentum {recipe.momentum:g}"
         weights = "random weights" if self.weights is None else f"weights: {self.weights}"
+        if self.weights == "imagenet" and self.frozen:
+            weights += f", with their own preprocessing, {preprocessing_of_weights(self.backbone)}"
         way = (
             f"The backbone {self.backbone} ({weights}) is run once over all images, without augmentation, and only the "
             "heads are trained."
             if self.frozen
-            else f"Whole models are trained, each a backbone {self.backbone} ({weights}) with a head"
-            + (", on augmented images." if recipe.augmentation else ".")
+            else f"Whole models are trained, each a backbone {self.backbone} ({weights}) with a head. Trainings are "
+            "not kept: interrupted, the comparison starts again."
         )
         rate = f"learning rate {recipe.learning_rate:g}"
         rate += f" × {recipe.decay_rate:.3g} every epoch" if recipe.decay_rate != 1 else ""
+        augmented = [describe_augmentation(recipe.augmentation)] if recipe.augmentation and not self.frozen else []
         return [
             f"Heads: {', '.join(self.heads)}; {count(self.seeds, 'seed')} each.",
             way,
             f"Each training: {count(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, {optimizer}, {rate}.",
+            *augmented,
         ]
 
 
@@ -123,8 +128,10 @@ def compare_heads(
 ):
     """Train several heads alike on one dataset, and say which is better, if the test images can show it.
 
-    Either the backbone's features are computed once and only heads are trained on them, in seconds; or whole models
-    are trained. The last epoch counts; nothing is chosen on the test images but what the advice chooses.
+    Either the backbone's features are computed once and only heads are trained on them, in seconds (but for "vgg_fc",
+    which is as large as a whole network); or whole models are trained. Trainings are not kept: an interrupted
+    comparison starts again, from the features that are. The last epoch counts; nothing is chosen on the test images
+    but what the advice chooses.
 
     Args:
         dataset: ``Dataset``, such as ``ws.image_folder`` returns.
@@ -191,12 +198,20 @@ def _whole(dataset, choice):
             parameters, len(dataset.classes), dataset.train.size, choice.recipe, choice.options.get(head)
         )
         print(f"{head}, seed {seed}:", flush=True)
-        training = train(model, dataset, choice.recipe, seed, say_speed=_say_speed)
+        try:
+            training = train(model, dataset, choice.recipe, seed, say_speed=_say_speed)
+        except MemoryError as error:
+            raise MemoryError(
+                f"{head} on {choice.backbone} and {choice.recipe.batch_size} images at once don't fit into this "
+                "device's memory, and what was trained before is not kept. Take a smaller backbone or smaller images, "
+                "or train heads on frozen features, with weights."
+            ) from error
         if training.status != "complete":
             where = training.divergence
             raise ValueError(
-                f"{head}, seed {seed}, diverged in epoch {where['epoch']}, step {where['step']}. Give a recipe with a "
-                f"lower learning rate than {choice.recipe.learning_rate:g}."
+                f"{head}, seed {seed}, diverged in epoch {where['epoch']}, step {where['step']}, and what was trained "
+                "before it is not kept. Take another backbone, or call ws.compare_heads with a recipe of a lower "
+                f"learning rate than {choice.recipe.learning_rate:g}."
             )
         model.class_names = dataset.classes
         return model, unpack(training.correct, len(dataset.test))

@@ -12,7 +12,7 @@ import shutil
 import numpy as np
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.backbones import build_backbone
+from wisesr_helpers.backbones import build_backbone, preprocessing_of_weights
 from wisesr_helpers.data.cache import default_cache
 from wisesr_helpers.data.prepare import SPLITS
 from wisesr_helpers.files import whole_path
@@ -38,6 +38,8 @@ class FrozenFeatures:
         backbone: Name, see :func:`wisesr_helpers.backbones.build_backbone`.
         weights: None (random, of seed 0), "imagenet", or the path of a weights file.
         cache: Folder that they are kept in; None: a per-user cache folder.
+        preprocessing: See :func:`wisesr_helpers.backbones.preprocessing_mode`; None: for "imagenet" what those
+            weights were trained with, else that function's default.
 
     Attributes:
         backbone: ``keras.Model``, images in, features out.
@@ -49,10 +51,12 @@ class FrozenFeatures:
         OSError: The ImageNet weights can't be downloaded; or there is no room for the features.
     """
 
-    def __init__(self, dataset, backbone, weights=None, cache=None):
+    def __init__(self, dataset, backbone, weights=None, cache=None, preprocessing=None):
         self.dataset = dataset
         keras.utils.set_random_seed(0)
-        self.backbone = build_backbone(backbone, dataset.train.size, weights)
+        if preprocessing is None and weights == "imagenet":
+            preprocessing = preprocessing_of_weights(backbone)
+        self.backbone = build_backbone(backbone, dataset.train.size, weights, preprocessing)
         self.backbone.trainable = False
         folder = (pathlib.Path(cache).expanduser() if cache else default_cache()) / "features"
         state = _digest(self.backbone)
@@ -158,8 +162,9 @@ class _Batches:
 
 
 def _digest(model):
-    """SHA-256 of a model's weights and the kinds of its layers, hexadecimal."""
-    digest = hashlib.sha256(repr([(type(layer).__name__, layer.count_params()) for layer in model.layers]).encode())
+    """SHA-256 of a model's weights, the kinds of its layers and its preprocessing, hexadecimal."""
+    kinds = [(type(layer).__name__, layer.count_params(), getattr(layer, "mode", "")) for layer in model.layers]
+    digest = hashlib.sha256(repr(kinds).encode())
     for variable in model.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).data)
     return digest.hexdigest()

@@ -61,6 +61,18 @@ def own_or_stand_in(folder="", new_images="", image_size=224, scale="auto"):
     return Images(made / "embedded_scenes", new_images or made / "new", made / "cache")
 
 
+def default_backbone(folder=""):
+    """The backbone of a comparison that names none.
+
+    Args:
+        folder: The reader's own images; empty: the stand-in.
+
+    Returns:
+        "small_conv" for images; "small_patch" for the stand-in, whose point is what a head does by itself.
+    """
+    return "small_conv" if folder else "small_patch"
+
+
 def write_scenes(folder, image_size, train, test, new=0, seed=0):
     """Write embedded scenes as PNG files: "embedded_scenes/train/<class>", ".../test/<class>", and "new".
 
