@@ -3,22 +3,27 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 import wisesr_helpers as ws
 from wisesr_helpers import alternatives as tried
 from wisesr_helpers import reduction_figures as figures
 from wisesr_helpers._keras import keras
+from wisesr_helpers.metrics import paired_difference_interval
 from wisesr_helpers.reductions import INTERPOLATIONS, FixedReduction2D, reduction_layers
+from wisesr_helpers.runs import pack
 
 COUNTED = [*INTERPOLATIONS, "average"]
 
 
 def runs(**correct):
-    """Complete runs with 100 test images; None: a diverged one."""
+    """Complete runs with 100 test images, the first of which are right; None: a diverged one."""
     rows = []
     for title, right in correct.items():
-        outcome = {"status": "complete", "dataset": {"photographs": False, "classes": list("ab")}, "best": None}
+        data = {"photographs": False, "classes": list("ab"), "test": 100}
+        outcome = {"status": "complete", "dataset": data, "correct": pack(np.arange(100) < (right or 0))}
         outcome["final"] = {"top1_correct": right, "count": 100}
+        outcome["best"] = {"top1": 0.995, "epoch": 2}
         rows.append(
             {
                 "row": title.replace("_", " "),
@@ -139,16 +144,29 @@ def test_figures_have_a_panel_for_every_reduction(side):
 
 def test_results_stand_beside_the_papers_words():
     table = tried.beside_paper(runs(wise=80, bilinear=82, nearest=20, relu=99, stride_2=None))
-    assert list(table["beside wise"]) == ["", "overlaps", "below", "above", ""]
+    words = [said.partition(",")[0] for said in table["beside wise"]]
+    assert words == ["", "no difference shown", "worse", "better", ""]
+    low, high = (100 * end for end in paired_difference_interval(np.arange(100) < 99, np.arange(100) < 80))
+    assert table["beside wise"][3] == f"better, +19.0 points (+{low:.1f} to +{high:.1f})"
+    assert list(table["top-1, best epoch"])[:2] == ["99.5%"] * 2
     assert table["status"][2] == "complete, no better than chance"
     assert list(table["the paper"])[1:3] == ["no higher accuracy than averaging"] * 2
     assert list(table["where"]) == ["sections 2.3 and 2.4", *["section 3.4, 2"] * 2, "section 2.4", "section 3.4, 4"]
 
 
-def test_the_verdict_counts_intervals():
+def test_the_verdict_names_what_the_same_images_show():
     said = tried.verdict(runs(wise=80, bilinear=82, nearest=20, relu=99, stride_2=None))
-    assert "Of 3 intervals beside that of 'wise': wholly below it 1 (nearest); wholly above it 1 (relu); " in said
-    assert "overlapping with it 1 (bilinear)." in said
+    assert "worse: 'nearest'; better: 'relu'; no difference shown: 'bilinear'." in said
+    assert "corrected for 3 comparisons" in said
+
+
+def test_the_verdict_is_corrected_for_the_number_of_rows():
+    shown = 86  # six images against none: a p-value of 2 / 2 ** 6, below 5 % alone and above it beside another
+    assert binomtest(6, 6).pvalue < 0.05 < 2 * binomtest(6, 6).pvalue
+    assert "better: 'relu'" in tried.verdict(runs(wise=80, relu=shown))
+    assert "better: none; no difference shown: 'relu', 'bilinear'" in tried.verdict(
+        runs(wise=80, relu=shown, bilinear=81)
+    )
 
 
 @pytest.mark.parametrize("chosen", [{"bilinear": 82}, {"wise": 80}, {"wise": None, "relu": 99}], ids=str)

@@ -10,7 +10,7 @@ from wisesr_helpers.heads import REGISTRY, get_head, head_layers
 from wisesr_helpers.layers import is_whole
 from wisesr_helpers.plots import figure
 from wisesr_helpers.rows import Rows
-from wisesr_helpers.runs import unpack
+from wisesr_helpers.runs import was_right
 
 WITHOUT_WEIGHTS = ("gwap", "avg_fc", "flatten_fc", "vgg_fc")  # theirs depend on the image or on the class
 
@@ -44,9 +44,9 @@ class Pair:
         """What figures of these runs have to say about their data."""
         return self.rows.note
 
-    def announce(self):
-        """Print what was chosen, why, and which runs there are."""
-        self.rows.announce()
+    def announce(self, notebook=""):
+        """Print what was chosen, why, and which runs there are: see :meth:`wisesr_helpers.rows.Rows.announce`."""
+        self.rows.announce(notebook)
 
     @property
     def dataset(self):
@@ -170,21 +170,6 @@ def two_heads(heads):
             f"heads must be two different heads with a comma between them, such as 'gap, wise'; received {heads!r}."
         )
     return names
-
-
-def was_right(record):
-    """Which test images a run classifies correctly after its last whole epoch: bool array (N,), N the test images.
-
-    Raises:
-        ValueError: The run has no whole epoch.
-    """
-    outcome = record["outcome"]
-    if not outcome["correct"]:
-        raise ValueError(
-            f"The run '{record['identity']}' has no whole epoch, so nothing is known of its test images. Train it "
-            "again with another seed."
-        )
-    return unpack(outcome["correct"], outcome["dataset"]["test"])
 
 
 def choose(mask, labels, count, what):

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 import pandas as pd
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.advice import LEVEL
 from wisesr_helpers.backbones import build_backbone
 from wisesr_helpers.choices import choose_scale
 from wisesr_helpers.counts import count_flops, count_params
 from wisesr_helpers.heads import head_layers
 from wisesr_helpers.layers import default_pool_size
-from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.metrics import holm, mcnemar, paired_difference_interval
 from wisesr_helpers.published import number
 from wisesr_helpers.report import results_table
+from wisesr_helpers.runs import was_right
 from wisesr_helpers.studies import STUDIES, get_study
 
 EFFICIENTNET = "EfficientNetB0"  # the smallest of the family that the discussion is about
@@ -107,15 +109,17 @@ def beside_paper(runs):
         runs: DataFrame as ``ws.Rows.run`` returns it for :func:`typed_rows`.
 
     Returns:
-        DataFrame, a row a run: "row", "kind", "top-1, final epoch", "95 % interval", "status", "beside wise"
-        (whether the interval lies above that of the row "wise", below it, or overlaps with it), "the paper", "where".
+        DataFrame, a row a run: "row", "kind", "top-1, final epoch", "95 % interval", "top-1, best epoch", "status",
+        "beside wise" (how much better or worse on the same test images, or that no difference is shown), "the
+        paper", "where".
     """
-    shown = results_table(runs)[["row", "kind", "top-1, final epoch", "95 % interval", "status"]]
+    shown = results_table(runs)[["row", "kind", "top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]]
     tried = alternatives(2) | alternatives(3)  # strides of both sizes
     about = [tried.get(title, _DISCUSSED) for title in runs["row"]]
+    beside = _beside(runs)
     return shown.assign(
         **{
-            f"beside {FINAL}": _beside(runs),
+            f"beside {FINAL}": [f"{beside[row][0]}, {beside[row][1]}" if row in beside else "" for row in runs["row"]],
             "the paper": [one.finding for one in about],
             "where": [one.where for one in about],
         }
@@ -126,34 +130,44 @@ _DISCUSSED = Alternative({}, "section 4", "no remarkable gain over GAP")
 
 
 def _beside(runs):
-    """Of each run: "above", "below" or "overlaps", by the intervals of it and of the final design's; else ""."""
-    ends = {row.row: wilson_interval(row.correct, row.images) for row in runs.itertuples() if row.status == "complete"}
-    own = ends.get(FINAL)
-    said = []
-    for row in runs.itertuples():
-        low, high = ends.get(row.row, (None, None))
-        comparable = own and low is not None and row.row != FINAL and EFFICIENTNET not in row.row
-        said.append(("above" if low > own[1] else "below" if high < own[0] else "overlaps") if comparable else "")
-    return said
+    """Title → ("better", "worse" or "no difference shown", by how much), of the runs that the final design's is beside.
+
+    On the same test images, by McNemar's exact test, corrected by Holm for the number of rows.
+    """
+    complete = [row for row in runs.itertuples() if row.status == "complete" and EFFICIENTNET not in row.row]
+    right = {row.row: was_right(row.record) for row in complete}
+    if FINAL not in right:
+        return {}
+    final = right.pop(FINAL)
+    p_values = holm([mcnemar(own, final) for own in right.values()])
+    beside = {}
+    for (title, own), p in zip(right.items(), p_values, strict=True):
+        low, high = paired_difference_interval(own, final)
+        shown = p < LEVEL and not low <= 0 <= high
+        word = ("better" if low > 0 else "worse") if shown else "no difference shown"
+        points = [f"{100 * value:+.1f}".replace("-", "−") for value in (own.mean() - final.mean(), low, high)]
+        beside[title] = word, "{} points ({} to {})".format(*points)
+    return beside
 
 
 def verdict(runs):
-    """How the intervals lie beside that of the final design, in a sentence or two, computed.
+    """How the rows do beside the final design, in sentences, computed.
 
     Args:
         runs: DataFrame as ``ws.Rows.run`` returns it for :func:`typed_rows`.
     """
-    beside = pd.Series(_beside(runs), index=runs["row"])
-    compared = beside[beside != ""]
-    if compared.empty:
+    words = pd.Series({title: word for title, (word, _) in _beside(runs).items()}, dtype=object)
+    if words.empty:
         return f"Nothing to compare: that takes a finished run of '{FINAL}' and one of another row."
     parts = []
-    for place, words in (("below", "wholly below"), ("above", "wholly above"), ("overlaps", "overlapping with")):
-        titles = list(compared.index[compared == place])
-        parts.append(f"{words} it {len(titles)}" + (f" ({', '.join(titles)})" if titles else ""))
+    for word in ("worse", "better", "no difference shown"):
+        titles = ", ".join(f"'{title}'" for title in words.index[words == word])
+        parts.append(f"{word}: {titles or 'none'}")
+    comparisons = "1 comparison" if len(words) == 1 else f"{len(words)} comparisons"
     return (
-        f"Of {len(compared)} intervals beside that of '{FINAL}': {'; '.join(parts)}. Each row is one run with one "
-        "seed, so an interval holds the chance of the test images, not that of training."
+        f"Beside '{FINAL}', on the same test images, {'; '.join(parts)}. McNemar's exact test at 5 %, corrected for "
+        f"{comparisons}. Each row is one run with one seed: this is the chance of the test images, not that of "
+        "training, whose last epoch may also be an unlucky one (see the best epoch)."
     )
 
 
@@ -164,7 +178,7 @@ def efficientnet_counts(study):
         study: One of the paper's four studies; its image size and classes count.
 
     Returns:
-        DataFrame: "backbone", "head", "parameters", "FLOPs" (of one image).
+        DataFrame: "backbone", "head", "parameters", "GFLOPs" (of one image).
     """
     study = get_study(study)
     base = build_backbone(EFFICIENTNET, study.image_size)
@@ -174,5 +188,5 @@ def efficientnet_counts(study):
         for layer in head_layers(head, x.shape[1:], study.classes):
             x = layer(x)
         model = keras.Model(base.input, x)
-        rows.append((EFFICIENTNET, head, f"{count_params(model):,}", f"{count_flops(model):,}"))
-    return pd.DataFrame(rows, columns=["backbone", "head", "parameters", "FLOPs"])
+        rows.append((EFFICIENTNET, head, f"{count_params(model):,}", f"{count_flops(model) / 1e9:.4f}"))
+    return pd.DataFrame(rows, columns=["backbone", "head", "parameters", "GFLOPs"])

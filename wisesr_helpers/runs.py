@@ -269,6 +269,21 @@ def _row(record, path, folder):
     }
 
 
+def was_right(record):
+    """Which test images a run classifies correctly after its last whole epoch: bool array (N,), N the test images.
+
+    Raises:
+        ValueError: The run has no whole epoch.
+    """
+    outcome = record["outcome"]
+    if not outcome["correct"]:
+        raise ValueError(
+            f"The run '{record['identity']}' has no whole epoch, so nothing is known of its test images. Train it "
+            "again with another seed."
+        )
+    return unpack(outcome["correct"], outcome["dataset"]["test"])
+
+
 def chance(record):
     """Expected top-1 of a guess among the classes of a record's dataset: 1 / classes."""
     return 1 / len(record["outcome"]["dataset"]["classes"])
