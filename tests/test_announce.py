@@ -57,6 +57,13 @@ def test_the_data_stands_beside_table_2_and_its_defects_are_named(capsys, tmp_pa
     assert "Note: 1 empty file ('airport_inside/empty0.jpg')." in said
 
 
+def test_the_papers_command_is_that_of_the_notebook_that_asks(capsys):
+    ws.Rows("intel_224", {"wise": {"head": "wise"}}, scale="smoke").announce("what_did_not_work")
+    said = capsys.readouterr().out
+    assert "papermill notebooks/what_did_not_work.ipynb runs/out.ipynb -p study intel_224 -p scale paper\n" in said
+    assert "intel_224.ipynb" not in said
+
+
 def test_the_papers_command_names_the_dataset_where_it_varies(capsys):
     ws.Experiment("deeper_networks", head="gap", scale="demo", dataset="cifar10").announce()
     said = capsys.readouterr().out

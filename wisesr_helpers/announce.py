@@ -7,35 +7,43 @@ from wisesr_helpers.data.digits import SIDE as DIGIT
 from wisesr_helpers.studies import DEMO_NOTE, STUDIES, get_study
 
 
-def announce(experiment):
-    """Print what was chosen, why, and how to start the paper's scale."""
+def announce(experiment, notebook=""):
+    """Print what was chosen, why, and how to start the paper's scale.
+
+    Args:
+        experiment: Experiment.
+        notebook: Name of the notebook that announces several runs of a study; empty: the study's own.
+    """
     print(f"Scale: {experiment.scale}{f' ({DEMO_NOTE})' if experiment.plan else ''}; {experiment.reason}.")
     print(_data(experiment))
     print(f"Model: {experiment.backbone} + {experiment.head.name} ({experiment.head.description}).")
     print(_recipe(experiment.recipe))
     if experiment.recipe.augmentation is not None:
-        print(_augmentation(experiment.recipe.augmentation))
+        print(describe_augmentation(experiment.recipe.augmentation))
     if experiment.plan and experiment.backbone in SMALL:
         minutes = experiment.plan.minutes * experiment.recipe.epochs / experiment.plan.recipe.epochs
         print(f"Time: about {progress.duration(60 * minutes)} on two cores.")
     else:
         print("Time: estimated after the first steps.")
     if experiment.plan:
-        print(_paper_scale(experiment))
+        print(_paper_scale(experiment, notebook))
 
 
-def _paper_scale(experiment):
+def _paper_scale(experiment, notebook):
     """How to start the paper's scale; for the embedded digits, that of the first of the study's other datasets."""
     dataset = experiment.parameters.dataset
     if not experiment.study.source:
         dataset = next(name for name, other in STUDIES[experiment.study.name].datasets.items() if other.source)
     study, head = get_study(experiment.study.name, dataset), experiment.head.name
     which = f"-p dataset {dataset} " if dataset else ""
-    which += f"-p head {head} " if head != study.head_for(experiment.backbone) else ""
+    if notebook:
+        which += f"-p study {study.name} "
+    elif head != study.head_for(experiment.backbone):
+        which += f"-p head {head} "
     return (
         f"The paper's scale ({study.dataset}, {study.backbones[0]}, {study.recipe.epochs} epochs, a GPU):\n"
         f"  python -m wisesr_helpers.data fetch {study.source}\n"
-        f"  papermill notebooks/{study.name}.ipynb runs/out.ipynb {which}-p scale paper"
+        f"  papermill notebooks/{notebook or study.name}.ipynb runs/out.ipynb {which}-p scale paper"
     )
 
 
@@ -80,7 +88,8 @@ def _accumulation(recipe):
     )
 
 
-def _augmentation(augmentation):
+def describe_augmentation(augmentation):
+    """An augmentation in a sentence."""
     low, high = augmentation.brightness_range
     flips = [name for name in ("horizontal", "vertical") if getattr(augmentation, f"{name}_flip")]
     return (
@@ -115,13 +124,14 @@ def say_speed(experiment, seconds, epochs):
         return
     an_epoch, whole = progress.duration(seconds), progress.duration(seconds * epochs)
     if experiment.plan:
-        print(f"An epoch takes about {an_epoch} here, {epochs} take {whole}.")
+        print(f"An epoch takes about {an_epoch} here, {epochs} take {whole}.", flush=True)
     elif accelerators():
         hours = seconds * epochs * len(accelerators()) / 3600
-        print(f"An epoch takes about {an_epoch} here, {epochs} take {whole}: {hours:.1f} GPU hours.")
+        print(f"An epoch takes about {an_epoch} here, {epochs} take {whole}: {hours:.1f} GPU hours.", flush=True)
     else:
         demo = progress.duration(60 * experiment.study.demo.minutes)
         print(
             f"This machine has no accelerator: an epoch takes about {an_epoch}, {epochs} take about {whole} here; "
-            f"scale='demo' takes {demo}."
+            f"scale='demo' takes {demo}.",
+            flush=True,
         )

@@ -1,5 +1,6 @@
 """Several runs of one study side by side: the rows of a table, trained one after the other."""
 
+from wisesr_helpers import announce
 from wisesr_helpers.experiment import Experiment
 from wisesr_helpers.progress import duration
 from wisesr_helpers.runs import as_table
@@ -39,9 +40,13 @@ class Rows:
         """What figures of these runs have to say about their data."""
         return self.first.note
 
-    def announce(self):
-        """Print what was chosen, why, and which rows there are."""
-        self.first.announce()
+    def announce(self, notebook=""):
+        """Print what was chosen, why, and which rows there are.
+
+        Args:
+            notebook: Name of the notebook that runs them, with a parameter ``study``; empty: the study's own.
+        """
+        announce.announce(self.first, notebook)
         titles = ", ".join(f"'{title}'" for title in self.experiments)
         rows = "row" if len(self.experiments) == 1 else "rows"
         print(f"The same for {len(self.experiments)} {rows}: {titles}.")
