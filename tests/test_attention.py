@@ -53,6 +53,19 @@ def test_the_parts_of_a_logit_add_up_to_the_models_own():
     assert wise["pooling's bias"].abs().min() > 1e-3  # without it the sum would be another
 
 
+def test_the_likeness_is_that_of_the_two_maps():
+    models, images, classes = pair(), pictures(5), [0, 1, 2, 3, 0]
+    table = attention.likeness(models, images, classes).set_index("head")
+    for head, model in models.items():
+        cams, exact = (draw(model, images, classes) for draw in (ws.grad_cam, ws.contribution_map))
+        alike = [np.corrcoef(cam.ravel(), own.ravel())[0, 1] for cam, own in zip(cams, exact, strict=True)]
+        assert table.loc[head, "correlation, median"] == f"{np.median(alike):.3f}"
+        assert table.loc[head, "correlation, lowest"] == f"{min(alike):.3f}"
+        other = sum(cam.sum() * own.sum() < 0 for cam, own in zip(cams, exact, strict=True))
+        assert table.loc[head, "other sign"] == f"{other} ({other / 5:.0%})"
+    assert table.loc["gap", "correlation, lowest"] == "1.000" > table.loc["wise", "correlation, lowest"]
+
+
 def test_logits_are_those_before_a_softmax():
     model = ws.build_classifier("small_patch", "wise", classes=CLASSES, image_size=96)
     images = pictures(2, 96)
@@ -113,8 +126,8 @@ def test_an_overlay_alone_has_a_scale_of_its_own():
 
 def test_a_grid_in_words_names_sums_and_places():
     said = attention.describe_grid(MAPS)
-    assert "gap, one: sum -1, from -4 to 2, most at row 2 of 2 and column 2 of 2" in said
-    assert "wise, two: sum 12, from 3 to 3, most at row 1 of 2 and column 1 of 2" in said
+    assert "gap, one: sum -1, from -4 to 2, strongest at row 1 of 2 and column 2 of 2" in said
+    assert "wise, two: sum 12, from 3 to 3, strongest at row 1 of 2 and column 1 of 2" in said
 
 
 RIGHT = {"gap": np.array([1, 1, 0, 0, 1, 0, 0], bool), "wise": np.array([1, 0, 1, 1, 1, 1, 0], bool)}

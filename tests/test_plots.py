@@ -215,7 +215,8 @@ def test_a_run_that_diverged_before_a_whole_epoch_is_named(measure, others):
     page.savefig(io.BytesIO(), dpi=40)  # a warning that the layout collapsed is an error
     assert axes[1].get_position().width > 0.3
     first = "small_patch with gap, seed 0: no whole epoch, diverged in epoch 1"
-    assert plots.describe_curves(drawn, measure).startswith(f"{measure.replace('_', ' ')} by epoch. {first}")
+    words = {"test_top1": "test top-1", "top1": "top-1", "loss": "loss"}[measure]
+    assert plots.describe_curves(drawn, measure).startswith(f"{words} by epoch. {first}")
 
 
 def test_a_single_epoch_is_said_once_and_ticked_as_a_whole_number():
@@ -299,7 +300,13 @@ def test_contributions_are_titled_with_the_class_and_the_prediction(dataset, mod
         f"{label}\n→ {dataset.classes[guess]}" for label, guess in zip(("zero", "three"), guesses, strict=True)
     ]
     np.testing.assert_array_equal(axes[1].images[0].get_array(), dataset.test.rgb([5])[0])
-    assert axes[1].images[1].get_array().shape == (3, 3)
+    added = np.asarray(axes[1].images[1].get_array())
+    assert added.shape == (3, 3)
+    row, column = np.argwhere(np.abs(added) == np.abs(added).max())[0]
+    assert f"three, predicted {dataset.classes[guesses[1]]}, most from the cell in row {row + 1} of 3 and column " in (
+        plots.describe_contributions(axes)
+    )
+    assert f"column {column + 1} of 3: {added[row, column]:+.2g}." in plots.describe_contributions(axes)
 
 
 def test_attention_is_symmetric_around_nothing_and_covers_the_image():

@@ -34,9 +34,7 @@ def test_weights_of_positions_are_what_a_lit_position_adds_to_the_pooled_vector(
 
 def test_the_papers_map_of_16_cells_leaves_31_of_256_unseen():
     weights = weight_figures.weight_map(classifier("wise", 512))
-    assert weight_figures.describe_unseen(weights).startswith(
-        "31 of the 256 positions count for nothing in any channel; "
-    )
+    assert weight_figures.describe_unseen(weights).startswith("31 of the 256 cells count for nothing in any channel; ")
     clipped = np.maximum(weights, 0)
     share = (clipped[:15, :15] == 0).mean()
     assert 0.4 < share < 0.6

@@ -71,6 +71,31 @@ def class_maps(models, image, label):
     }
 
 
+def likeness(models, images, classes):
+    """How alike Grad-CAM and the contributions are, over images.
+
+    Args:
+        models: Head → classifier.
+        images: uint8 array (N, H, W, 3).
+        classes: One class an image, (N,).
+
+    Returns:
+        DataFrame, one row a head: "head", "images", "correlation, median", "correlation, lowest" (of the two maps of
+        an image, over their cells) and "other sign" (images whose two sums have not one sign).
+    """
+    import pandas as pd
+
+    rows = []
+    for head, model in models.items():
+        cams, exact = (draw(model, images, classes).reshape(len(images), -1) for draw in (grad_cam, contribution_map))
+        varied = (np.ptp(cams, axis=1) > 0) & (np.ptp(exact, axis=1) > 0)  # a constant map is like no other
+        alike = [np.corrcoef(*pair)[0, 1] for pair in zip(cams[varied], exact[varied], strict=True)]
+        other = int((np.sign(cams.sum(axis=1)) != np.sign(exact.sum(axis=1))).sum())
+        ends = [f"{end(alike):.3f}" if alike else "" for end in (np.median, np.min)]
+        rows.append((head, len(images), *ends, f"{other} ({other / len(images):.0%})"))
+    return pd.DataFrame(rows, columns=["head", "images", "correlation, median", "correlation, lowest", "other sign"])
+
+
 def rival_maps(models, image, label, rival):
     """Contributions of one image to its class, to another one, and to the lead of the first over the second.
 
@@ -130,8 +155,8 @@ def describe_grid(maps):
     parts = []
     for head, titled in maps.items():
         for title, map_ in titled.items():
-            row, column = np.unravel_index(map_.argmax(), map_.shape)
+            row, column = np.unravel_index(np.abs(map_).argmax(), map_.shape)
             place = f"row {row + 1} of {map_.shape[0]} and column {column + 1} of {map_.shape[1]}"
             span = f"from {map_.min():.2g} to {map_.max():.2g}"
-            parts.append(f"{head}, {title}: sum {map_.sum():.3g}, {span}, most at {place}")
+            parts.append(f"{head}, {title}: sum {map_.sum():.3g}, {span}, strongest at {place}")
     return f"An image with its maps ({UNIT}). " + "; ".join(parts) + "."

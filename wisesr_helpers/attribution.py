@@ -18,7 +18,7 @@ layers = keras.layers
 def grad_cam(model, images, class_indices=None, relu=False, layer="features", batch_size=15):
     """Grad-CAM: the feature map's channels, each weighted by the mean of the logit's gradient over its positions.
 
-    What the paper draws in Figure 9 (section 3.4), after Selvaraju et al. (2017, "Grad-CAM: Visual Explanations from
+    What the paper draws in Figure 9 (section 3.3.1), after Selvaraju et al. (2017, "Grad-CAM: Visual Explanations from
     Deep Networks via Gradient-based Localization"). The mean throws away where a head has its weights: for heads with
     weights by position, :func:`hires_cam` is what they use.
 

@@ -19,11 +19,18 @@ from wisesr_helpers.row_figures import (  # noqa: F401
     OTHER_COLOURS,
     describe_row_accuracies,
     describe_row_curves,
+    measure_in_words,
     row_accuracies,
     row_curves,
 )
 from wisesr_helpers.runs import chance, ending
-from wisesr_helpers.samples import augmented_sample, labelled_sample  # noqa: F401
+from wisesr_helpers.samples import (  # noqa: F401
+    attention,
+    augmented_sample,
+    contributions,
+    describe_contributions,
+    labelled_sample,
+)
 
 ENDING = {"linestyle": "none", "markersize": 7, "markeredgewidth": 2}  # the mark of a run that is not complete
 MARKS = {"small_patch": ("o", "-"), "small_conv": ("s", "--")}
@@ -174,7 +181,7 @@ def describe_curves(records, measure="test_top1"):
             said.append(ending(outcome))
         parts.append("{backbone} with {head}, seed {seed}: ".format(**outcome["parameters"]) + ", ".join(said))
     guessed = _chance_in_words(records) if measure.endswith("top1") else ""
-    return f"{measure.replace('_', ' ')} by epoch. " + "; ".join(parts) + "." + guessed
+    return f"{measure_in_words(measure)} by epoch. " + "; ".join(parts) + "." + guessed
 
 
 def _chances(records):
@@ -243,50 +250,6 @@ def describe_accuracies(runs):
         for row in runs.itertuples()
     ]
     return "Final test top-1 accuracy with 95 % intervals. " + "; ".join(parts) + "." + _chance_in_words(runs["record"])
-
-
-def contributions(model, dataset, axes):
-    """Test images, spread over the classes, with what every position adds to the predicted class.
-
-    A head that can't be taken apart by positions is said, and the images stand alone.
-    """
-    from wisesr_helpers.attribution import contribution_map
-
-    labels = np.asarray(dataset.test.labels)
-    present = np.unique(labels)
-    chosen = present[np.linspace(0, len(present) - 1, np.size(axes)).astype(int)]
-    indices = np.array([np.flatnonzero(labels == label)[0] for label in chosen])
-    images = dataset.test.rgb(indices)
-    predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)
-    try:
-        added = contribution_map(model, images, predicted)
-    except ValueError as error:
-        print(error)
-        added = [None] * len(images)
-    for ax, image, label, guess, map_ in zip(np.ravel(axes), images, labels[indices], predicted, added, strict=True):
-        attention(image, map_, ax)
-        ax.set_title(f"{dataset.classes[label]}\n→ {dataset.classes[guess]}", fontsize=9)
-    return axes
-
-
-def attention(image, contributions, ax):
-    """An image with the contribution of every position over it (None: alone): red adds, blue takes away."""
-    height, width = image.shape[:2]
-    ax.imshow(image, extent=(0, width, height, 0))
-    ax.set_axis_off()
-    if contributions is None:
-        return ax
-    most = float(np.abs(contributions).max()) or 1.0
-    ax.imshow(
-        contributions,
-        cmap="RdBu_r",
-        vmin=-most,
-        vmax=most,
-        alpha=0.55,
-        extent=(0, width, height, 0),
-        interpolation="nearest",
-    )
-    return ax
 
 
 def _words(measure, value):

@@ -85,7 +85,7 @@ def row_curves(runs, ax, measure="test_top1"):
         ax.set_ylim(0, 1.02)
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.set_xlabel("epoch")
-    ax.set_ylabel(measure.replace("_", " ").replace("top1", "top-1"))
+    ax.set_ylabel(measure_in_words(measure))
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -102,7 +102,12 @@ def describe_row_curves(runs, measure="test_top1"):
             for entry in history[:1] + history[1:][-1:]
         ]
         parts.append(f"{row.row}: {', '.join(ends) or 'no whole epoch'}")
-    return f"{measure.replace('_', ' ').replace('top1', 'top-1')} by epoch. {'; '.join(parts)}."
+    return f"{measure_in_words(measure)} by epoch. {'; '.join(parts)}."
+
+
+def measure_in_words(measure):
+    """A key of the history in words: "test_top1" is "test top-1"."""
+    return measure.replace("_", " ").replace("top1", "top-1").replace("top5", "top-5")
 
 
 def _value(measure, value):

@@ -1,4 +1,4 @@
-"""Images as figures: samples of a dataset, and what augmentation does to them."""
+"""Images as figures: samples of a dataset, what augmentation does to them, and where a model looks in them."""
 
 import numpy as np
 
@@ -82,4 +82,63 @@ def show_image(image, title, ax):
     ax.imshow(image)
     ax.set_title(title, fontsize=9)
     ax.set_axis_off()
+    return ax
+
+
+def contributions(model, dataset, axes):
+    """Test images, spread over the classes, with what every position adds to the predicted class.
+
+    A head that can't be taken apart by positions is said, and the images stand alone.
+    """
+    from wisesr_helpers.attribution import contribution_map
+
+    labels = np.asarray(dataset.test.labels)
+    present = np.unique(labels)
+    chosen = present[np.linspace(0, len(present) - 1, np.size(axes)).astype(int)]
+    indices = np.array([np.flatnonzero(labels == label)[0] for label in chosen])
+    images = dataset.test.rgb(indices)
+    predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)
+    try:
+        added = contribution_map(model, images, predicted)
+    except ValueError as error:
+        print(error)
+        added = [None] * len(images)
+    for ax, image, label, guess, map_ in zip(np.ravel(axes), images, labels[indices], predicted, added, strict=True):
+        attention(image, map_, ax)
+        ax.set_title(f"{dataset.classes[label]}\n→ {dataset.classes[guess]}", fontsize=9)
+    return axes
+
+
+def describe_contributions(axes):
+    """:func:`contributions` in words, from what it has drawn: the classes, and the strongest cell of each map."""
+    parts = []
+    for ax in np.ravel(axes):
+        label, guess = ax.get_title().split("\n→ ")
+        said = f"{label}, predicted {guess}"
+        if len(ax.images) > 1:
+            added = np.asarray(ax.images[-1].get_array())
+            row, column = np.unravel_index(np.abs(added).argmax(), added.shape)
+            place = f"row {row + 1} of {added.shape[0]} and column {column + 1} of {added.shape[1]}"
+            said += f", most from the cell in {place}: {added[row, column]:+.2g}"
+        parts.append(said)
+    return f"Test images with what every position adds to the predicted class. {'; '.join(parts)}."
+
+
+def attention(image, contributions, ax):
+    """An image with the contribution of every position over it (None: alone): red adds, blue takes away."""
+    height, width = image.shape[:2]
+    ax.imshow(image, extent=(0, width, height, 0))
+    ax.set_axis_off()
+    if contributions is None:
+        return ax
+    most = float(np.abs(contributions).max()) or 1.0
+    ax.imshow(
+        contributions,
+        cmap="RdBu_r",
+        vmin=-most,
+        vmax=most,
+        alpha=0.55,
+        extent=(0, width, height, 0),
+        interpolation="nearest",
+    )
     return ax

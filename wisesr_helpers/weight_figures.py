@@ -74,7 +74,7 @@ def describe_unseen(weights):
     unseen = never_seen(weights)
     zero = (weights[~unseen] == 0).mean()
     return (
-        f"{int(unseen.sum())} of the {unseen.size} positions count for nothing in any channel; of the other positions' "
+        f"{int(unseen.sum())} of the {unseen.size} cells count for nothing in any channel; of the other cells' "
         f"weights {zero:.0%} are exactly 0."
     )
 
@@ -118,7 +118,7 @@ def weight_grid(weights, axes):
             drawn = ax.imshow(panel, cmap="RdBu_r", vmin=-most, vmax=most)
             ax.plot(*np.argwhere(never_seen(map_)).T[::-1], "x", color="0.5", markersize=3, markeredgewidth=0.8)
             ax.set_title(title, fontsize=8)
-    bar = axes[0, 0].figure.colorbar(drawn, ax=list(axes.flat), shrink=0.8, label="weight of a position")
+    bar = axes[0, 0].figure.colorbar(drawn, ax=list(axes.flat), shrink=0.8, label="weight of a cell")
     bar.ax.tick_params(labelsize=7)
     return axes
 
@@ -133,7 +133,7 @@ def describe_weight_grid(weights, channels=4):
             f"{head}: the mean over channels reaches from {mean.min():.2g} to {mean.max():.2g}; channels {named}, from "
             f"the most central to the outermost; {int(never_seen(map_).sum())} of {mean.size} cells crossed out"
         )
-    return "Weights of the positions. " + "; ".join(parts) + "."
+    return "Weights of the cells. " + "; ".join(parts) + "."
 
 
 def profiles(trained, untrained, ax):
@@ -155,7 +155,7 @@ def profiles(trained, untrained, ax):
             ax.plot(
                 profile["distance"], profile["mean"], dashes, color=colour(head), label=label, marker="o", markersize=3
             )
-    ax.set(xlabel="distance from the centre of the feature map, in cells", ylabel="weight of a position")
+    ax.set(xlabel="distance from the centre of the feature map, in cells", ylabel="weight of a cell")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8, frameon=False)
     return ax
