@@ -65,7 +65,7 @@ results: setup
 	python scripts/results.py
 	python scripts/picture.py
 
-# The notebooks as they are stored: executed at demo scale (about 30 minutes on two cores, less where runs/ has their runs).
+# The notebooks as they are stored: executed at demo scale (at most 40 minutes on two cores, less where runs/ has their runs).
 notebooks: setup
 	python scripts/store_notebooks.py
 

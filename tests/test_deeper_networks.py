@@ -160,6 +160,13 @@ def test_the_bars_are_as_high_as_printed():
     assert "CIFAR-10: VGG16 0.7878 and 0.9810" in course_report.describe_published_bars(table)
 
 
+def test_the_reports_recipe_is_said_as_it_prints_it():
+    assert course_report.recipe_in_words() == (
+        "Learning rate 0.0002, batch 100, no augmentation; 6 epochs on MNIST, 25 epochs on CIFAR-10, 30 epochs on "
+        "Tiny-ImageNet; images of 224×224 for VGG16, 299×299 for InceptionV3, 224×224 for ResNet50."
+    )
+
+
 def test_every_slip_is_named_once():
     found = published().query("source == 'report' and slip != ''")
     remarks = course_report.slips()["remark"].tolist()

@@ -14,7 +14,7 @@ ANSWERS = {
     "a scale that doesn't exist": (ValueError, "'large'", "auto, paper, demo, smoke", "Valid scales: "),
     "an option that the head doesn't have": (ValueError, "'start' for head 'gap'", "weights, convention", "Valid opt"),
     "a value that the option doesn't have": (ValueError, "received 'imagnet'", "imagenet, none", "must be one of"),
-    "fewer than no epochs": (ValueError, "received -5", "a whole number, 0 or more", "epochs must be"),
+    "a negative number of epochs": (ValueError, "received -5", "a whole number, 0 or more", "epochs must be"),
     "the paper's scale without its photographs": (
         FileNotFoundError,
         "MIT Indoor Scenes was not found in any of 'photos'",
@@ -23,7 +23,12 @@ ANSWERS = {
     ),
     "a file where the runs should go": (OSError, "'notes.txt'", "folder that can be written", "Give another with runs"),
     "images too small for the backbone": (ValueError, "32×32 pixels", "at least 71x71", "use larger ones"),
-    "dropout for a head without": (ValueError, "received 0.5", "gap_dropout, wise_dropout", "takes no dropout_rate"),
+    "dropout for a head that has none": (
+        ValueError,
+        "received 0.5",
+        "gap_dropout, wise_dropout",
+        "takes no dropout_rate",
+    ),
     "a folder that isn't there": (FileNotFoundError, "'photos'", "a CSV with the columns", "give a folder with one"),
     "a folder without a subfolder for each class": (ValueError, "'cat.jpg'", "a CSV with", "give a folder with one"),
     "a list with a wrong column": (ValueError, "'filename', 'label'", "the columns 'filename' and 'class'", "Mend it"),

@@ -160,6 +160,17 @@ def describe_published_bars(table):
     return f"Top-1 and top-5 accuracies as the report prints them, bars with 95 % intervals. {'; '.join(parts)}."
 
 
+def recipe_in_words():
+    """What the report prints of its training, which every run at paper scale follows, in a sentence."""
+    recipe, sizes = STUDY.recipe, {name: STUDY.size_for(name) for name in STUDY.backbones}
+    epochs = ", ".join(f"{study.recipe.epochs} epochs on {study.printed_dataset}" for study in DATASETS.values())
+    return (
+        f"Learning rate {recipe.learning_rate:g}, batch {recipe.batch_size}, "
+        f"{'augmented' if recipe.augmentation else 'no augmentation'}; {epochs}; images of "
+        f"{', '.join(f'{side}×{side} for {name}' for name, side in sizes.items())}."
+    )
+
+
 def slips():
     """Where the report disagrees with itself, or leaves out what is needed: "where", "printed", "remark"."""
     found = published().query("source == 'report' and slip != ''").drop_duplicates("slip")

@@ -98,11 +98,11 @@ MISTAKES = (
     Mistake("a scale that doesn't exist", {"scale": "large"}),
     Mistake("an option that the head doesn't have", {"head": "gap", "options": {"start": "uniform"}}),
     Mistake("a value that the option doesn't have", {"options": {"weights": "imagnet"}}),
-    Mistake("fewer than no epochs", {"epochs": -5}),
+    Mistake("a negative number of epochs", {"epochs": -5}),
     Mistake("the paper's scale without its photographs", {"scale": "paper", "data_dir": "photos"}),
     Mistake("a file where the runs should go", {"runs_dir": "notes.txt"}, files={"notes.txt": "Buy milk.\n"}),
     Mistake("images too small for the backbone", code='ws.build_classifier("Xception", classes=5, image_size=32)'),
-    Mistake("dropout for a head without", code='ws.build_classifier("Xception", head="gap", dropout_rate=0.5)'),
+    Mistake("dropout for a head that has none", code='ws.build_classifier("Xception", head="gap", dropout_rate=0.5)'),
     Mistake("a folder that isn't there", code='ws.image_folder("photos")'),
     Mistake(
         "a folder without a subfolder for each class",

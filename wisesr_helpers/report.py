@@ -73,8 +73,9 @@ def published_results(study):
         study: Name of a study.
 
     Returns:
-        DataFrame, a row a model as printed: backbone, head, parameters, top-1, top-5 where it is printed;
-        the last two columns, the 95 % interval of top-1 and whether it is better than chance, are computed here.
+        DataFrame, a row a model: "backbone", "head", "parameters, printed", "top-1, printed" and "top-5, printed",
+        each where the table has it; the last two columns, the 95 % interval of top-1 and whether it is better than
+        chance, are computed here.
     """
     study = get_study(study)
     images = study.test_images
@@ -86,7 +87,13 @@ def published_results(study):
     guesses = [no_better_than_chance(c, images, study.classes) for c in correct]
     rows[f"beside chance ({1 / study.classes:.1%}), computed here"] = [NO_BETTER if g else "better" for g in guesses]
     rows.columns.name = None
-    return rows
+    return rows.rename(
+        columns={
+            "Parameters": "parameters, printed",
+            "Top-1 accuracy": "top-1, printed",
+            "Top-5 accuracy": "top-5, printed",
+        }
+    )
 
 
 def impossible_accuracies(study):
@@ -131,7 +138,7 @@ def counts_beside_published(study, head):
     for entry in printed.itertuples():
         model = build_classifier(entry.backbone, head, study.classes, study.image_size)
         gflops = round(count_flops(model) / 1e9, 2)
-        rows.append((entry.backbone, int(entry.number), count_params(model), gflops))
+        rows.append((entry.backbone, f"{int(entry.number):,}", f"{count_params(model):,}", gflops))
     return pd.DataFrame(rows, columns=["backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted"])
 
 

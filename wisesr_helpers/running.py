@@ -59,11 +59,17 @@ def finished(experiment):
     if status == "running" or (status == "complete" and done < experiment.recipe.epochs):
         return None
     if not (experiment.folder / FINAL_MODEL).exists():
-        print(f"'{experiment.shown_folder}' holds no {FINAL_MODEL}; it is made again from the run's checkpoint.")
+        print(
+            f"'{experiment.shown_folder}' holds no {FINAL_MODEL}; it is made again from the run's checkpoint.",
+            flush=True,
+        )
         return None
-    print(f"Finished before, in '{experiment.shown_folder}': taken from there. overwrite=True trains it again.")
+    print(
+        f"Finished before, in '{experiment.shown_folder}': taken from there. overwrite=True trains it again.",
+        flush=True,
+    )
     if record["outcome"]["code"] != experiment.fingerprint:
-        print("It was trained with other code than today's.")
+        print("It was trained with other code than today's.", flush=True)
     return record
 
 

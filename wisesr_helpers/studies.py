@@ -262,7 +262,7 @@ def _studies():
             "Table 8",
             "Table 9",
             ("Figure 7", "Figure 9"),
-            _demo(6, 1500, 20, 0.85, 3, {"small_patch": 2, "small_conv": 1}),
+            _demo(6, 1500, 20, 0.85, 3.5, {"small_patch": 2, "small_conv": 1}),
         ),
         dataclasses.replace(by_dataset["mnist"], title="Deeper networks", datasets=by_dataset),
     )

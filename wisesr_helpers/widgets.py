@@ -3,6 +3,8 @@
 import html
 import io
 
+import pandas as pd
+
 from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
 from wisesr_helpers.backbones import SMALL, backbone_names
@@ -46,7 +48,8 @@ def static_explorer(head, backbone, image_size, classes):
     print(chosen.looked_at())
     display(chosen.costs())
     rows = chosen.published()
-    display(rows) if len(rows) else print(chosen.unpublished())
+    with pd.option_context("display.max_colwidth", None):  # a note is a sentence
+        display(rows) if len(rows) else print(chosen.unpublished())
     return chosen
 
 
@@ -189,4 +192,5 @@ def _paragraph(text):
 
 
 def _table(rows):
-    return rows.to_html(index=False, border=0, justify="left")
+    with pd.option_context("display.max_colwidth", None):  # a note is a sentence
+        return rows.to_html(index=False, border=0, justify="left")
