@@ -56,7 +56,7 @@ TRIALS ?= 100
 soak: setup
 	python tests/soak.py $(TRIALS)
 
-# Every row of the paper and the report, started once at paper scale on imitated data (at most an hour on two cores).
+# Every row of the paper and the report, started once at paper scale on imitated data (about 32 minutes on two cores).
 rehearsal: setup
 	python tests/rehearsal.py --out _build/rehearsal.json
 
@@ -65,7 +65,7 @@ results: setup
 	python scripts/results.py
 	python scripts/picture.py
 
-# The notebooks as they are stored: executed at demo scale (at most 40 minutes on two cores, less where runs/ has their runs).
+# The notebooks as they are stored: executed at demo scale (about 33 minutes on two cores, less where runs/ has their runs).
 notebooks: setup
 	python scripts/store_notebooks.py
 
