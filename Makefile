@@ -5,6 +5,8 @@ BACKEND ?= cpu
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# IPython takes packages from the environment that is named here, which may be another that somebody has activated.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export KERAS_BACKEND ?= $(if $(filter jax torch,$(BACKEND)),$(BACKEND),tensorflow)
 
 # The first Python on this machine that is recent enough and can make virtual environments.

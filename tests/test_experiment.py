@@ -181,6 +181,6 @@ def test_a_record_is_plain_json(finished):
 
 def test_the_announced_time_is_the_demos_own(capsys, monkeypatch):
     experiment(scale="demo", epochs=40).announce()
-    assert "Time: about 6 min 0 s on two cores." in capsys.readouterr().out
+    assert "Time: about 7 min 0 s on two cores." in capsys.readouterr().out
     experiment(scale="demo", backbone="Xception").announce()
     assert "Time: estimated after the first steps." in capsys.readouterr().out
