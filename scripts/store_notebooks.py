@@ -56,6 +56,8 @@ def stored(executed, minutes):
             cell.outputs = []
         for output in cell.get("outputs", []):
             output.get("metadata", {}).pop("execution", None)
+        if "outputs" in cell:
+            cell.outputs = joined(cell.outputs)
     executed.metadata["language_info"] = {"name": "python"}
     commit, clean = git_state(besides="notebooks")
     executed.metadata["wisesr"] = {
@@ -64,6 +66,18 @@ def stored(executed, minutes):
         "commit": commit if clean or commit is None else f"{commit}, with uncommitted changes",
     }
     return executed
+
+
+def joined(outputs):
+    """Outputs of a cell, texts that were printed one after the other as one; those around a figure stay apart."""
+    kept = []
+    for output in outputs:
+        last = kept[-1] if kept else {}
+        if output["output_type"] == last.get("output_type") == "stream" and output["name"] == last["name"]:
+            last["text"] += output["text"]
+        else:
+            kept.append(output)
+    return kept
 
 
 def store(path):

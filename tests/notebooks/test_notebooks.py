@@ -168,6 +168,23 @@ def test_storing_skips_what_is_current_and_leaves_what_fails(script, monkeypatch
         store.main(["--only", "god"])
 
 
+def test_texts_printed_one_after_the_other_are_stored_as_one_and_those_around_a_figure_are_not(script):
+    def printed(text, name="stdout"):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    figure = nbformat.v4.new_output("display_data", {"text/plain": "a figure"})
+    outputs = [
+        printed("a\n"),
+        printed("b\n"),
+        figure,
+        printed("c\n"),
+        printed("d\n", "stderr"),
+        printed("e\n", "stderr"),
+    ]
+    kept = script("store_notebooks").joined(outputs)
+    assert [output.get("text", "figure") for output in kept] == ["a\nb\n", "figure", "c\n", "d\ne\n"]
+
+
 def test_notebooks_are_stored_in_an_order_in_which_they_share_runs(script):
     order = [path.stem for path in script("store_notebooks").notebooks()]
     assert set(order) == {path.stem for path in NOTEBOOKS}
