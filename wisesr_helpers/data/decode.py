@@ -60,8 +60,8 @@ def decode(data, size=None, resample="nearest"):
 def _sound_jpeg(data):
     """The pixels of a JPEG file in which nothing is amiss; None where Pillow has to judge.
 
-    Pillow and simplejpeg wrap one decoder, libjpeg-turbo; without Pillow's copies and its calls back into the
-    interpreter, the same pixels take two thirds of the time.
+    Pillow and simplejpeg wrap one decoder, libjpeg-turbo, and give the same pixels; simplejpeg does it without
+    Pillow's copies and calls back into the interpreter.
     """
     from PIL import features
 
