@@ -9,6 +9,8 @@ import pytest
 os.environ["WISESR_SCALE"] = "smoke"
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ["PYTHONWARNINGS"] = "ignore::DeprecationWarning"
+# IPython gives a kernel the packages of the environment that is named here, which is not always the one under test.
+os.environ.pop("VIRTUAL_ENV", None)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
