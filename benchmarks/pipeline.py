@@ -3,7 +3,8 @@
     python benchmarks/pipeline.py
 
 Every contestant delivers augmented batches of the paper's size (Tables 3, 4 and 8); rounds alternate, medians
-count. Prints images a second, ratios, and whether each promise holds, and writes everything to
+count. Memory is that of a process of its own, which prepares, loads and reads those files, and ten times as many
+(memory.py). Prints images a second, ratios, MiB, and whether each promise holds, and writes everything to
 results/benchmarks/pipeline.json with the machine's description.
 """
 
@@ -14,13 +15,13 @@ import io
 import itertools
 import json
 import pathlib
+import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import memory
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -29,19 +30,22 @@ from sklearn.datasets import load_sample_images
 
 from wisesr_helpers._cv2 import cv2
 from wisesr_helpers._keras import keras
-from wisesr_helpers.augment import IDENTITY, affine_matrix, paper_augmentation
+from wisesr_helpers.augment import IDENTITY, affine_matrix, colour_map, paper_augmentation
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 from wisesr_helpers.data.listings import Entry, Listing
-from wisesr_helpers.data.prepare import PreparedImages, prepare, read_account
+from wisesr_helpers.data.prepare import PreparedImages, prepare
 from wisesr_helpers.inputs import fingerprint_of_pipeline
 from wisesr_helpers.machine import usable_cores
 from wisesr_helpers.provenance import environment
 from wisesr_helpers.published import printed
-from wisesr_helpers.recipes import PAPER_CONVENTION, paper_recipe
+from wisesr_helpers.recipes import paper_recipe
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "pipeline.json"
 RECIPES = {"Table 4": "MIT Indoors Scenes", "Table 8": "MIT Indoors Scene"}
+LEVELS = np.arange(256, dtype=np.float32)
+# As many times the files whose memory is measured. At the larger size, 6,000 prepared images are 5 GB of disk.
+TIMES = {"Table 4": (1, 10), "Table 8": (1,)}
 # promise → at least this, by image size where it differs
 LEAST = {
     "ours / authors": {224: 15, 512: 20},
@@ -96,23 +100,53 @@ def keras_layers(images, batch):
     return iter(data.prefetch(tf.data.AUTOTUNE))
 
 
-def bare(split, count):
-    """Nothing but ``cv2.warpAffine`` and one look-up an image, on as many threads as ours."""
-    params = {**IDENTITY, **paper_augmentation(PAPER_CONVENTION).draw(np.random.default_rng(0), *split.size)}
-    matrix, table = affine_matrix(params, *split.size, PAPER_CONVENTION), np.arange(256, dtype=np.uint8)
+def bare(batches, epoch):
+    """Images a second of nothing but ``cv2.warpAffine`` and one look-up an image, on as many threads as ours.
+
+    Before the clock starts, all else is made ready: every image's work, and an array a thread to warp into. The threads
+    take image after image from one list, so nothing is handed over. What is looked up goes to a new batch, as ours,
+    since who was given the one before may still have it.
+    """
+    work, threads = bare_work(batches, epoch), usable_cores()
+    delivered, shape = {}, (batches.batch_size, *batches.split.size, 3)
+
+    def place(k, slot):
+        images = delivered.get(k)
+        if images is None:
+            images = delivered.setdefault(k, np.empty(shape, np.uint8))
+            delivered.pop(k - 2, None)
+        return images[slot]
+
+    def share(some):
+        warped = np.ones(shape[1:], np.uint8)
+        for image, matrix, table, k, slot in some:
+            cv2.LUT(warp(image, matrix, warped), table, dst=place(k, slot))
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(share, [work[:1]] * threads))  # starts them
+        began, left = time.perf_counter(), iter(work)
+        list(pool.map(share, [left] * threads))
+        return len(work) / (time.perf_counter() - began)
+
+
+def bare_work(batches, epoch):
+    """Of each image of an epoch of ours, in its order and as drawn there: image, matrix, table, batch, place in it."""
+    size, drawn, work = batches.split.size, batches.augmentation, []
+    for k in range(len(batches)):
+        for slot, i in enumerate(batches.indices(epoch, k).tolist()):
+            image = batches.split.image(i)
+            params = IDENTITY | drawn.draw(np.random.default_rng([batches.seed, epoch, i]), *size)
+            matrix = affine_matrix(params, *size, drawn.convention)
+            warped = warp(image, matrix)
+            table = colour_map(LEVELS, warped.min(), warped.max(), params, drawn.convention)
+            work.append((image, matrix, table, k, slot))
+    return work
+
+
+def warp(image, matrix, out=None):
+    """The warp, with the flags of ours."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-
-    def one(k):
-        warped = cv2.warpAffine(
-            split.image(k % len(split)), matrix, split.size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
-        )
-        return cv2.LUT(warped, table)
-
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        began = time.perf_counter()
-        for start in range(0, count, 64):
-            list(pool.map(one, range(start, min(start + 64, count))))
-        return count / (time.perf_counter() - began)
+    return cv2.warpAffine(image, matrix, image.shape[1::-1], dst=out, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def rate(batches, images):
@@ -156,14 +190,8 @@ def as_split(lines, side, folder):
     return Split(images, np.array([line["label"] for line in lines]), "", (side, side))
 
 
-def anonymous_mib():
-    """Memory of this process besides mapped files, in MiB."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
-
-
 def measure(table, rounds, count, folder):
-    """One image size: images a second of every contestant, ratios, and memory."""
+    """One image size: images a second of every contestant, and memory."""
     recipe = paper_recipe(table, RECIPES[table])
     side = int(printed(table, "Image Size", RECIPES[table]).split("x")[0])
     folder = folder / str(side)
@@ -180,7 +208,7 @@ def measure(table, rounds, count, folder):
         "ours": lambda epoch: an_epoch(ours, epoch),
         "authors": lambda _: rate(iter(theirs), few),
         "Keras' random layers": lambda _: rate(keras_layers(some, recipe.batch_size), few),  # anew, or it would run on
-        "bare warp and look-up": lambda _: bare(split, count),
+        "bare warp and look-up": lambda epoch: bare(ours, epoch),
     }
     # By themselves: a first epoch writes, and on a virtual machine that hands unused memory back to its host it would
     # wait for what Keras' layers have used and given back before.
@@ -197,22 +225,16 @@ def measure(table, rounds, count, folder):
     with ThreadPoolExecutor(2) as workers:
         numbers = (k % len(theirs) for k in range(2 + few // recipe.batch_size + 1))
         medians["authors, two workers"] = rate(workers.map(theirs.__getitem__, numbers), few)
-    words = [sys.executable, __file__, "--memory", table, str(folder)]
-    memory = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-    return side, recipe.batch_size, medians, json.loads(memory)
+    return side, recipe.batch_size, medians, [memory_of(folder, entries, side, recipe, n) for n in TIMES[table]]
 
 
-def memory_of_epochs(table, folder, epochs=6):
-    """Memory of a process that does nothing but read epochs: MiB before the first and after each."""
-    recipe = paper_recipe(table, RECIPES[table])
-    side = int(printed(table, "Image Size", RECIPES[table]).split("x")[0])
-    _, lines = read_account(folder / "prepared", "train")
-    batches = Batches(as_split(lines, side, folder / "prepared"), recipe.batch_size, 0, 0, recipe.augmentation)
-    found = [anonymous_mib()]
-    for epoch in range(epochs):
-        an_epoch(batches, epoch)
-        found.append(anonymous_mib())
-    return [round(value, 1) for value in found]
+def memory_of(folder, entries, side, recipe, times):
+    """Memory of a process that reads ``times`` as many files."""
+    dataset = folder / f"{times}-fold"
+    memory.lay_out(folder, entries, dataset, times)
+    epochs, most = memory.watched(dataset, side, recipe.batch_size)
+    shutil.rmtree(dataset)
+    return {"files": times * len(entries), "mib_before_and_after_each_epoch": epochs, "mib_at_most": most}
 
 
 def promises(side, medians):
@@ -233,23 +255,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=600, help="JPEG files of each size")
     parser.add_argument("--out", type=pathlib.Path, default=OUT)
-    parser.add_argument("--memory", nargs=2, metavar=("TABLE", "FOLDER"), help="used by this script itself")
     options = parser.parse_args()
-    if options.memory:
-        print(json.dumps(memory_of_epochs(options.memory[0], pathlib.Path(options.memory[1]))))
-        return
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for table in RECIPES:
-            side, batch, medians, memory = measure(table, options.rounds, options.images, pathlib.Path(folder))
+            side, batch, medians, mib = measure(table, options.rounds, options.images, pathlib.Path(folder))
             rows.append(
                 {
                     "image_size": side,
                     "batch": batch,
                     "files": options.images,
                     "images_per_second": {name: round(value, 1) for name, value in medians.items()},
-                    "memory_mib_before_and_after_each_epoch": memory,
-                    "promises": list(promises(side, medians)),
+                    "memory": mib,
+                    "promises": [*promises(side, medians), *memory.promises(mib)],
                 }
             )
             print(json.dumps(rows[-1], indent=1), flush=True)

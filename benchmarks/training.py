@@ -21,7 +21,8 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from pipeline import RECIPES, anonymous_mib, as_split, prepared, write_photographs
+from memory import anonymous_mib
+from pipeline import RECIPES, as_split, prepared, write_photographs
 
 from wisesr_helpers import training
 from wisesr_helpers._keras import keras

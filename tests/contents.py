@@ -1,6 +1,7 @@
 """One file of every content that a folder of photographs may hold, and a few that it should not."""
 
 import io
+import os
 import pathlib
 import struct
 import typing
@@ -56,6 +57,27 @@ def picture(height=48, width=64):
     rows, columns = np.mgrid[:height, :width]
     pixels = [255 * columns // (width - 1), 255 * rows // (height - 1), np.full_like(rows, 90)]
     return Image.fromarray(np.stack(pixels, axis=-1).astype(np.uint8))
+
+
+# Names that no UTF-8 stream takes, that break a line or that steer a terminal, and how they are to be shown.
+ODD_NAMES = {
+    os.fsdecode(b"caf\xe9"): r"caf\udce9",  # Latin-1, as old archives have it
+    "two\nlines": r"two\nlines",
+    "red\x1b[31m": r"red\x1b[31m",
+    "line\u2028separator": r"line\u2028separator",
+}
+
+
+def write_odd_names(folder, data, end=".jpg"):
+    """Write one file under each of the odd names that the file system takes; return these names as they are shown."""
+    written = []
+    for name, shown in ODD_NAMES.items():
+        try:
+            (folder / f"{name}{end}").write_bytes(data)
+        except OSError:  # macOS takes UTF-8 only
+            continue
+        written.append(f"{shown}{end}")
+    return written
 
 
 def write_content(folder):

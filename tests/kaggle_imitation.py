@@ -1,5 +1,6 @@
 """Kaggle on this machine: a server that answers its client as the real one does, well or badly."""
 
+import contextlib
 import errno
 import http.server
 import io
@@ -22,6 +23,7 @@ FILES = {
     "Images/nursery/baby's_room.jpg.jpg": NOISE.randbytes(60_000),
     "Images/two words/é.jpg": NOISE.randbytes(3 * CHUNK),
     "TrainImages.txt": b"nursery/baby's_room.jpg.jpg",
+    "TestImages.txt": b"two words/\xc3\xa9.jpg",
     "empty.txt": b"",
 }
 SECRET = "c0ffee-not-to-be-shown"
@@ -99,6 +101,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.content = ARCHIVE
         self.status = 302
         self.answers = []  # of the next GETs; ``whole`` afterwards
+        self.file_at = "http://{}:{}".format(*self.server_address)
         self.asked, self.got = [], []  # headers of the POSTs and of the GETs
 
 
@@ -113,8 +116,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(self.server.status)
             return
         self.send_response(302)
-        host, port = self.server.server_address
-        self.send_header("Location", f"http://{host}:{port}/file.zip?signature={len(self.server.asked)}")
+        self.send_header("Location", f"{self.server.file_at}/file.zip?signature={len(self.server.asked)}")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -130,6 +132,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def serve_at(monkeypatch, address):
     env = pytest.importorskip("kagglesdk.kaggle_env", reason="the extra 'data' is not installed")
     monkeypatch.setitem(env._env_to_endpoint, env.KaggleEnv.PROD, address)
+
+
+@contextlib.contextmanager
+def silent():
+    """The address of a server that takes connections, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 def closed_port():

@@ -20,7 +20,7 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
         head, backbone, seed, study, scale: Its parameters.
         **choices: correct (test images right after each epoch; () for none), images (of the test split),
             losses (of the test split, after each epoch), epochs (of the recipe; unless given, those of correct),
-            status, divergence (see :func:`diverged`), code, commit, clean.
+            status, divergence (see :func:`diverged`), options, code, commit, clean.
     """
     correct = choices.get("correct", (60, 270))
     images = choices.get("images", 300)
@@ -57,7 +57,7 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
             "backbone": backbone,
             "head": head,
             "seed": seed,
-            "options": {},
+            "options": choices.get("options", {}),
             "dataset": "",
         },
         "dataset": {

@@ -1,6 +1,7 @@
 """Figures of where two heads look: what they draw is what the models compute, and what the words say of it."""
 
 import base64
+import dataclasses
 import functools
 
 import numpy as np
@@ -264,3 +265,26 @@ def test_figures_of_a_pair_name_the_class_its_rival_and_what_each_head_says(inde
         head_line = f"test image {index}, class: {names[index]}{title}"
         assert drawn.get_suptitle() == f"{head_line}\n{said}\n{two.note}"
         assert alt == f"T{head_line[1:]}; {said}. {attention.describe_grid(maps)}"
+
+
+def test_runs_that_were_measured_on_other_images_are_not_put_beside_todays(tmp_path):
+    two = agreement.Pair("mit_224", "gap, wise", 1, epochs=1, scale="smoke", runs_dir=tmp_path)
+    two.rows.first.dataset = dataclasses.replace(two.dataset, classes=tuple("abcdef"[: len(two.dataset.classes)]))
+    for experiment in two.rows.experiments.values():
+        experiment.dataset = two.dataset
+    assert set(two.right) == {"gap", "wise"}
+    again = agreement.Pair("mit_224", "gap, wise", 1, epochs=1, scale="smoke", runs_dir=tmp_path)
+    with pytest.raises(ValueError, match="measured on other test images than are here now. Train them again"):
+        _ = again.right
+
+
+def test_before_the_training_the_head_has_the_options_of_the_trained_one(tmp_path):
+    options = {"sharing": "radial", "start": "uniform"}
+    two = agreement.Pair("intel_224", "wise, wise_dropout", 1, epochs=1, options=options, runs_dir=tmp_path)
+    assert list(two.runs["status"]) == ["complete"] * 2
+    for head in two.heads:
+        before, after = (
+            [weight.name for weight in models[head].get_layer("pooling").weights]
+            for models in (two.untrained, two.models)
+        )
+        assert before == after == ["radial_kernel", "bias"]

@@ -220,3 +220,31 @@ def test_a_range_of_zero_draws_nothing():
 def test_mistakes_are_answered(image, params, convention, message):
     with pytest.raises(ValueError, match=message):
         apply_transform(image, params, convention)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_images_in_any_order_in_memory_come_out_alike(exact):
+    image = np.random.default_rng(3).integers(0, 256, (40, 56, 3), np.uint8)
+    params = {"theta": 30, "tx": 4, "brightness": 1.3}
+    expected = apply_transform(image, params, exact=exact)
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1)).transpose(1, 2, 0)
+    for other in (planes, np.asfortranarray(image), image[::-1][::-1]):
+        np.testing.assert_array_equal(apply_transform(other, params, exact=exact), expected)
+    grey = image[..., 0]
+    np.testing.assert_array_equal(apply_transform(grey, params), apply_transform(grey.copy(), params))
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.zeros((8, 9, 3), np.float32),
+        np.zeros((8, 10, 3), np.uint8),
+        np.zeros((8, 9), np.uint8),
+        np.zeros((3, 8, 9), np.uint8).transpose(1, 2, 0),
+        [[0]],
+    ],
+)
+def test_an_output_that_can_not_hold_the_result_is_refused(out):
+    image = np.full((8, 9, 3), 7, np.uint8)
+    with pytest.raises(ValueError, match=r"out must be a contiguous uint8 array of the shape \(8, 9, 3\); received"):
+        apply_transform(image, {"theta": 10}, out=out)

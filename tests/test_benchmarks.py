@@ -1,14 +1,60 @@
 """The benchmarks run from end to end; what they measure is for an idle machine, not for a test."""
 
+import importlib
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
+
+@pytest.fixture
+def benchmark(root, monkeypatch):
+    """A module of the benchmarks, by name."""
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    return importlib.import_module
 
 
+def reading(epochs, most):
+    return {"files": 600, "mib_before_and_after_each_epoch": epochs, "mib_at_most": most}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "most", "holds"),
+    [
+        ([290.0, 310.0, 311.0, 311.0, 311.2], 330.0, [True, True]),
+        ([290.0, 310.0, 311.0, 311.0, 311.2], 1030.0, [False, True]),
+        ([290.0, 310.0, 311.0, 320.0, 329.0], 330.0, [True, False]),
+    ],
+    ids=["flat", "too much", "growing"],
+)
+def test_memory_that_is_too_large_or_grows_breaks_a_promise(benchmark, epochs, most, holds):
+    memory = benchmark("memory")
+    flat = reading([290.0] * 5, 300.0)
+    for measured in ([reading(epochs, most)], [flat, reading(epochs, most)], [reading(epochs, most), flat]):
+        assert [kept["holds"] for kept in memory.promises(measured)] == holds
+
+
+def test_the_bare_contestant_does_the_work_of_ours(benchmark, tmp_path):
+    pytest.importorskip("tensorflow")
+    pipeline = benchmark("pipeline")
+    entries = pipeline.write_photographs(tmp_path, 5, 40)
+    listing = pipeline.Listing(tmp_path, ("0", "1"), tuple(entries), (entries[0],), {})
+    split = pipeline.prepared(listing, 40, tmp_path / "prepared")
+    ours = pipeline.Batches(
+        split, 2, 0, augmentation=pipeline.paper_recipe("Table 4", "MIT Indoors Scenes").augmentation
+    )
+    work = pipeline.bare_work(ours, 3)
+    ours.epoch = 3
+    delivered = np.concatenate([ours[k][0] for k in range(len(ours))])
+    found = [pipeline.cv2.LUT(pipeline.warp(image, matrix), table) for image, matrix, table, *_ in work]
+    np.testing.assert_array_equal(found, delivered)
+    assert [one[3:] for one in work] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
+    assert pipeline.bare(ours, 3) > 0
+
+
+@pytest.mark.slow
 def test_the_pipelines_benchmark_measures_every_contestant(root, tmp_path):
     words = [
         sys.executable,
@@ -34,10 +80,14 @@ def test_the_pipelines_benchmark_measures_every_contestant(root, tmp_path):
             "our first epoch, decoding included",
             "authors, in turn with it",
         }
-        assert len(row["promises"]) == 4
-        assert len(row["memory_mib_before_and_after_each_epoch"]) == 7
+        assert len(row["promises"]) == 6
+        assert [each["files"] for each in row["memory"]] == ([48, 480] if row["image_size"] == 224 else [48])
+        for each in row["memory"]:
+            assert len(each["mib_before_and_after_each_epoch"]) == 7
+            assert 0 < max(each["mib_before_and_after_each_epoch"]) <= each["mib_at_most"]
 
 
+@pytest.mark.slow
 def test_the_trainings_benchmark_measures_every_contestant(root, tmp_path):
     few = "--rounds 1 --steps 2 --images 8 --batch 2".split()
     words = [sys.executable, "benchmarks/training.py", *few, "--out", tmp_path / "out.json"]

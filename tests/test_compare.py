@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from brightness import RECIPE, brightness
+from scipy.stats import norm
 
 import wisesr_helpers as ws
 from wisesr_helpers import advice, compare
@@ -101,6 +102,7 @@ def test_other_epochs_end_at_the_same_learning_rate(frozen):
         ({"heads": "gap, wize"}, "Unknown head 'wize'"),
         ({"heads": "gap"}, "at least two different ones; received gap"),
         ({"heads": ("gap", "gap")}, "at least two different ones"),
+        ({"heads": 5}, "heads must be names, such as 'gap, wise' or .*; received 5"),
         ({"backbone": "small_con"}, "Did you mean small_conv"),
         ({"weights": "imagenet"}, "small_conv has no ImageNet weights"),
         ({"epochs": -1}, "epochs must be a whole number, 0 or more; received -1"),
@@ -164,6 +166,24 @@ def test_what_the_images_can_not_show_is_not_claimed():
     assert said.startswith(f"No difference that 300 test images can show: {row['better']} − {row['other']} is +")
     assert "Until then take gap, which has the fewest weights of them (100)." in said
     assert f"About {float(f'{row.images_needed:.2g}'):,.0f} test images would be needed" in said
+
+
+def test_more_heads_need_more_images():
+    """Each pair is held to a stricter level: 0.05 / 3 instead of 0.05."""
+    two, three = (comparison(gap=0.7, wise=0.7, **more).differences for more in ({}, {"avg_fc": 0.7}))
+    of_pair = three[(three["better"] != "avg_fc") & (three["other"] != "avg_fc")]["images_needed"].item()
+    strictness = ((norm.ppf(1 - 0.025 / 3) + norm.ppf(0.8)) / (norm.ppf(0.975) + norm.ppf(0.8))) ** 2
+    assert of_pair / two["images_needed"].item() == pytest.approx(strictness, rel=0.01)
+
+
+def test_one_seed_tells_nothing_of_luck():
+    (said,) = comparison(seeds=1, gap=0.7, wise=0.7).tables()[1]["larger share of luck"]
+    assert said == "not known from one seed"
+
+
+def test_a_folder_in_place_of_a_dataset_is_answered_with_how_to_read_it():
+    with pytest.raises(TypeError, match=r"such as ws\.image_folder\('photos'\) returns; received 'mine'"):
+        compare_heads("mine", "gap, wise")
 
 
 def test_equal_heads_are_called_different_no_more_often_than_the_level():

@@ -50,6 +50,12 @@ def test_mistakes_are_refused_before_anything_is_loaded(typed, message, monkeypa
         experiment(**typed)
 
 
+def test_numbers_of_numpy_are_options(tmp_path):
+    chosen, plain = (experiment(options={"pool_size": size}, runs_dir=tmp_path) for size in (np.int64(2), 2))
+    assert chosen.fingerprint == plain.fingerprint
+    assert chosen.folder == plain.folder
+
+
 def test_an_unknown_study_is_answered_with_the_valid_ones():
     with pytest.raises(ValueError, match=r"Unknown study 'mit'\. Valid studies: sub_imagenet_224, .*mit_512"):
         ws.Experiment("mit")

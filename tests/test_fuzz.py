@@ -25,17 +25,23 @@ def test_more_damaged_files():
     assert sum(fuzz.run(range(1000, 11000), seed=1).values()) == 10_000
 
 
-def test_it_notices_a_wrong_label(monkeypatch):
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize(("name", "file"), [(name, file) for name, files in fuzz.LISTS.items() for file in files])
+def test_it_notices_a_wrong_label(monkeypatch, name, file, split):
     original = fuzz.read_listing
 
-    def swapped(name, root):
-        listing = original(name, root)
-        first = dataclasses.replace(listing.train[0], label=1 - min(1, listing.train[0].label))
-        return dataclasses.replace(listing, train=(first, *listing.train[1:]))
+    def swapped(asked, root):
+        listing = original(asked, root)
+        if asked != name:
+            return listing
+        first, *others = getattr(listing, split)
+        first = dataclasses.replace(first, label=1 - min(1, first.label))
+        return dataclasses.replace(listing, **{split: (first, *others)})
 
     monkeypatch.setattr(fuzz, "read_listing", swapped)
-    with pytest.raises(AssertionError, match="of seed 0: AssertionError"):
-        fuzz.run(range(60))
+    monkeypatch.setattr(fuzz, "LISTS", fuzz.LISTS | {name: (file,)})
+    with pytest.raises(AssertionError, match=r"of seed 0: AssertionError: \(Entry\(path="):
+        fuzz.run(range(1, 90, 3))  # the lists' cases
 
 
 def test_it_notices_a_foreign_error(monkeypatch):

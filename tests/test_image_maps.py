@@ -51,10 +51,10 @@ def test_logits_and_their_sums_are_those_of_a_model_without_softmax(model, datas
         kernel, bias = model.get_layer("predictions").get_weights()
         assert seen.empty == pytest.approx(bias[k] + model.get_layer("pooling").get_weights()[1] @ kernel[:, k])
         assert seen.adds_up
-        assert ", the logit." in " ".join(seen.sentences())
+        assert ", the logit (to 0.1%)." in " ".join(seen.sentences())
         cam = image_maps.image_map(model, dataset, index, k, "Grad-CAM")
         assert not cam.adds_up
-        assert ", not the logit." in " ".join(cam.sentences())
+        assert ", not the logit (to 0.1%)." in " ".join(cam.sentences())
 
 
 def test_true_and_predicted_are_told_apart(model, dataset):
@@ -77,3 +77,16 @@ def test_true_and_predicted_are_told_apart(model, dataset):
 def test_an_image_class_or_method_that_is_not_there_is_refused(model, dataset, wrong, message):
     with pytest.raises(ValueError, match=message):
         image_maps.image_map(model, dataset, **wrong)
+
+
+def test_sums_are_held_to_the_precision_that_the_model_computes_in(model, dataset):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = ws.build_classifier("small_conv", "wise", CLASSES, SIZE)
+    finally:
+        keras.config.set_dtype_policy(before)
+    half.set_weights(model.get_weights())
+    assert image_maps.image_map(half, dataset).adds_up
+    assert not image_maps.image_map(half, dataset, method="Grad-CAM").adds_up
+    assert image_maps.image_map(model, dataset).precision < image_maps.image_map(half, dataset).precision

@@ -9,7 +9,7 @@ import pytest
 from records import keep
 
 import wisesr_helpers as ws
-from wisesr_helpers import _registration
+from wisesr_helpers import _registration, models
 from wisesr_helpers._keras import keras
 from wisesr_helpers.published import number, published
 
@@ -345,3 +345,21 @@ def test_with_one_seed_every_head_has_the_same_backbone(head, options):
         return ws.build_classifier("small_patch", head, 4, 224, **options).get_layer("patch1_conv").get_weights()[0]
 
     np.testing.assert_array_equal(first_kernel(head, **options), first_kernel("wise"))
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "said"),
+    [
+        ("best", ValueError, "ends with .keras, such as 'best.keras'; received 'best'"),
+        ("best.h5", ValueError, "ends with .keras"),
+        ("folder.keras", ValueError, "ends with .keras"),
+        ("new/best.keras", OSError, "'new' is no folder that can be written"),
+    ],
+)
+def test_where_a_classifier_can_not_be_kept_is_said_before_it_is_trained(path, kind, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.keras").mkdir()
+    with pytest.raises(kind, match=said):
+        models.check_model_path(path)
+    assert models.check_model_path("") is None
+    assert models.check_model_path("best.keras").name == "best.keras"

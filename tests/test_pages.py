@@ -143,12 +143,50 @@ def test_without_two_complete_runs_there_is_no_verdict(folders, only, verdict):
     assert page_of(folders, *only).verdict("small_patch") == verdict
 
 
+@pytest.mark.parametrize(
+    ("conv", "said"),
+    [
+        (([150], [290]), "supported: the intervals of wise lie above those of gap (1 seed a head)"),
+        (
+            ([290], [150]),
+            "not on every backbone: on small_patch the intervals of wise lie above those of gap, "
+            "on small_conv the intervals of gap lie above those of wise (1 seed a head)",
+        ),
+        (
+            ([150], [151]),
+            "not on every backbone: on small_patch the intervals of wise lie above those of gap, "
+            "on small_conv the intervals overlap (1 seed a head)",
+        ),
+    ],
+)
+def test_backbones_that_differ_are_named(folders, conv, said):
+    page = page_of(folders, *scores([150], [290]), *scores(*conv, backbone="small_conv"))
+    assert pages.verdict(page.committed, ["small_patch", "small_conv"]) == said
+
+
+def test_runs_with_options_are_no_evidence_for_the_papers_heads(folders):
+    other = scores([290], [150], options={"start": "uniform"})
+    page = page_of(folders, *(run | {"seed": 7} for run in other), *scores([150], [290]), own=other)
+    assert page.verdict("small_patch").startswith("supported: ")
+    assert set(page.committed["options"]) == {""}
+    assert set(page.own["options"]) == {'{"start": "uniform"}'}
+
+
 def test_a_run_that_diverged_on_one_backbone_leaves_the_other_its_verdict(folders):
     diverged = {"head": "wise", "backbone": "small_conv", **records.diverged()}
     page = page_of(folders, *scores([150], [290]), *scores([150], [], backbone="small_conv"), diverged)
     assert page.verdict("small_patch").startswith("supported")
     assert page.verdict("small_conv").startswith("not tested: a run diverged")
-    assert pages.verdict(page.committed).startswith("not tested: a run diverged")  # the claim is on every backbone
+    both = pages.verdict(page.committed, ["small_patch", "small_conv"])
+    assert both.startswith("not tested: a run diverged")  # the claim is on every backbone
+
+
+def test_a_claim_on_every_backbone_waits_for_all_of_them(folders):
+    page = page_of(folders, *scores([150], [290]))
+    on_three = ["small_patch", "small_conv", "Xception"]
+    assert pages.verdict(page.committed, on_three) == "not tested: no run on small_conv, Xception is recorded"
+    at_paper = page_of(folders, *scores([150], [290], scale="paper", backbone="Xception")).words()["verdict_paper"]
+    assert at_paper == "not tested: no run on ResNet50V2, DenseNet201 is recorded"
 
 
 def test_the_verdicts_of_backbones_are_apart(folders):

@@ -114,6 +114,22 @@ def test_the_table_gives_a_final_accuracy_to_complete_runs_only(tmp_path):
     assert rows[0]["95 % interval"] == f"{low:.1%} to {high:.1%}"
 
 
+def test_options_have_a_column_where_a_run_has_some(tmp_path):
+    (plain,) = table_of(tmp_path / "plain", {"seed": 0})
+    assert "options" not in plain
+    rows = table_of(tmp_path / "both", {"seed": 0}, {"seed": 1, "options": {"start": "uniform", "cover": "exact"}})
+    assert [row["options"] for row in rows] == ["", '{"cover": "exact", "start": "uniform"}']
+
+
+def test_whether_code_is_current_needs_no_folder_that_can_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WISESR_RUNS", str(tmp_path / "file"))
+    current = ws.Experiment("mit_512", scale="demo", seed=3, runs_dir=str(tmp_path)).fingerprint
+    epochs = ws.STUDIES["mit_512"].demo.recipe.epochs
+    assert report.code_is_current(record(code=current, epochs=epochs, seed=3))
+    assert not report.code_is_current(record(code="0" * 64, epochs=epochs, seed=3))
+
+
 def test_runs_without_any_final_accuracy_make_a_table(tmp_path):
     rows = table_of(tmp_path, {"head": "gap", **records.diverged(())}, {"head": "wise", **records.diverged(())})
     assert [row["top-1, final epoch"] for row in rows] == ["none", "none"]

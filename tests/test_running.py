@@ -158,6 +158,37 @@ def test_overwrite_trains_from_the_start(stopped, whole, capsys):
     same(stopped, record, whole)
 
 
+def test_an_interrupted_overwriting_run_goes_on(interrupted, tmp_path, whole, capsys):
+    shutil.copytree(interrupted, tmp_path / "runs")
+    record = experiment(tmp_path / "runs", overwrite=True).run()
+    assert "Going on after epoch 2 of 3" in capsys.readouterr().out
+    same(tmp_path / "runs", record, whole)
+
+
+def test_overwrite_does_not_go_on_from_epochs_of_other_code(interrupted, tmp_path, monkeypatch, capsys):
+    shutil.copytree(interrupted, tmp_path / "runs")
+    monkeypatch.setattr(ws.Experiment, "origin", "another")
+    record = experiment(tmp_path / "runs", overwrite=True).run()
+    assert "Going on" not in capsys.readouterr().out
+    assert [part["from_epoch"] for part in record["execution"]["machines"]] == [1]
+
+
+def test_a_finished_run_on_other_data_is_said(stopped, capsys):
+    experiment(stopped, epochs=2).run()
+    assert "other data" not in capsys.readouterr().out
+    chosen = experiment(stopped, epochs=2)
+    chosen.__dict__["dataset"] = dataclasses.replace(chosen.dataset, classes=("a", "b", "c", "d", "e", "f"))
+    chosen.run()
+    assert "It was trained on other data than is here now" in capsys.readouterr().out
+
+
+def test_a_finished_run_is_read_where_nothing_may_be_written(stopped, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *given: False)
+    assert experiment(stopped, epochs=2).run()["outcome"]["status"] == "complete"
+    with pytest.raises(OSError, match="no folder that can be written"):
+        experiment(stopped, seed=1)
+
+
 def test_epochs_of_other_code_are_not_gone_on_from(stopped, monkeypatch):
     monkeypatch.setattr(ws.Experiment, "origin", "another")
     with pytest.raises(
@@ -274,7 +305,14 @@ def test_a_diverged_run_is_a_result_and_not_tried_again(tmp_path, monkeypatch, c
     monkeypatch.setattr("wisesr_helpers.running.train", lambda *a, **k: pytest.fail("it was trained again"))
     again = experiment(tmp_path)
     again.recipe = wild
+    capsys.readouterr()
     assert again.run() == record
+    assert "other code" not in capsys.readouterr().out
+    again.recipe = dataclasses.replace(wild, epochs=5)
+    assert again.run() == record
+    said = capsys.readouterr().out
+    assert "It diverged, so that more epochs would change nothing." in said
+    assert "other code" not in said
     assert ws.load_runs(tmp_path)["status"].tolist() == ["diverged"]
 
 

@@ -15,8 +15,8 @@ import records
 from wisesr_helpers import runs
 
 COLUMNS = [
-    *("study", "dataset", "scale", "backbone", "head", "seed", "status", "top1", "top5", "best_top1"),
-    *("correct", "images", "epochs", "params", "commit", "identity", "folder", "record"),
+    *("study", "dataset", "scale", "backbone", "head", "seed", "options", "status", "top1", "top5"),
+    *("best_top1", "correct", "images", "epochs", "params", "commit", "identity", "folder", "record"),
 ]
 
 
@@ -191,6 +191,7 @@ def test_a_row_holds_what_the_record_says(tmp_path):
         "small_patch",
         "gap",
         2,
+        "",
         "diverged",
         0.9,
         1.0,

@@ -95,11 +95,11 @@ class Comparison:
         """DataFrame, a row a pair of heads, the better one first.
 
         Columns: better, other; difference of their mean top-1, a fraction, with low and high, its 95 % interval; p
-        (exact) and p_corrected (Holm); shown, whether this is a difference; images_needed, to show one of 2 points;
-        luck, whether the seeds differ more than the images do.
+        (exact) and p_corrected (Holm); shown, whether this is a difference; images_needed, to show one of 2 points
+        at the strictest of Holm's levels; luck, whether the seeds differ more than the images do.
         """
-        rows = []
-        for better, other in itertools.combinations(self.heads["head"], 2):
+        rows, pairs = [], list(itertools.combinations(self.heads["head"], 2))
+        for better, other in pairs:
             first, second = self.correct[better], self.correct[other]
             low, high = paired_difference_interval(first, second)
             difference, over_images, over_seeds = paired_difference(first, second)
@@ -114,7 +114,7 @@ class Comparison:
                     "low": low,
                     "high": high,
                     "p": mcnemar(first, second),
-                    "images_needed": images_needed(POINTS, discordant),
+                    "images_needed": images_needed(POINTS, discordant, confidence=1 - LEVEL / len(pairs)),
                     "luck": over_seeds > over_images,
                 }
             )
@@ -140,6 +140,7 @@ class Comparison:
             }
             for row in self.heads.itertuples()
         )
+        seeds = self.heads["seeds"].min()
         pairs = pd.DataFrame(
             {
                 "better": row.better,
@@ -150,7 +151,7 @@ class Comparison:
                 "p, corrected": _p(row.p_corrected),
                 "shown": "yes" if row.shown else "no",
                 f"images needed for {100 * POINTS:g} points": "" if row.shown else f"{_rounded(row.images_needed):,}",
-                "larger share of luck": "seeds" if row.luck else "images",
+                "larger share of luck": "seeds" if row.luck else "images" if seeds > 1 else "not known from one seed",
             }
             for row in self.differences.itertuples()
         )

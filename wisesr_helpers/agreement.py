@@ -65,10 +65,12 @@ class Pair:
     @functools.cached_property
     def right(self):
         """Head → bool array (N,): which test images its run classifies correctly after the last whole epoch."""
-        if len({record["outcome"]["dataset"]["fingerprint"] for record in self.runs["record"]}) > 1:
+        measured = {record["outcome"]["dataset"]["fingerprint"] for record in self.runs["record"]}
+        if measured != {self.dataset.fingerprint}:
+            other = "different test images" if len(measured) > 1 else "other test images than are here now"
             raise ValueError(
-                f"The runs of {' and '.join(self.heads)} were measured on different test images. Train one of them "
-                "again with overwrite=True."
+                f"The runs of {' and '.join(self.heads)} were measured on {other}. Train them again with "
+                "overwrite=True."
             )
         return {head: was_right(record) for head, record in zip(self.heads, self.runs["record"], strict=True)}
 
@@ -84,7 +86,8 @@ class Pair:
         Without the backbone: what the positions weigh doesn't depend on it.
         """
         keras.utils.set_random_seed(self.rows.first.parameters.seed)
-        return {head: _head_alone(head, model) for head, model in self.models.items()}
+        experiments = self.rows.experiments
+        return {head: _head_alone(head, model, experiments[head].head_options) for head, model in self.models.items()}
 
     def both_right(self):
         """Indices of ``images`` test images that both heads get right: see :func:`choose`."""
@@ -137,10 +140,10 @@ class Pair:
         return drawn, f"{title[0].upper()}{title[1:]}; {said}. {attention.describe_grid(maps)}"
 
 
-def _head_alone(head, model):
+def _head_alone(head, model, options):
     features = keras.Input(model.get_layer("features").output.shape[1:])
     x = keras.layers.Identity(name="features")(features)
-    for layer in head_layers(head, features.shape[1:], model.output_shape[-1]):
+    for layer in head_layers(head, features.shape[1:], model.output_shape[-1], **options):
         x = layer(x)
     return keras.Model(features, x, name=head)
 

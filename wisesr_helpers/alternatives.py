@@ -15,7 +15,7 @@ from wisesr_helpers.layers import default_pool_size
 from wisesr_helpers.metrics import holm, mcnemar, paired_difference_interval
 from wisesr_helpers.published import number
 from wisesr_helpers.report import results_table
-from wisesr_helpers.runs import was_right
+from wisesr_helpers.runs import ending, was_right
 from wisesr_helpers.studies import STUDIES, get_study
 
 EFFICIENTNET = "EfficientNetB0"  # the smallest of the family that the discussion is about
@@ -163,6 +163,9 @@ def verdict(runs):
     for word in ("worse", "better", "no difference shown"):
         titles = ", ".join(f"'{title}'" for title in words.index[words == word])
         parts.append(f"{word}: {titles or 'none'}")
+    apart = [f"'{row.row}' {ending(row.record['outcome'])}" for row in runs.itertuples() if row.status != "complete"]
+    if apart:
+        parts.append(f"not counted: {', '.join(apart)}")
     comparisons = "1 comparison" if len(words) == 1 else f"{len(words)} comparisons"
     return (
         f"Beside '{FINAL}', on the same test images, {'; '.join(parts)}. McNemar's exact test at 5 %, corrected for "

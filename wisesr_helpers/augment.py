@@ -130,14 +130,14 @@ def apply_transform(image, params, convention="keras3", exact=False, out=None):
             authors' versions did it: brightness first stretches the image to 0..255, and the affine map has
             rows for its first coordinate and a centre half a pixel off.
         exact: Interpolate in float32 instead of uint8: nearer to Keras' last digit, and slower.
-        out: uint8 array (H, W, 3) or of the image's shape to write the result to; None: a new array of the
-            image's shape.
+        out: Contiguous uint8 array (H, W, 3) or of the image's shape to write the result to; None: a new array of
+            the image's shape.
 
     Returns:
         uint8 array of the same shape, or ``out``.
 
     Raises:
-        ValueError: No uint8 image, an unknown key or convention.
+        ValueError: No uint8 image, an ``out`` that can't hold the result, an unknown key or convention.
     """
     _check_convention(convention)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3):
@@ -149,7 +149,8 @@ def apply_transform(image, params, convention="keras3", exact=False, out=None):
         raise ValueError(f"Unknown parameter '{unknown[0]}' of apply_transform. Valid: {', '.join(IDENTITY)}.")
     params = {**IDENTITY, **params}
     matrix = affine_matrix(params, *image.shape[:2], convention)
-    out = np.empty_like(image) if out is None else out
+    image = np.ascontiguousarray(image)  # OpenCV reads any order and writes one
+    out = np.empty_like(image) if out is None else _checked(out, image)
     if exact:
         warped = _warp(image.astype(np.float32), matrix)
         return _write(colour_map(warped, warped.min(), warped.max(), params, convention), out)
@@ -247,6 +248,17 @@ def _write(image, out, table=None):
         out[...] = image
     else:
         cv2.LUT(image, table, dst=out)
+    return out
+
+
+def _checked(out, image):
+    fits = isinstance(out, np.ndarray) and out.shape in (image.shape, (*image.shape[:2], 3))
+    if not (fits and out.dtype == np.uint8 and out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError(
+            f"out must be a contiguous uint8 array of the shape {image.shape}"
+            f"{f' or {(*image.shape, 3)}' if image.ndim == 2 else ''}; received {getattr(out, 'dtype', type(out))} "
+            f"{getattr(out, 'shape', '')}."
+        )
     return out
 
 

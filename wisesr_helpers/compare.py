@@ -1,7 +1,7 @@
 """Heads compared on anybody's images: every head trained alike with several seeds, measured on the same test images."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from wisesr_helpers.advice import Comparison
 from wisesr_helpers.announce import describe_augmentation
 from wisesr_helpers.backbones import check_backbone, check_weights, preprocessing_of_weights
 from wisesr_helpers.counts import count_params
+from wisesr_helpers.data.dataset import Dataset
 from wisesr_helpers.heads import check_head
 from wisesr_helpers.progress import duration
 from wisesr_helpers.recipes import Recipe
@@ -86,6 +87,8 @@ def choose(heads, backbone, weights=None, epochs=0, seeds=3, options=None, froze
         ValueError: A value that can't be used, with those that can.
         FileNotFoundError: The weights file isn't there.
     """
+    if not isinstance(heads, str | Sequence) or not all(isinstance(head, str) for head in heads):
+        raise ValueError(f"heads must be names, such as 'gap, wise' or ('gap', 'wise'); received {heads!r}.")
     heads = tuple(name.strip() for name in heads.split(",")) if isinstance(heads, str) else tuple(heads)
     options = {} if options is None else options
     if not isinstance(options, Mapping) or not all(isinstance(value, Mapping) for value in options.values()):
@@ -150,12 +153,17 @@ def compare_heads(
         ``models`` has each head's classifier of seed 0.
 
     Raises:
+        TypeError: ``dataset`` is no ``Dataset``.
         ValueError: A value that can't be used, with those that can; or a training diverged.
         FileNotFoundError: The weights file isn't there.
         OSError: The ImageNet weights can't be downloaded, or there is no room for the features.
         MemoryError: The device's memory is too small.
     """
     choice = choose(heads, backbone, weights, epochs, seeds, options, frozen, recipe)
+    if not isinstance(dataset, Dataset):
+        raise TypeError(
+            f"compare_heads takes a dataset, such as ws.image_folder('photos') returns; received {dataset!r}."
+        )
     trainer = _on_features(dataset, choice, cache) if choice.frozen else _whole(dataset, choice)
     correct, models = {}, {}
     for head in choice.heads:

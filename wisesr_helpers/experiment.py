@@ -7,6 +7,8 @@ import os
 import pathlib
 import shlex
 
+import numpy as np
+
 from wisesr_helpers import runs
 from wisesr_helpers.announce import announce, describe_data
 from wisesr_helpers.backbones import SMALL, check_backbone
@@ -39,7 +41,7 @@ class Experiment:
         epochs: 0: the scale's own.
         data_dir: Where data is looked for first, and where it is kept prepared; empty: a per-user cache folder.
         runs_dir: Where runs are kept; empty: see :func:`wisesr_helpers.runs.default_runs_dir`.
-        overwrite: Train a finished run again.
+        overwrite: Train a finished run again; one that was interrupted goes on.
         options: Further options of the head, the recipe and the data, by name.
         dataset: For a study with several datasets, which.
 
@@ -84,7 +86,7 @@ class Experiment:
         self.image_size = self.study.size_for(self.backbone)
         self.own_recipe = self.plan.recipe if self.plan else self.study.recipe
         head_options, recipe, self.data_options = check_options(options, self.head, self.own_recipe)
-        self.options = {name: value for name, value in (options or {}).items() if self._counts(name, value)}
+        self.options = {name: _plain(value) for name, value in (options or {}).items() if self._counts(name, value)}
         self.recipe = dataclasses.replace(recipe, epochs=epochs or recipe.epochs)
         self.parameters = runs.RunParameters(
             self.study.name, self.scale, self.backbone, self.head.name, seed, self.options, dataset
@@ -104,7 +106,9 @@ class Experiment:
         return name in self.data_options
 
     def _check_folder(self):
-        """Refuse a runs folder that can't be written before an epoch is spent on it."""
+        """Refuse a runs folder that can't be written, before an epoch is spent; a run that is there can be read."""
+        if (self.folder / runs.RECORD).exists():
+            return
         existing = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
             raise OSError(
@@ -155,6 +159,11 @@ class Experiment:
         folder = None if self.scale == "smoke" else (self.data_dir or default_cache()) / "scenes"
         return scenes_dataset(self.image_size, self.plan.classes, self.plan.train, self.plan.test, folder=folder)
 
+    @property
+    def has_dataset(self):
+        """Whether :attr:`dataset` was made or loaded already."""
+        return "dataset" in vars(self)
+
     def build(self):
         """The untrained classifier; its weights are a function of the seed."""
         classes = self.plan.classes if self.plan else len(self.dataset.classes)
@@ -171,10 +180,14 @@ class Experiment:
         """Hash of everything that determines the outcome but the machine: parameters, data plan, recipe, code."""
         return self._fingerprint(self.recipe)
 
+    def fingerprint_of(self, epochs):
+        """The same with another number of epochs."""
+        return self._fingerprint(dataclasses.replace(self.recipe, epochs=epochs))
+
     @property
     def origin(self):
         """The same without the number of epochs: what a run has to have in common with what goes on from it."""
-        return self._fingerprint(dataclasses.replace(self.recipe, epochs=0))
+        return self.fingerprint_of(0)
 
     def _fingerprint(self, recipe):
         embedded = {"scenes": scenes_dataset, "digits": digits_dataset}
@@ -198,6 +211,11 @@ class Experiment:
     def load(self, epoch="final"):
         """The trained classifier of this run: see :func:`wisesr_helpers.models.load_classifier`."""
         return load_classifier(self.folder, epoch)
+
+
+def _plain(value):
+    """A value as JSON has it: NumPy's numbers as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_whole(name, value, most=None):

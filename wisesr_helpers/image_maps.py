@@ -32,6 +32,7 @@ class ImageMap:
         empty: The logit of a feature map of zeros: what the biases alone make it.
         values: Array (h, w) in the logit's unit; None where the head has no such map.
         problem: Why it has none, a sentence, or "".
+        precision: Relative, of the arithmetic that the logit was computed in.
     """
 
     names: tuple
@@ -45,12 +46,13 @@ class ImageMap:
     empty: float
     values: np.ndarray | None
     problem: str = ""
+    precision: float = 1e-3
 
     @property
     def adds_up(self):
-        """Whether the map's cells and the logit of an empty map sum to the logit, to a thousandth."""
+        """Whether the map's cells and the logit of an empty map sum to the logit, to the precision."""
         return self.values is not None and bool(
-            np.isclose(float(self.values.sum()) + self.empty, self.logit, rtol=1e-3, atol=1e-3)
+            np.isclose(float(self.values.sum()) + self.empty, self.logit, rtol=self.precision, atol=self.precision)
         )
 
     def sentences(self):
@@ -66,7 +68,7 @@ class ImageMap:
         return [
             *said,
             f"{self.method}: the cells sum to {total:.4f}; with the logit of an empty map, {self.empty:.4f}, that is "
-            f"{total + self.empty:.4f}, {'the' if self.adds_up else 'not the'} logit.",
+            f"{total + self.empty:.4f}, {'the' if self.adds_up else 'not the'} logit (to {self.precision:.1%}).",
             f"The strongest of {self.values.size} cells is in row {row + 1} and column {column + 1} from the top left: "
             f"{self.values[row, column]:+.4f}.",
         ]
@@ -121,7 +123,8 @@ def image_map(model, dataset, index=0, chosen="predicted", method="contribution"
         values, problem = None, str(error)
     logits = [float(cut.logits(maps)[0, chosen]) for maps in (features, np.zeros_like(features))]
     return ImageMap(
-        *(names, index, label, predicted, chosen, method, float(scores[0, chosen]), *logits, values, problem)
+        *(names, index, label, predicted, chosen, method, float(scores[0, chosen]), *logits, values, problem),
+        precision=1e-3 if {layer.compute_dtype for layer in model.layers} <= {"float32", "float64"} else 2e-2,
     )
 
 

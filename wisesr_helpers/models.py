@@ -1,5 +1,6 @@
 """Backbone and head as one classifier."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -133,6 +134,31 @@ def _model_file(folder, epoch, outcome):
         f"'{folder}' does not hold the classifier of the best epoch ({best.name}; {known}). Take epoch='final', or "
         "train the run again with overwrite=True."
     )
+
+
+def check_model_path(path):
+    """Where a classifier can be kept, checked before it is trained.
+
+    Args:
+        path: File name that ends with ".keras", a str or path; empty: nowhere.
+
+    Returns:
+        ``pathlib.Path``, or None for an empty one.
+
+    Raises:
+        ValueError: Another ending, or a folder of that name.
+        OSError: There is no such folder, or it can't be written.
+    """
+    if not str(path):
+        return None
+    file = pathlib.Path(path).expanduser()
+    if file.suffix != ".keras" or file.is_dir():
+        raise ValueError(
+            f"A classifier is kept in a file that ends with .keras, such as 'best.keras'; received '{path}'."
+        )
+    if not file.parent.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise OSError(f"No classifier can be kept in '{path}': '{file.parent}' is no folder that can be written.")
+    return file
 
 
 def predict_split(model, split, batch_size=15):

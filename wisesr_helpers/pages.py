@@ -25,8 +25,10 @@ class ResultsPage:
         self.study = get_study(study)
         results = results or (project_root() or pathlib.Path()) / "results"
         own = own or default_runs_dir()
-        self.committed = self._runs(load_runs(results), "demo")
-        self.paper = self._runs(load_runs(results), "paper")
+        recorded = load_runs(results)
+        recorded = recorded[recorded["options"] == ""]  # the page is about the heads as the paper has them
+        self.committed = self._runs(recorded, "demo")
+        self.paper = self._runs(recorded, "paper")
         self.skipped = []  # sentences about own files that are no records: they must not keep the book from building
         self.own = self._runs(load_runs(own, skipped=self.skipped), "demo")
 
@@ -49,7 +51,7 @@ class ResultsPage:
             "demo_colours": _colours(demo.recipe.augmentation, study.recipe.augmentation),
             "paper_epochs": str(study.recipe.epochs),
             "finding": " ".join(self._finding(backbone) for backbone in self.committed["backbone"].unique()) or NONE,
-            "verdict_paper": verdict(self.paper),
+            "verdict_paper": verdict(self.paper, study.backbones),
             **{f"verdict_{name}": self.verdict(name) for name in demo.backbones},
         }
 
@@ -67,7 +69,7 @@ class ResultsPage:
 
     def verdict(self, backbone):
         """The demo's :func:`verdict` on a backbone."""
-        return verdict(self._on(backbone))
+        return verdict(self._on(backbone), [backbone])
 
     def published_table(self):
         """The paper's table with intervals."""
@@ -124,26 +126,30 @@ def _colours(here, papers):
     )
 
 
-def verdict(runs):
-    """Whether "wise" ends above "gap" in runs of one scale, as a sentence.
+def verdict(runs, backbones):
+    """Whether "wise" ends above "gap" on all these backbones in runs of one scale, as a sentence.
 
     Supported or contradicted only if, on every backbone, the 95 % intervals of all seeds of one head lie
-    above those of all seeds of the other.
+    above those of all seeds of the other; where backbones differ, each is named. Not tested while one has no run.
 
     Only complete runs are compared. One run of the two heads that diverged leaves the claim untested: it has no
     accuracy, and without it the seeds that survived would flatter a head that fails now and then. A run that goes on
     is left out. Either is named, and so is a complete run that is no better than chance.
     """
     runs = runs[runs["head"].isin(["gap", "wise"])]
-    return "; ".join([_comparison(runs), *_exceptions(runs)])
+    return "; ".join([_comparison(runs, backbones), *_exceptions(runs)])
 
 
-def _comparison(runs):
+def _comparison(runs, backbones):
     """The verdict on runs of the two heads."""
+    if runs.empty:
+        return "not tested: no run is recorded"
+    if missing := [backbone for backbone in backbones if backbone not in set(runs["backbone"])]:
+        return f"not tested: no run on {', '.join(missing)} is recorded"
     if (runs["status"] == "diverged").any():
         return "not tested: a run diverged"
-    signs, seeds = set(), []
-    for _, on_backbone in runs.groupby("backbone"):
+    signs, seeds = {}, []
+    for backbone, on_backbone in runs.groupby("backbone"):
         spans = {}
         for head, group in on_backbone[on_backbone["status"] == "complete"].groupby("head"):
             intervals = [wilson_interval(row.correct, row.images) for row in group.itertuples()]
@@ -153,15 +159,22 @@ def _comparison(runs):
             return "not tested: no run is complete"
         if len(spans) == 1:
             return "not tested: only one of the two heads has a complete run"
-        signs.add((spans["wise"][0] > spans["gap"][1]) - (spans["gap"][0] > spans["wise"][1]))
-    if not signs:
-        return "not tested: no run is recorded"
+        sign = (spans["wise"][0] > spans["gap"][1]) - (spans["gap"][0] > spans["wise"][1])
+        signs.setdefault(sign, []).append(backbone)
     counted = f" ({_seeds(min(seeds))} a head)"
-    if signs == {1}:
-        return "supported: the intervals of wise lie above those of gap" + counted
-    if signs == {-1}:
-        return "contradicted: the intervals of gap lie above those of wise" + counted
-    return "no difference shown: the intervals overlap" + counted
+    if len(signs) == 1:
+        (sign,) = signs
+        return f"{_VERDICTS[sign]}: {_SIGNS[sign]}{counted}"
+    said = [f"on {' and '.join(signs[sign])} {words}" for sign, words in _SIGNS.items() if sign in signs]
+    return f"not on every backbone: {', '.join(said)}{counted}"
+
+
+_VERDICTS = {1: "supported", -1: "contradicted", 0: "no difference shown"}
+_SIGNS = {
+    1: "the intervals of wise lie above those of gap",
+    -1: "the intervals of gap lie above those of wise",
+    0: "the intervals overlap",
+}
 
 
 def _exceptions(runs):

@@ -1,5 +1,6 @@
 """Results as tables and sentences: the paper's numbers and ours, each saying which kind it is."""
 
+import tempfile
 from types import SimpleNamespace
 
 import pandas as pd
@@ -161,6 +162,7 @@ def results_table(runs):
             "backbone": runs["backbone"],
             "head": runs["head"],
             "seed": runs["seed"],
+            **({"options": runs["options"]} if "row" not in runs and runs["options"].any() else {}),
             "parameters": [f"{value:,}" for value in runs["params"]],
             "epochs": runs["epochs"],
             "top-1, final epoch": [_share(end.top1) for end in ends],
@@ -220,6 +222,8 @@ def code_is_current(record):
             seed=chosen["seed"],
             epochs=outcome["recipe"]["epochs"],
             options=chosen["options"],
+            dataset=chosen["dataset"],
+            runs_dir=tempfile.gettempdir(),  # nothing is written there, nor need the usual folder be writable
         )
     except (ValueError, FileNotFoundError):  # a head, backbone or option that is no more
         return False

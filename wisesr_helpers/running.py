@@ -68,9 +68,19 @@ def finished(experiment):
         f"Finished before, in '{experiment.shown_folder}': taken from there. overwrite=True trains it again.",
         flush=True,
     )
-    if record["outcome"]["code"] != experiment.fingerprint:
-        print("It was trained with other code than today's.", flush=True)
+    _say_what_differs(experiment, record["outcome"])
     return record
+
+
+def _say_what_differs(experiment, outcome):
+    """Say in what a finished run is not what the command would make today."""
+    if outcome["code"] != experiment.fingerprint_of(outcome["recipe"]["epochs"]):
+        print("It was trained with other code than today's.", flush=True)
+    if outcome["status"] == "diverged" and outcome["recipe"]["epochs"] < experiment.recipe.epochs:
+        print("It diverged, so that more epochs would change nothing.", flush=True)
+    # Reading the data of the paper's scale only for this would take minutes, or fail where it is no more.
+    if experiment.has_dataset and outcome["dataset"]["fingerprint"] != experiment.dataset.fingerprint:
+        print("It was trained on other data than is here now: its accuracies are not of today's images.", flush=True)
 
 
 def _record(experiment):
@@ -141,18 +151,13 @@ def _start(experiment, checkpoints):
     """The checkpoint that the run goes on from; None: it begins. Both are said where something is there already."""
     folder = experiment.folder
     sweep(folder)
+    record = _record(experiment)
     if experiment.overwrite:
-        for name in (runs.RECORD, FINAL_MODEL, BEST_MODEL):
-            (folder / name).unlink(missing_ok=True)
-        checkpoints.prune(())
-        return None
-    start, record = checkpoints.newest(), _record(experiment)
+        return _start_over(experiment, checkpoints, record)
+    start = checkpoints.newest()
     if start is not None:
         _refuse_fewer(experiment, start.epoch)
-        if start.epoch:
-            print(
-                f"Going on after epoch {start.epoch} of {experiment.recipe.epochs}, from '{experiment.shown_folder}'."
-            )
+        _say_going_on(experiment, start)
     elif record is not None and record["outcome"]["status"] != "running":
         raise ValueError(
             f"'{experiment.shown_folder}' holds a finished record and no whole checkpoint to go on from. Put its "
@@ -161,6 +166,29 @@ def _start(experiment, checkpoints):
     elif record is not None or checkpoints.epochs():
         print(f"No whole checkpoint is left in '{experiment.shown_folder}'; the run is trained from the start.")
     return start
+
+
+def _start_over(experiment, checkpoints, record):
+    """The checkpoint that an overwriting run goes on from: its own, where it was interrupted; else None.
+
+    Whatever can't be gone on from is removed: a finished run, damaged epochs, epochs of another origin, too many.
+    """
+    start = None
+    if record is None or record["outcome"]["status"] == "running":
+        with contextlib.suppress(ValueError):  # another origin
+            start = checkpoints.newest()
+    if start is not None and start.epoch <= experiment.recipe.epochs:
+        _say_going_on(experiment, start)
+        return start
+    checkpoints.prune(())
+    for name in (runs.RECORD, FINAL_MODEL, BEST_MODEL):
+        (experiment.folder / name).unlink(missing_ok=True)
+    return None
+
+
+def _say_going_on(experiment, start):
+    if start.epoch:
+        print(f"Going on after epoch {start.epoch} of {experiment.recipe.epochs}, from '{experiment.shown_folder}'.")
 
 
 def _keep_models(folder, model, training, checkpoints):

@@ -172,9 +172,9 @@ def load_runs(*folders, skipped=None):
             with its name and what is wrong with it is appended here.
 
     Returns:
-        DataFrame: study, dataset, scale, backbone, head, seed, status, top1, top5 (final epoch, fractions
-        of the test split), best_top1, correct, images (of the test split), epochs, params, commit, identity,
-        folder, record.
+        DataFrame: study, dataset, scale, backbone, head, seed, options (JSON, "" for none), status, top1, top5
+        (final epoch, fractions of the test split), best_top1, correct, images (of the test split), epochs, params,
+        commit, identity, folder, record.
         A run that stands in several folders is listed once, from the first.
 
     Raises:
@@ -202,7 +202,7 @@ def load_runs(*folders, skipped=None):
 
 
 _COLUMNS = (
-    "study dataset scale backbone head seed status top1 top5 best_top1 correct images epochs params commit "
+    "study dataset scale backbone head seed options status top1 top5 best_top1 correct images epochs params commit "
     "identity folder record"
 ).split()
 
@@ -250,10 +250,12 @@ def _row(record, path, folder):
                 "train the run again."
             )
     outcome, execution = record["outcome"], record["execution"]
+    options = outcome["parameters"]["options"]
     final = outcome["final"] or {"top1": None, "top5": None, "top1_correct": None, "count": None}
     return {
         **{key: outcome["parameters"][key] for key in ("study", "scale", "backbone", "head", "seed")},
         "dataset": outcome["dataset"]["name"],
+        "options": json.dumps(options, sort_keys=True) if options else "",
         "status": outcome["status"],
         "top1": final["top1"],
         "top5": final["top5"],

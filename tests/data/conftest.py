@@ -7,7 +7,7 @@ import time
 import pytest
 from kaggle_imitation import SIZE, Server, serve_at
 
-from wisesr_helpers.data import catalogue
+from wisesr_helpers.data import catalogue, listings
 
 
 @pytest.fixture
@@ -27,7 +27,8 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def toy(monkeypatch):
-    """A function that puts a dataset "toy" into the catalogue."""
+    """A function that puts a dataset "toy" into the catalogue; it has MIT's lists and folders, and is known by them."""
+    monkeypatch.setitem(listings._BASES, "toy", listings._BASES["mit"])
 
     def put(zip_bytes=SIZE, unpacked_bytes=10**7):
         source = catalogue.Source("toy", "Toy Scenes", "someone/toy-scenes", zip_bytes, unpacked_bytes, "for tests")

@@ -90,6 +90,21 @@ def test_the_command_knows_the_names(capsys):
     assert "sub_imagenet" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("size", ["0", "-64"])
+def test_the_command_names_a_size_that_is_none(tmp_path, capsys, size):
+    assert command_line.main(["prepare", "mit", "--image-size", size, "--data-dir", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("image_size must be a side in pixels")
+    assert said.endswith(f"received {size}.\n")
+
+
+def test_the_command_does_not_call_a_stray_file_the_dataset(server, tmp_path, capsys):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "notes.txt").touch()
+    assert command_line.main(["fetch", "toy", "--data-dir", str(tmp_path)]) == 1
+    assert "is not empty and does not hold the dataset" in capsys.readouterr().err
+
+
 def test_the_command_can_be_stopped(monkeypatch, capsys):
     monkeypatch.setattr(command_line, "fetch", interrupt)
     assert command_line.main(["fetch", "mit"]) == 130
@@ -97,7 +112,9 @@ def test_the_command_can_be_stopped(monkeypatch, capsys):
 
 
 def test_importing_it_imports_little():
-    code = "import wisesr_helpers.data.fetch, sys; print({'keras', 'tensorflow', 'kaggle'} & set(sys.modules))"
+    code = (
+        "import wisesr_helpers.data.fetch, sys; print({'keras', 'tensorflow', 'kaggle', 'requests'} & set(sys.modules))"
+    )
     assert run(code).stdout == "set()\n"
 
 

@@ -1,12 +1,13 @@
 """Every content that a folder may hold decodes to what Pillow gives, or is refused with its reason."""
 
+import concurrent.futures
 import io
 
 import numpy as np
 import pytest
 import simplejpeg
 from contents import encode, picture, write_content
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 from PIL.JpegImagePlugin import JpegImageFile
 
 from wisesr_helpers.data.decode import RESAMPLING, Unreadable, decode, quiet_decoding
@@ -56,6 +57,45 @@ def test_what_can_not_be_read_is_refused_with_its_reason(contents):
             decode(contents[name].path.read_bytes())
 
 
+@pytest.mark.parametrize("limit", [None, 10**12])
+def test_pillows_limit_of_pixels_may_be_switched_off(contents, limit, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    for name in ("JPEG", "PNG", "GIF"):
+        data = contents[name].path.read_bytes()
+        np.testing.assert_array_equal(decode(data), by_pillow(data))
+    with pytest.raises(Unreadable, match="too many pixels"):
+        decode(contents["bomb"].path.read_bytes())
+
+
+def test_the_limit_itself_is_allowed(monkeypatch):
+    data = encode(picture(), "PNG")
+    monkeypatch.setattr("wisesr_helpers.data.decode.MAX_PIXELS", 48 * 64)
+    assert decode(data).shape == (48, 64, 3)
+    monkeypatch.setattr("wisesr_helpers.data.decode.MAX_PIXELS", 48 * 64 - 1)
+    with pytest.raises(Unreadable, match="too many pixels"):
+        decode(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_half_a_file_is_refused_though_pillow_was_told_to_fill_it_up(kind, monkeypatch):
+    whole = encode(picture(240, 320), kind)
+    half = whole[: len(whole) // 2]
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert by_pillow(half).shape == (240, 320, 3)
+
+    def refused(data):
+        with pytest.raises(Unreadable, match="truncated or damaged"):
+            decode(data)
+        return True
+
+    with quiet_decoding(), concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(refused, [half] * 8))
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+    with pytest.raises(KeyboardInterrupt), quiet_decoding():
+        raise KeyboardInterrupt
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
 def test_no_program_is_started_for_a_file():
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n"
     with pytest.raises(Unreadable, match="not an image"):
@@ -101,6 +141,14 @@ def test_a_damaged_jpeg_is_judged_by_pillow():
         np.testing.assert_array_equal(decode(bytes(data)), by_pillow(data))
     with pytest.raises(ValueError, match="premature|Corrupt"):
         simplejpeg.decode_jpeg(bytes(data), strict=True)
+
+
+def test_a_tail_of_zeros_is_used_as_pillow_decodes_it():
+    whole = encode(picture(240, 320), "JPEG", quality=95)
+    data = whole[: len(whole) // 2] + bytes(1_000_000)  # zeros are codes, too: of the missing pixels
+    with quiet_decoding():
+        np.testing.assert_array_equal(decode(data), by_pillow(data))
+    assert not np.array_equal(by_pillow(data), by_pillow(whole))
 
 
 def test_another_decoder_in_pillow_is_asked_itself(monkeypatch):

@@ -14,6 +14,7 @@ from kaggle_imitation import (
     CHUNK,
     DAMAGED,
     FILES,
+    SECRET,
     SIZE,
     closed_port,
     expired,
@@ -23,11 +24,13 @@ from kaggle_imitation import (
     left,
     refused,
     serve_at,
+    silent,
     unannounced,
     unpacked,
+    zipped,
 )
 
-from wisesr_helpers.data import archives, fetch
+from wisesr_helpers.data import archives, fetch, kaggle_client
 from wisesr_helpers.data.archives import DamagedArchive
 from wisesr_helpers.data.cache import default_cache
 from wisesr_helpers.data.fetch import FetchError
@@ -151,6 +154,12 @@ def test_a_page_in_place_of_an_archive_is_refused(server, toy, tmp_path):
     assert "is not an intact zip archive" in refused(DamagedArchive, tmp_path)
 
 
+def test_an_archive_of_another_arrangement_is_refused(server, toy, tmp_path):
+    server.content = zipped({"Images/elsewhere/a.jpg": b"1"})
+    toy(zip_bytes=None)
+    assert "is not arranged as the dataset is read here" in refused(FetchError, tmp_path)
+
+
 def test_another_size_than_known_is_refused_before_it_is_downloaded(server, toy, tmp_path):
     toy(zip_bytes=123_456)
     message = refused(FetchError, tmp_path)
@@ -214,6 +223,33 @@ def test_no_network_is_told_in_a_sentence(home, toy, tmp_path, monkeypatch):
     assert "the connection to Kaggle failed (ConnectionError)" in message
 
 
+def test_a_server_that_stays_silent_is_told_in_a_sentence(home, toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(kaggle_client, "PATIENCE", (5, 0.05))
+    requests = pytest.importorskip("requests")
+    send = requests.Session.send
+    with silent() as address:
+        serve_at(monkeypatch, address)
+        assert "the connection to Kaggle failed (ReadTimeout); with a working" in refused(FetchError, tmp_path)
+    assert requests.Session.send is send
+
+
+def test_a_login_that_is_never_answered_does_not_hang(home, toy, tmp_path, monkeypatch):
+    """The client asks whether a token is valid before anything else."""
+    monkeypatch.setattr(kaggle_client, "PATIENCE", (5, 0.05))
+    monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
+    with silent() as address:
+        serve_at(monkeypatch, address)
+        assert "the connection to Kaggle failed (ReadTimeout)" in refused(FetchError, tmp_path)
+
+
+def test_a_file_that_is_never_sent_is_told_in_a_sentence(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(kaggle_client, "PATIENCE", (5, 0.05))
+    with silent() as address:
+        server.file_at = address
+        assert "the connection to Kaggle failed (ReadTimeout)" in refused(FetchError, tmp_path)
+    assert len(server.asked) == 1
+
+
 def test_a_network_that_stays_broken_is_told_in_a_sentence(server, tmp_path):
     server.answers = [half] * 6
     assert "with a working network the same command goes on" in refused(FetchError, tmp_path)
@@ -227,7 +263,7 @@ def test_a_network_that_stays_broken_is_told_in_a_sentence(server, tmp_path):
 @pytest.mark.parametrize(
     ("module", "step", "requests"),
     [
-        (fetch, "_download", 1),
+        (fetch, "download", 1),
         (fetch, "check_archive", 1),  # the archive is there, but was not checked
         (pathlib.Path, "write_text", 1),
         (fetch, "unpack", 1),

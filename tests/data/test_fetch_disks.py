@@ -1,4 +1,4 @@
-"""Downloads to disks that are full, and to folders that can't be written."""
+"""Downloads to disks that are full, and to folders that can't be written or hold something already."""
 
 import errno
 import io
@@ -18,9 +18,11 @@ from kaggle_imitation import (
     refused,
     unpacked,
 )
+from trees import build_tree
 
-from wisesr_helpers.data import archives, fetch
+from wisesr_helpers.data import archives, fetch, kaggle_client
 from wisesr_helpers.data.fetch import FetchError
+from wisesr_helpers.data.load import load_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -33,7 +35,7 @@ def test_too_little_room_is_told_before_the_download(server, toy, tmp_path, monk
 
 
 def test_a_disk_that_fills_during_the_download(server, tmp_path, monkeypatch):
-    fetch._client()  # imports it
+    kaggle_client.connect()  # imports it
     client = sys.modules["kaggle.api.kaggle_api_extended"]
 
     class Full(io.FileIO):
@@ -90,3 +92,33 @@ def test_a_folder_that_cannot_be_written(server, tmp_path, monkeypatch, target):
 def test_a_folder_that_is_closed(server, tmp_path):
     (tmp_path / "closed").mkdir(mode=0o500)
     assert "Permission denied" in refused(FetchError, tmp_path / "closed")
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db"])
+def test_what_a_file_manager_left_is_no_hindrance(server, tmp_path, name):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / name).write_bytes(b"how its window looked")
+    assert unpacked(fetch.fetch("toy", tmp_path)) == FILES
+
+
+@pytest.mark.parametrize("files", ["notes.txt", ".hidden", "prepared/mit--64x64--nearest/train.images", "half"])
+def test_a_folder_that_holds_something_else_is_refused_and_kept(server, tmp_path, files):
+    content = {name: data for name, data in FILES.items() if name != "TestImages.txt"}
+    content = content if files == "half" else {files: b"mine", ".DS_Store": b""}
+    for name, data in content.items():
+        (tmp_path / "toy" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "toy" / name).write_bytes(data)
+    assert "is not empty and does not hold the dataset; move it away, or delete it" in refused(FetchError, tmp_path)
+    assert unpacked(tmp_path / "toy") == content
+    assert server.asked == []
+    (tmp_path / "toy").rename(tmp_path / "away")
+    assert unpacked(fetch.fetch("toy", tmp_path)) == FILES
+
+
+@pytest.mark.parametrize("inner", ["", "wrapped"])
+@pytest.mark.parametrize("name", ["mit", "intel", "sub_imagenet", "tiny_imagenet"])
+def test_a_folder_that_was_unpacked_by_hand_is_taken_as_it_is_loaded(tmp_path, capsys, name, inner):
+    build_tree(name, tmp_path / name / inner, per_class=(1, 1), classes=2, image_size=8)
+    assert fetch.fetch(name, tmp_path) == tmp_path / name
+    assert f"is already in '{tmp_path / name}'" in capsys.readouterr().out
+    load_dataset(name, 8, tmp_path)

@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
-from trees import MOST, build_tree
+from trees import MOST, build_tree, draw
 
 import wisesr_helpers as ws
 from wisesr_helpers.data import load, prepare
@@ -24,6 +25,15 @@ def loaded(request, tmp_path_factory):
     """(tree with defects, dataset) of each of the six."""
     tree = build_tree(request.param, tmp_path_factory.mktemp(request.param), per_class=(20, 10), defects=0.01)
     return tree, load_dataset(request.param, 64, tree.root)
+
+
+def by_class(root):
+    """A folder of two classes with two pictures each."""
+    for label, name in enumerate(("cat", "dog")):
+        (root / name).mkdir(parents=True)
+        for k in range(2):
+            Image.fromarray(draw(label, 2, 64, 64, np.random.default_rng(k))).save(root / name / f"{k}.png")
+    return root
 
 
 def features(split):
@@ -145,6 +155,44 @@ def test_another_size_and_another_method_are_other_folders(tmp_path):
     load_dataset("mit", (64, 80), tree.root, resample="bilinear")
     names = sorted(path.name for path in (tree.root / "prepared").iterdir())
     assert names == ["mit--64x64--nearest", "mit--64x80--bilinear"]
+
+
+@pytest.mark.parametrize(
+    "size", [0, -64, 64.0, np.float32(64), "64", True, None, (64,), (64, 80, 3), (64, 0), (64, 80.0)]
+)
+def test_a_size_that_is_none_is_named_before_anything_is_read(tmp_path, size):
+    own = by_class(tmp_path / "own")
+    for read in (
+        lambda: load_dataset("mit", size, tmp_path),
+        lambda: load_dataset("mnist", size, tmp_path),
+        lambda: ws.image_folder(own, image_size=size),
+        lambda: ws.check_folder(own, image_size=size),
+    ):
+        with pytest.raises(ValueError, match="image_size must be a side in pixels or .height, width") as told:
+            read()
+        assert str(told.value).endswith(f"received {size!r}.")
+
+
+def test_a_way_of_resizing_that_is_none_is_named_before_anything_is_read(tmp_path):
+    own = by_class(tmp_path / "own")
+    for read in (
+        lambda: load_dataset("mit", 64, tmp_path, resample="cubic"),
+        lambda: load_dataset("cifar10", 64, tmp_path, resample="cubic"),
+        lambda: ws.image_folder(own, image_size=64, resample="cubic"),
+    ):
+        with pytest.raises(ValueError, match="Unknown resample 'cubic'. Valid: nearest, bilinear, bicubic"):
+            read()
+
+
+@pytest.mark.parametrize("size", [np.int64(64), np.uint8(64), (np.int32(64), 64), [64, 64], np.array([64, 64])])
+def test_numpys_whole_numbers_are_sizes(tmp_path, size):
+    tree = build_tree("mit", tmp_path / "mit", per_class=(2, 2), classes=2)
+    expected = load_dataset("mit", 64, tree.root)
+    dataset = load_dataset("mit", size, tree.root)
+    assert dataset.fingerprint == expected.fingerprint
+    assert dataset.train.rgb([0]).shape == (1, 64, 64, 3)
+    assert [path.name for path in (tree.root / "prepared").iterdir()] == ["mit--64x64--nearest"]
+    assert ws.image_folder(by_class(tmp_path / "own"), image_size=size).train.rgb([0]).shape == (1, 64, 64, 3)
 
 
 def test_arrays_can_not_be_made_smaller(tmp_path):

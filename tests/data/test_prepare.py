@@ -154,13 +154,15 @@ def test_a_second_process_is_refused(mit):
         prepare(listing, SIZE, folder)
 
 
-def test_a_changed_source_is_noticed(mit, capsys):
+def test_a_changed_source_is_noticed(mit, capsys, monkeypatch):
     _, listing, folder = mit
     first = prepare(listing, SIZE, folder)
     name = listing.train[3].path
     Image.new("RGB", (50, 50), (9, 99, 199)).save(listing.root / name, "JPEG")
+    decoded = count_decoding(monkeypatch)
     second = prepare(listing, SIZE, folder)
-    assert "changed since they were prepared" in capsys.readouterr().out
+    assert "changed since they were prepared; the split that changed is prepared again." in capsys.readouterr().out
+    assert sorted(decoded) == sorted(entry.path for entry in listing.train)
     changed = [line["file"] for line, other in zip(second["train"], first["train"], strict=True) if line != other]
     assert changed == [name]
     np.testing.assert_allclose(images_of(folder, "train", second)[3][0, 0], (9, 99, 199), atol=3)

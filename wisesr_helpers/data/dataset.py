@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,6 +10,13 @@ import numpy as np
 from wisesr_helpers.data.decode import nearest
 
 EXAMPLES = 3  # names shown of each reason
+# Line ends, other control characters, and bytes of a file's name that are not UTF-8, as Python stands for them.
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def printable(name):
+    r"""A name as one line of text that UTF-8 can encode: "two\nlines.jpg", "caf\udce9.jpg"; most are as they were."""
+    return _NO_TEXT.sub(lambda found: repr(found[0])[1:-1], str(name))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,8 +70,8 @@ class Dataset:
         train: Training split.
         test: Test split.
         photographs: False for the embedded scenes: nothing learned on them is a claim about photographs.
-        left_out: Reason → names of what is in no split.
-        noticed: Reason → names of what is used all the same.
+        left_out: Reason → names of what is in no split, as :func:`printable` gives them.
+        noticed: Reason → names of what is used all the same, likewise.
     """
 
     name: str

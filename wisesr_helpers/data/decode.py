@@ -11,6 +11,7 @@ import simplejpeg
 RESAMPLING = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 # What Pillow may open here. Others, such as PostScript, would start programs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+MAX_PIXELS = 89_478_485  # Pillow's default; a limit of our own, as many a notebook switches Pillow's off
 
 
 class Unreadable(Exception):
@@ -32,7 +33,8 @@ def decode(data, size=None, resample="nearest"):
         uint8 array (h, w, 3), or (h, w) for a grey image, whose three channels would be equal.
 
     Raises:
-        Unreadable: The bytes are no image that can be decoded whole, with the reason.
+        Unreadable: The bytes are no image that Pillow decodes, with the reason. Damage that it doesn't notice, such as
+            many a JPEG's tail of zeros, is decoded as it does.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -40,7 +42,7 @@ def decode(data, size=None, resample="nearest"):
         raise Unreadable("empty file")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > Image.MAX_IMAGE_PIXELS:
+            if image.width * image.height > MAX_PIXELS:
                 raise Unreadable("too many pixels")
             pixels = _sound_jpeg(data) if image.format == "JPEG" and image.mode == "RGB" else None
             if pixels is None:
@@ -58,10 +60,11 @@ def decode(data, size=None, resample="nearest"):
 
 
 def _sound_jpeg(data):
-    """The pixels of a JPEG file in which nothing is amiss; None where Pillow has to judge.
+    """The pixels of a JPEG file in which the decoder finds nothing amiss; None where Pillow has to judge.
 
     Pillow and simplejpeg wrap one decoder, libjpeg-turbo, and give the same pixels; simplejpeg does it without
-    Pillow's copies and calls back into the interpreter.
+    Pillow's copies and calls back into the interpreter. What it refuses need not be damaged: a stray byte between two
+    segments gets the same words from it as a gap in the pixels.
     """
     from PIL import features
 
@@ -98,11 +101,18 @@ def nearest(source, target):
 def quiet_decoding():
     """Hold back what Pillow warns of while it decodes: every file is judged by what comes out of it.
 
-    To be entered once, around all threads that decode: warnings are the whole process's.
+    And let it refuse files that are cut off, though a notebook may have told it to fill them up
+    (``ImageFile.LOAD_TRUNCATED_IMAGES``). To be entered once, around all threads that decode: warnings and Pillow's
+    settings are the whole process's.
     """
-    from PIL import Image
+    from PIL import Image, ImageFile
 
     Image.init()  # before several threads would do it at once
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\..*")
-        yield
+    as_set = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\..*")
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = as_set

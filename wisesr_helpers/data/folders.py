@@ -14,12 +14,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from wisesr_helpers.data.cache import default_cache
-from wisesr_helpers.data.dataset import Dataset, Split
-from wisesr_helpers.data.decode import RESAMPLING
+from wisesr_helpers.data.dataset import Dataset, Split, printable
 from wisesr_helpers.data.given import some_of
 from wisesr_helpers.data.labelled import BESIDE, EMPTY, NOT_TRAINED, TWO_CLASSES, read_labelled
 from wisesr_helpers.data.listings import ABSENT, MALFORMED
-from wisesr_helpers.data.load import SAME_BYTES, TWO_LABELS
+from wisesr_helpers.data.load import SAME_BYTES, TWO_LABELS, check_resample, check_size
 from wisesr_helpers.data.prepare import PLAIN, SPLITS, PreparedImages, prepare
 
 SCENES = ".embedded_scenes"  # a file of this name beside the class folders: they hold no photographs
@@ -130,12 +129,11 @@ class _Found:
     """The decoded images of a folder, with the problems of names and files."""
 
     def __init__(self, folder, image_size, cache, resample):
-        self.size = _size(image_size)
-        if resample not in RESAMPLING:
-            raise ValueError(f"Unknown resample {resample!r}. Valid: {', '.join(RESAMPLING)}.")
+        self.size = check_size(image_size)
+        check_resample(resample)
         given = pathlib.Path(folder).expanduser()
         listing = read_labelled(given)
-        self.name = given.resolve().name
+        self.name = printable(given.resolve().name)
         self.photographs = not (listing.root / SCENES).exists()
         self.divided = bool(listing.test)
         self.folder = _prepared_folder(given, self.size, cache, resample)
@@ -281,13 +279,6 @@ def _divide(lines, test_share, seed):
 def _draw(seed, digest):
     """A number from 0 to below 1, as if drawn at random."""
     return int(hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()[:12], 16) / 16**12
-
-
-def _size(image_size):
-    pair = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(pair) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in pair):
-        raise ValueError(f"image_size must be a side in pixels or (height, width); received {image_size!r}.")
-    return pair
 
 
 def _prepared_folder(given, size, cache, resample):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from wisesr_helpers.data.dataset import EXAMPLES
+from wisesr_helpers.data.dataset import EXAMPLES, printable
 from wisesr_helpers.data.decode import FORMATS, Unreadable, decode, nearest, quiet_decoding
 
 TAKES = (
@@ -86,7 +86,8 @@ def load_image(source, size, resample):
 def some_of(names):
     """How many there are, and the first ones: "4 ('a.jpg', 'b.jpg', 'c.jpg', …)"."""
     more = ", …" if len(names) > EXAMPLES else ""
-    return f"{len(names):,} ({', '.join(map(repr, names[:EXAMPLES]))}{more})"
+    first = ", ".join(f"'{printable(name)}'" for name in names[:EXAMPLES])
+    return f"{len(names):,} ({first}{more})"
 
 
 def kind_of(value):
@@ -142,7 +143,9 @@ def _files_at(given):
     if os.path.isfile(path):
         return [(os.fspath(given), path)]
     if not os.path.isdir(path):
-        raise FileNotFoundError(f"There is no file or folder '{given}'. Give the path of an image, or of a folder.")
+        raise FileNotFoundError(
+            f"There is no file or folder '{printable(given)}'. Give the path of an image, or of a folder."
+        )
     images, others = [], []
     with quiet_decoding():
         for file in sorted(pathlib.Path(found) for found in _below(path, ())):
@@ -150,10 +153,11 @@ def _files_at(given):
     if not images:
         passed = f"; passed over: {some_of(others)}" if others else ""
         raise ValueError(
-            f"The folder '{given}' holds no image that can be read ({', '.join(FORMATS)}){passed}. Give another folder."
+            f"The folder '{printable(given)}' holds no image that can be read ({', '.join(FORMATS)}){passed}. "
+            "Give another folder."
         )
     if others:
-        print(f"Passed over in '{given}', as no images that can be read: {some_of(others)}.")
+        print(f"Passed over in '{printable(given)}', as no images that can be read: {some_of(others)}.")
     return [(file, file) for file in images]
 
 

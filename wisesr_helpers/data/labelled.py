@@ -4,13 +4,12 @@ import collections
 import os
 import pathlib
 
-from wisesr_helpers.data.dataset import EXAMPLES
+from wisesr_helpers.data.dataset import EXAMPLES, printable
 from wisesr_helpers.data.disk import Disk, files_in, read_csv, subfolders
-from wisesr_helpers.data.listings import ABSENT, OTHER_CASE, TWICE, Entry, Listing
+from wisesr_helpers.data.listings import ABSENT, OTHER_CASE, TWICE, TWO_CLASSES, Entry, made_listing
 
 BESIDE = "beside the class folders"
 EMPTY = "class folder without files"
-TWO_CLASSES = "listed under two classes"
 NOT_TRAINED = "in a class without training images"
 # Names of folders, in lower case, that hold a split; validation images are test images where there are no others.
 TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
@@ -47,14 +46,14 @@ def read_labelled(path):
     rows = {split: _rows(path, folders, problems) for split, folders in parts.items()}
     if not rows["train"]:
         beside = problems[BESIDE]
-        held = f"; beside them are {len(beside):,} files ('{beside[0]}', …)" if beside else ""
+        held = f"; beside them are {len(beside):,} files ('{printable(beside[0])}', …)" if beside else ""
         raise ValueError(f"The folder '{path}' has no class folders with files{held}: {TAKES}.")
     labels = {name: label for label, name in enumerate(sorted({name for _, name in rows["train"]}))}
     problems[NOT_TRAINED] = [file for file, name in rows["test"] if name not in labels]
     entries = {
         split: [Entry(file, labels[name]) for file, name in found if name in labels] for split, found in rows.items()
     }
-    return _listing(path, labels, entries["train"], entries["test"], problems)
+    return made_listing(path, map(printable, labels), entries["train"], entries["test"], problems)
 
 
 def _unwrapped(path):
@@ -128,17 +127,13 @@ def _from_csv(path):
         problems[TWICE] += [listed] if name in classes[file] else []
         classes[file].append(name)
     if not classes:
-        shown = ", ".join(f"'{name}'" for name in problems[ABSENT][:EXAMPLES])
+        first = ", ".join(f"'{printable(name)}'" for name in problems[ABSENT][:EXAMPLES])
         raise FileNotFoundError(
-            f"None of the {len(rows):,} images that '{path}' lists is there ({shown}, …): write their paths relative "
+            f"None of the {len(rows):,} images that '{path}' lists is there ({first}, …): write their paths relative "
             f"to the folder '{path.parent}'."
         )
     problems[TWO_CLASSES] = [file for file, names in classes.items() if len(set(names)) > 1]
     usable = {file: names[0] for file, names in classes.items() if len(set(names)) == 1}
     labels = {name: label for label, name in enumerate(sorted(set(usable.values())))}
-    return _listing(path.parent, labels, [Entry(file, labels[name]) for file, name in usable.items()], (), problems)
-
-
-def _listing(root, labels, train, test, problems):
-    problems = {reason: tuple(dict.fromkeys(names)) for reason, names in problems.items() if names}
-    return Listing(root, tuple(labels), tuple(train), tuple(test), problems)
+    train = [Entry(file, labels[name]) for file, name in usable.items()]
+    return made_listing(path.parent, map(printable, labels), train, (), problems)

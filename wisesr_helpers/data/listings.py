@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from wisesr_helpers.data import arrays
 from wisesr_helpers.data.arrays import UNKNOWN
 from wisesr_helpers.data.catalogue import get_source
+from wisesr_helpers.data.dataset import printable
 from wisesr_helpers.data.disk import MALFORMED, Disk, exist, files_in, read_csv, read_lines, subfolders
 
 # Reasons in ``Listing.problems``.
 ABSENT = "listed but absent"
 TWICE = "listed twice"
+TWO_CLASSES = "listed under two classes"
 BOTH_SPLITS = "in train and test"
 OTHER_CASE = "found under other case"
 NO_TRAINING = "class without training images"
@@ -51,9 +53,10 @@ class Listing:
         classes: Class names; a label is an index into them.
         train: Training entries, in the order of the list, or by class and name where there is no list.
         test: Test entries, likewise.
-        problems: Reason → names concerned, all of them, each once. Entries under "listed but absent",
-            "unknown label" and "malformed line" are in no split; one "listed twice" is in its split once;
-            one "in train and test" or "found under other case" is kept.
+        problems: Reason → names concerned, all of them, each once, as
+            :func:`wisesr_helpers.data.dataset.printable` gives them. Entries under "listed but absent",
+            "unknown label", "malformed line" and "listed under two classes" are in no split; one "listed twice"
+            is in its split once; one "in train and test" or "found under other case" is kept.
     """
 
     root: pathlib.Path
@@ -107,7 +110,7 @@ def read_listing(name, root):
     folder, classes, train, test = _READERS[name](base, problems)
     for split, entries in (("training", train), ("test", test)):
         if not entries:
-            counts = ", ".join(f"{len(names)} {reason}" for reason, names in problems.items())
+            counts = ", ".join(f"{len(names)} {reason}" for reason, names in problems.items() if names)
             raise ValueError(
                 f"{source.title} at '{base}' has no usable image in its {split} split ({counts or 'it is empty'}). "
                 "Unpack the whole archive there, or give another folder."
@@ -116,8 +119,13 @@ def read_listing(name, root):
     problems[BOTH_SPLITS] += [entry.path for entry in test if entry.path in in_train]
     trained = {entry.label for entry in train}
     problems[NO_TRAINING] += [name for label, name in enumerate(classes) if label not in trained]
-    problems = {reason: tuple(dict.fromkeys(names)) for reason, names in problems.items() if names}
-    return Listing(folder, tuple(classes), tuple(train), tuple(test), problems)
+    return made_listing(folder, classes, train, test, problems)
+
+
+def made_listing(root, classes, train, test, problems):
+    """A ``Listing`` with each name among the problems once, and as it is shown."""
+    problems = {reason: tuple(map(printable, dict.fromkeys(names))) for reason, names in problems.items() if names}
+    return Listing(root, tuple(classes), tuple(train), tuple(test), problems)
 
 
 def _sub_imagenet(base, problems):
@@ -198,19 +206,24 @@ def _labels(names):
 
 def _entries(disk, rows, labels, problems):
     """The usable ones of ``rows``, pairs (path, class name); the others go to ``problems``."""
-    entries = {}
+    entries, contradicted = {}, []
     for path, name in rows:
         actual, found = disk.find(path)
         if name not in labels:
             problems[UNKNOWN].append(path)
         elif not found:
             problems[ABSENT].append(path)
+        elif actual in entries and entries[actual].label != labels[name]:
+            contradicted.append(actual)
         elif actual in entries:
             problems[TWICE].append(path)
         else:
             entries[actual] = Entry(actual, labels[name])
             if actual != path:
                 problems[OTHER_CASE].append(path)
+    problems[TWO_CLASSES] += contradicted
+    for path in set(contradicted):  # neither class is the truer one: set aside, as ``read_labelled`` does
+        del entries[path]
     return list(entries.values())
 
 
@@ -230,7 +243,7 @@ def _image_folder(disk, paths, folders, listed_in):
             raise ValueError(f"'{listed_in}' in '{disk.root}' lists no image. Unpack the archive there again.")
         raise FileNotFoundError(
             f"The images that '{listed_in}' lists are not in '{disk.root}' or its subfolders: there is no "
-            f"'{paths[0]}', for example. Unpack the whole archive there, or give the folder that holds them."
+            f"'{printable(paths[0])}', for example. Unpack the whole archive there, or give the folder that holds them."
         )
     return best
 

@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import numbers
 import os
 import pathlib
 
@@ -11,11 +12,12 @@ from wisesr_helpers.data import arrays, listings
 from wisesr_helpers.data.cache import default_cache
 from wisesr_helpers.data.catalogue import get_source
 from wisesr_helpers.data.dataset import Dataset, Split
+from wisesr_helpers.data.decode import RESAMPLING
 from wisesr_helpers.data.locate import find, missing
 from wisesr_helpers.data.prepare import PLAIN, SPLITS, PreparedImages, is_intact, prepare, read_account, read_header
 
 # Why a file is in no split; every other reason is only noticed, and the file is used.
-LEFT_OUT = (listings.ABSENT, listings.UNKNOWN, listings.MALFORMED)
+LEFT_OUT = (listings.ABSENT, listings.UNKNOWN, listings.MALFORMED, listings.TWO_CLASSES)
 SAME_BYTES = "in train and test, byte for byte"
 TWO_LABELS = "same bytes, different labels"
 
@@ -27,7 +29,7 @@ def load_dataset(name, image_size, data_dir=None, resample="nearest", strict=Fal
         name: One of ``catalogue.SOURCES``.
         image_size: Side in pixels, or (height, width).
         data_dir: Where to look first, and where the prepared images are kept; None: the per-user cache folder.
-        resample: How images are resized; the authors' is "nearest".
+        resample: How images are resized, one of ``decode.RESAMPLING``; the authors' is "nearest".
         strict: Refuse a dataset of which anything was left out or noticed.
 
     Returns:
@@ -35,12 +37,14 @@ def load_dataset(name, image_size, data_dir=None, resample="nearest", strict=Fal
 
     Raises:
         FileNotFoundError: It is not on this machine; the places looked in, and how to get it.
-        ValueError: An unknown name, lists that can't be read, or ``strict`` and something is wrong.
+        ValueError: An unknown name, a value that can't be used, lists that can't be read, or ``strict`` and something
+            is wrong.
         Held: Another process is preparing it.
         OSError: The folder for the prepared images can't be written.
     """
     source = get_source(name)
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    size = check_size(image_size)
+    check_resample(resample)
     root = find(name, data_dir)
     if name in arrays.CLASSES:
         if root is None:
@@ -67,6 +71,41 @@ def load_dataset(name, image_size, data_dir=None, resample="nearest", strict=Fal
     if strict and (dataset.left_out or dataset.noticed):
         raise ValueError(f"{source.title} is not as it should be: {'; '.join(dataset.report())}.")
     return dataset
+
+
+def check_size(image_size):
+    """The size of images that was asked for, as a pair.
+
+    Args:
+        image_size: Side in pixels, or (height, width); NumPy's whole numbers count as such.
+
+    Returns:
+        (height, width), two ``int``.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    try:
+        pair = (image_size, image_size) if isinstance(image_size, numbers.Integral) else tuple(image_size)
+    except TypeError:  # 224.0 or None: nothing that has members
+        pair = ()
+    whole = [side for side in pair if isinstance(side, numbers.Integral) and not isinstance(side, bool) and side > 0]
+    if len(pair) != 2 or len(whole) != 2:
+        raise ValueError(
+            "image_size must be a side in pixels or (height, width), in whole numbers of 1 or more, such as 224 or "
+            f"(224, 320); received {image_size!r}."
+        )
+    return tuple(map(int, pair))
+
+
+def check_resample(resample):
+    """Refuse what is no way of resizing.
+
+    Raises:
+        ValueError: It is none; the valid ones are listed.
+    """
+    if resample not in RESAMPLING:
+        raise ValueError(f"Unknown resample {resample!r}. Valid: {', '.join(RESAMPLING)}.")
 
 
 def prepared_folder(name, size, data_dir=None, resample="nearest"):

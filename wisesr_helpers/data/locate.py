@@ -1,5 +1,6 @@
 """Where a dataset may already lie: the reader's folder, the cache, and where Colab, Kaggle and Keras put it."""
 
+import itertools
 import os
 import pathlib
 
@@ -51,12 +52,21 @@ def find(name, data_dir=None):
     Raises:
         ValueError: There is no dataset of that name.
     """
-    for group in (_own(name, data_dir), *([place] for place in _others(name))):
-        below = (folder for place in group for folder in subfolders(place))
-        for folder in (*group, *below):
-            if is_at(name, folder):
-                return folder
-    return None
+    groups = (_own(name, data_dir), *([place] for place in _others(name)))
+    return next(filter(None, (_first(name, group) for group in groups)), None)
+
+
+def holds(name, folder):
+    """Whether the dataset is in this folder, or in a folder in it: where :func:`find` would find it.
+
+    Args:
+        name: One of ``catalogue.SOURCES``.
+        folder: A path, of a folder or of nothing.
+
+    Raises:
+        ValueError: There is no dataset of that name.
+    """
+    return _first(name, [_folder(folder)]) is not None
 
 
 def missing(name, data_dir=None):
@@ -66,6 +76,12 @@ def missing(name, data_dir=None):
     folder = _folder(data_dir) if data_dir else default_cache() / name
     ways = catalogue.how_to_get(source, folder)
     return f"{source.title} was not found in any of {looked}, nor in a folder of any of these. {ways}"
+
+
+def _first(name, group):
+    """The first of some places that holds the dataset, or of the folders in them; None if there is none."""
+    below = (folder for place in group for folder in subfolders(place))
+    return next((folder for folder in itertools.chain(group, below) if is_at(name, folder)), None)
 
 
 def _folder(data_dir):

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wisesr_helpers.data.dataset import printable
 from wisesr_helpers.data.decode import Unreadable, decode, quiet_decoding
 from wisesr_helpers.files import write_whole
 from wisesr_helpers.fingerprints import fingerprint
@@ -83,7 +84,7 @@ def prepare(listing, size, folder, resample="nearest", threads=None):
             return accounts
         print(f"The prepared images in '{folder}' are damaged; what is damaged is prepared again.")
     elif header:
-        print(f"The images in '{listing.root}' changed since they were prepared; what changed is prepared again.")
+        print(f"Images in '{listing.root}' changed since they were prepared; the split that changed is prepared again.")
     with _said(folder), contextlib.ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(owner(folder, "prepared"))
@@ -213,7 +214,7 @@ def _checksum(pixels):
 
 def _decode_entry(root, entry, size, resample):
     """(line of the account, pixels or None) of one file."""
-    line = {"file": entry.path, "label": entry.label}
+    line = {"file": printable(entry.path), "label": entry.label}
     try:
         data = (root / entry.path).read_bytes()
     except OSError as error:
