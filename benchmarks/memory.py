@@ -10,6 +10,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 EPOCHS = 6  # that are read
@@ -43,14 +44,19 @@ def watched(folder, side, batch):
     """(MiB before the first epoch and after each, the most in between) of a process that reads a dataset."""
     words = [sys.executable, __file__, str(folder), str(side), str(batch)]
     most = 0
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A pipe that nobody empties meanwhile would stop a process that says much.
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
         while process.poll() is None:
             with contextlib.suppress(KeyError):  # it has ended just now
                 most = max(most, anonymous_mib(process.pid))
             time.sleep(MOMENT)
-        said, error = process.communicate()
-    if process.returncode:
-        sys.exit(f"{' '.join(words)} failed: {error}")
+        said, _ = process.communicate()
+        errors.seek(0)
+        if process.returncode:
+            sys.exit(f"{' '.join(words)} failed: {errors.read()}")
     found = json.loads(said)
     return found, round(max(most, *found), 1)
 

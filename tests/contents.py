@@ -1,7 +1,6 @@
 """One file of every content that a folder of photographs may hold, and a few that it should not."""
 
 import io
-import os
 import pathlib
 import struct
 import typing
@@ -61,7 +60,7 @@ def picture(height=48, width=64):
 
 # Names that no UTF-8 stream takes, that break a line or that steer a terminal, and how they are to be shown.
 ODD_NAMES = {
-    os.fsdecode(b"caf\xe9"): r"caf\udce9",  # Latin-1, as old archives have it
+    "caf\udce9": r"caf\udce9",  # Latin-1, as old archives have it
     "two\nlines": r"two\nlines",
     "red\x1b[31m": r"red\x1b[31m",
     "line\u2028separator": r"line\u2028separator",

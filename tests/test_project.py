@@ -34,6 +34,7 @@ FLOORS = [
         "files",
         "locks",
         "machine",
+        "overlapping",
     },
     {"heads", "diagrams", "backbones", "counts", "data", "runs", "provenance", "checkpoints"},
     {"models", "predictions", "frozen", "states", "evaluation", "training", "cuts", "attribution"},

@@ -165,6 +165,14 @@ def test_an_interrupted_overwriting_run_goes_on(interrupted, tmp_path, whole, ca
     same(tmp_path / "runs", record, whole)
 
 
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_overwrite_trains_a_finished_run_again_though_its_record_is_gone(stopped, damage, capsys):
+    DAMAGES[damage](stopped / IDENTITY / runs.RECORD)
+    record = experiment(stopped, epochs=2, overwrite=True).run()
+    assert "Going on" not in capsys.readouterr().out
+    assert len(record["execution"]["seconds"]) == 2
+
+
 def test_overwrite_does_not_go_on_from_epochs_of_other_code(interrupted, tmp_path, monkeypatch, capsys):
     shutil.copytree(interrupted, tmp_path / "runs")
     monkeypatch.setattr(ws.Experiment, "origin", "another")

@@ -140,7 +140,7 @@ def check_model_path(path):
     """Where a classifier can be kept, checked before it is trained.
 
     Args:
-        path: File name that ends with ".keras", a str or path; empty: nowhere.
+        path: File name that ends with ".keras", a str or path; empty or None: nowhere.
 
     Returns:
         ``pathlib.Path``, or None for an empty one.
@@ -149,15 +149,17 @@ def check_model_path(path):
         ValueError: Another ending, or a folder of that name.
         OSError: There is no such folder, or it can't be written.
     """
-    if not str(path):
+    if path is None or str(path) in ("", "."):
         return None
     file = pathlib.Path(path).expanduser()
     if file.suffix != ".keras" or file.is_dir():
         raise ValueError(
             f"A classifier is kept in a file that ends with .keras, such as 'best.keras'; received '{path}'."
         )
-    if not file.parent.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+    if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
         raise OSError(f"No classifier can be kept in '{path}': '{file.parent}' is no folder that can be written.")
+    if file.exists() and not os.access(file, os.W_OK):
+        raise OSError(f"No classifier can be kept in '{path}': the file is there, and can't be written.")
     return file
 
 

@@ -173,11 +173,12 @@ def _start_over(experiment, checkpoints, record):
 
     Whatever can't be gone on from is removed: a finished run, damaged epochs, epochs of another origin, too many.
     """
-    start = None
-    if record is None or record["outcome"]["status"] == "running":
+    start, running = None, record is not None and record["outcome"]["status"] == "running"
+    if record is None or running:
         with contextlib.suppress(ValueError):  # another origin
             start = checkpoints.newest()
-    if start is not None and start.epoch <= experiment.recipe.epochs:
+    # With its last epoch and no record, it may have been finished.
+    if start is not None and start.epoch < experiment.recipe.epochs + running:
         _say_going_on(experiment, start)
         return start
     checkpoints.prune(())

@@ -157,7 +157,7 @@ def test_a_page_in_place_of_an_archive_is_refused(server, toy, tmp_path):
 def test_an_archive_of_another_arrangement_is_refused(server, toy, tmp_path):
     server.content = zipped({"Images/elsewhere/a.jpg": b"1"})
     toy(zip_bytes=None)
-    assert "is not arranged as the dataset is read here" in refused(FetchError, tmp_path)
+    assert "but not arranged as the dataset is read here" in refused(FetchError, tmp_path)
 
 
 def test_another_size_than_known_is_refused_before_it_is_downloaded(server, toy, tmp_path):

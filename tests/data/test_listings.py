@@ -139,7 +139,7 @@ def test_sub_imagenet_names_every_problem(tmp_path):
 
 
 def test_sub_imagenet_sets_aside_what_is_of_two_classes_in_one_list(tmp_path):
-    train = [*TRAIN, "a\\2.JPEG,a", "a\\2.JPEG,b", "A\\2.jpeg,b", "b\\2.JPEG,a", "b\\2.JPEG,b"]
+    train = [*TRAIN, "a\\2.JPEG,a", "a\\2.JPEG,a", "a\\2.JPEG,b", "A\\2.jpeg,b", "b\\2.JPEG,a", "b\\2.JPEG,b"]
     images = "a/1.JPEG a/2.JPEG b/1.JPEG b/2.JPEG"
     listing = read_listing("sub_imagenet", csv_tree(tmp_path, train, images=images))
     assert listing.problems == {"listed under two classes": ("a/2.JPEG", "b/2.JPEG")}

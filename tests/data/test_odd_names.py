@@ -31,7 +31,7 @@ def test_a_report_of_odd_names_can_be_printed(tmp_path):
     tree = build_tree("intel", tmp_path, per_class=(2, 1), image_size=24)
     for split in ("train", "test"):
         names = write_odd_names(tmp_path / f"seg_{split}" / f"seg_{split}" / tree.classes[0], b"")
-    assert len(names) >= 3
+    assert len(names) >= 2  # not every file system takes all of them
     dataset = load_dataset("intel", 24, tmp_path)
     assert len(dataset.train) == tree.train
     said = printed(*dataset.describe())

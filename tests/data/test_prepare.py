@@ -161,7 +161,7 @@ def test_a_changed_source_is_noticed(mit, capsys, monkeypatch):
     Image.new("RGB", (50, 50), (9, 99, 199)).save(listing.root / name, "JPEG")
     decoded = count_decoding(monkeypatch)
     second = prepare(listing, SIZE, folder)
-    assert "changed since they were prepared; the split that changed is prepared again." in capsys.readouterr().out
+    assert "or what prepares it, changed since; each split concerned is prepared again." in capsys.readouterr().out
     assert sorted(decoded) == sorted(entry.path for entry in listing.train)
     changed = [line["file"] for line, other in zip(second["train"], first["train"], strict=True) if line != other]
     assert changed == [name]

@@ -8,6 +8,8 @@ import warnings
 import numpy as np
 import simplejpeg
 
+from wisesr_helpers.overlapping import shared
+
 RESAMPLING = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 # What Pillow may open here. Others, such as PostScript, would start programs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
@@ -97,13 +99,14 @@ def nearest(source, target):
     return np.asarray(row.resize((target, 1), Image.Resampling.NEAREST))[0]
 
 
+@shared
 @contextlib.contextmanager
 def quiet_decoding():
     """Hold back what Pillow warns of while it decodes: every file is judged by what comes out of it.
 
     And let it refuse files that are cut off, though a notebook may have told it to fill them up
-    (``ImageFile.LOAD_TRUNCATED_IMAGES``). To be entered once, around all threads that decode: warnings and Pillow's
-    settings are the whole process's.
+    (``ImageFile.LOAD_TRUNCATED_IMAGES``). To be entered around all threads that decode: warnings and Pillow's settings
+    are the whole process's.
     """
     from PIL import Image, ImageFile
 

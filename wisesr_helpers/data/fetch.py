@@ -92,8 +92,8 @@ def _from_kaggle(source, folder):
             raise
     if not holds(source.name, folder):
         raise FetchError(
-            f"what was in the archive '{archive}' is not arranged as the dataset is read here; it may have been "
-            "rearranged on Kaggle."
+            f"what the archive '{archive}' held is in that folder, but not arranged as the dataset is read here, so it "
+            "may have been rearranged on Kaggle. To repeat this changes nothing."
         )
     print(f"{source.title} is ready in '{folder}'; the archive '{archive}' may be deleted.", flush=True)
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 from wisesr_helpers.data.archives import DamagedArchive, check_space
+from wisesr_helpers.overlapping import shared
 
 PATIENCE = (30, 300)  # seconds: for a connection, and for an answer or the next bytes of one
 _CREDENTIALS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY")
@@ -21,6 +22,7 @@ class FetchError(OSError):
     """A dataset could not be fetched; the message says why and what can be done."""
 
 
+@shared
 @contextlib.contextmanager
 def _impatient():
     """Meanwhile, requests gives up on a server that stays silent; the client would wait for its first answer for ever.

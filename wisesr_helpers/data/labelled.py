@@ -117,14 +117,14 @@ def _from_csv(path):
         raise ValueError(f"{str(error).removesuffix(' Take the file from the archive again.')} Mend it.") from error
     if not rows:
         raise ValueError(f"'{path}' lists no image; {TAKES}.")
-    disk, classes = Disk(path.parent), collections.defaultdict(list)
+    disk, classes, noticed = Disk(path.parent), collections.defaultdict(list), collections.defaultdict(list)
     for listed, name in rows:
         file, found = disk.find(listed)
         if not found:
             problems[ABSENT].append(listed)
             continue
-        problems[OTHER_CASE] += [listed] if file != listed else []
-        problems[TWICE] += [listed] if name in classes[file] else []
+        noticed[OTHER_CASE] += [(file, listed)] if file != listed else []
+        noticed[TWICE] += [(file, listed)] if name in classes[file] else []
         classes[file].append(name)
     if not classes:
         first = ", ".join(f"'{printable(name)}'" for name in problems[ABSENT][:EXAMPLES])
@@ -134,6 +134,8 @@ def _from_csv(path):
         )
     problems[TWO_CLASSES] = [file for file, names in classes.items() if len(set(names)) > 1]
     usable = {file: names[0] for file, names in classes.items() if len(set(names)) == 1}
+    for reason, named in noticed.items():
+        problems[reason] += [listed for file, listed in named if file in usable]
     labels = {name: label for label, name in enumerate(sorted(set(usable.values())))}
     train = [Entry(file, labels[name]) for file, name in usable.items()]
     return made_listing(path.parent, map(printable, labels), train, (), problems)

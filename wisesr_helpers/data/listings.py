@@ -206,7 +206,7 @@ def _labels(names):
 
 def _entries(disk, rows, labels, problems):
     """The usable ones of ``rows``, pairs (path, class name); the others go to ``problems``."""
-    entries, contradicted = {}, []
+    entries, twice, other_case, contradicted = {}, [], [], {}
     for path, name in rows:
         actual, found = disk.find(path)
         if name not in labels:
@@ -214,16 +214,17 @@ def _entries(disk, rows, labels, problems):
         elif not found:
             problems[ABSENT].append(path)
         elif actual in entries and entries[actual].label != labels[name]:
-            contradicted.append(actual)
+            contradicted[actual] = True
         elif actual in entries:
-            problems[TWICE].append(path)
+            twice.append((actual, path))
         else:
             entries[actual] = Entry(actual, labels[name])
-            if actual != path:
-                problems[OTHER_CASE].append(path)
+            other_case += [(actual, path)] if actual != path else []
+    for actual in contradicted:  # neither class is the truer one: set aside, as ``read_labelled`` does
+        del entries[actual]
     problems[TWO_CLASSES] += contradicted
-    for path in set(contradicted):  # neither class is the truer one: set aside, as ``read_labelled`` does
-        del entries[path]
+    for reason, named in ((TWICE, twice), (OTHER_CASE, other_case)):  # of what is used
+        problems[reason] += [path for actual, path in named if actual in entries]
     return list(entries.values())
 
 

@@ -84,7 +84,7 @@ def prepare(listing, size, folder, resample="nearest", threads=None):
             return accounts
         print(f"The prepared images in '{folder}' are damaged; what is damaged is prepared again.")
     elif header:
-        print(f"Images in '{listing.root}' changed since they were prepared; the split that changed is prepared again.")
+        print(f"'{listing.root}', or what prepares it, changed since; each split concerned is prepared again.")
     with _said(folder), contextlib.ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         stack.enter_context(owner(folder, "prepared"))
