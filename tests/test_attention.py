@@ -1,7 +1,6 @@
 """Figures of where two heads look: what they draw is what the models compute, and what the words say of it."""
 
 import base64
-import dataclasses
 import functools
 
 import numpy as np
@@ -11,6 +10,7 @@ import wisesr_helpers as ws
 from wisesr_helpers import agreement, attention, plots, weight_figures
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.dataset import Dataset, Split
+from wisesr_helpers.runs import pack
 
 CLASSES, SIDE = 4, 256  # 8×8 cells; the paper's window of 2 leaves nothing out
 
@@ -267,21 +267,27 @@ def test_figures_of_a_pair_name_the_class_its_rival_and_what_each_head_says(inde
         assert alt == f"T{head_line[1:]}; {said}. {attention.describe_grid(maps)}"
 
 
-def test_runs_that_were_measured_on_other_images_are_not_put_beside_todays(tmp_path):
-    two = agreement.Pair("mit_224", "gap, wise", 1, epochs=1, scale="smoke", runs_dir=tmp_path)
-    two.rows.first.dataset = dataclasses.replace(two.dataset, classes=tuple("abcdef"[: len(two.dataset.classes)]))
-    for experiment in two.rows.experiments.values():
-        experiment.dataset = two.dataset
+def test_runs_that_were_measured_on_other_images_are_not_put_beside_todays():
+    two = made_up([0, 1], {"gap": [0, 1], "wise": [1, 1]})
+    del two.right
+    record = {
+        "outcome": {"dataset": {"fingerprint": two.dataset.fingerprint, "test": 2}, "correct": pack([True, True])}
+    }
+    other = {"outcome": {**record["outcome"], "dataset": {"fingerprint": "other", "test": 2}}}
+    two.runs = {"record": [record, record]}
     assert set(two.right) == {"gap", "wise"}
-    again = agreement.Pair("mit_224", "gap, wise", 1, epochs=1, scale="smoke", runs_dir=tmp_path)
-    with pytest.raises(ValueError, match="measured on other test images than are here now. Train them again"):
-        _ = again.right
+    for records, said in (([other, other], "other test images than are here now"), ([record, other], "different test")):
+        del two.right
+        two.runs = {"record": records}
+        with pytest.raises(ValueError, match=rf"were measured on {said}.*Train them again with overwrite=True"):
+            _ = two.right
+        two.right = {}
 
 
-def test_before_the_training_the_head_has_the_options_of_the_trained_one(tmp_path):
+def test_before_the_training_the_head_has_the_options_of_the_trained_one():
     options = {"sharing": "radial", "start": "uniform"}
-    two = agreement.Pair("intel_224", "wise, wise_dropout", 1, epochs=1, options=options, runs_dir=tmp_path)
-    assert list(two.runs["status"]) == ["complete"] * 2
+    two = agreement.Pair("intel_224", "wise, wise_dropout", 1, options=options)
+    two.models = {head: experiment.build() for head, experiment in two.rows.experiments.items()}
     for head in two.heads:
         before, after = (
             [weight.name for weight in models[head].get_layer("pooling").weights]
