@@ -277,11 +277,10 @@ def test_runs_that_were_measured_on_other_images_are_not_put_beside_todays():
     two.runs = {"record": [record, record]}
     assert set(two.right) == {"gap", "wise"}
     for records, said in (([other, other], "other test images than are here now"), ([record, other], "different test")):
-        del two.right
+        vars(two).pop("right", None)
         two.runs = {"record": records}
         with pytest.raises(ValueError, match=rf"were measured on {said}.*Train them again with overwrite=True"):
             _ = two.right
-        two.right = {}
 
 
 def test_before_the_training_the_head_has_the_options_of_the_trained_one():
