@@ -13,7 +13,7 @@ export KERAS_BACKEND ?= $(if $(filter jax torch,$(BACKEND)),$(BACKEND),tensorflo
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
 	$$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: setup demo test test-slow book results bench fuzz soak rehearsal lint address notebooks
+.PHONY: setup demo test test-slow book results bench fuzz soak rehearsal lint address notebooks mutants
 
 setup: $(BIN)/.ready-$(BACKEND)
 
@@ -74,3 +74,7 @@ notebooks: setup
 # make address URL=https://github.com/<owner>/<repository>
 address: setup
 	python scripts/address.py "$(URL)"
+
+# Small faults put into the code one at a time, and its tests run on each: which are noticed (an hour on two cores).
+mutants: setup
+	python tests/mutants.py

@@ -3,7 +3,7 @@
     python benchmarks/heads.py
 
 Prints medians in milliseconds and ratios, says whether each promise holds, and writes everything to
-results/benchmarks/heads.json with the machine's description and the fingerprint of the measured heads, from
+results/benchmarks/heads.json with the machine's description and the versions of the measured code, from
 which the book sees when the code has changed since. The authors' layers are those of the same
 design: without pre-averaging beside "depthwise", with it beside the others.
 """
@@ -16,10 +16,10 @@ import time
 import tensorflow as tf
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.costs import fingerprint_of_heads
 from wisesr_helpers.heads import head_layers
 from wisesr_helpers.provenance import environment
 from wisesr_helpers.published import number, printed
+from wisesr_helpers.versions import VERSIONS
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "heads.json"
 ROUNDS, WARM_UP = {False: 21, True: 7}, 2  # with XLA the authors' layers take seconds a step
@@ -132,8 +132,7 @@ def main():
             )
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    heads = {name for row in rows for name in row["milliseconds"]}
-    report = {"machine": environment(), "fingerprint": fingerprint_of_heads(heads), "rows": rows}
+    report = {"machine": environment(), "versions": VERSIONS, "rows": rows}
     OUT.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     broken = [row["promises"] for row in rows if not all(promise["holds"] for promise in row["promises"])]
     print(f"{len(rows)} cases, {len(broken)} with a promise that does not hold here; written to results/benchmarks/.")

@@ -35,11 +35,11 @@ from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 from wisesr_helpers.data.listings import Entry, Listing
 from wisesr_helpers.data.prepare import PreparedImages, prepare
-from wisesr_helpers.inputs import fingerprint_of_pipeline
 from wisesr_helpers.machine import usable_cores
 from wisesr_helpers.provenance import environment
 from wisesr_helpers.published import printed
 from wisesr_helpers.recipes import paper_recipe
+from wisesr_helpers.versions import VERSIONS
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "pipeline.json"
 RECIPES = {"Table 4": "MIT Indoors Scenes", "Table 8": "MIT Indoors Scene"}
@@ -271,9 +271,8 @@ def main():
                 }
             )
             print(json.dumps(rows[-1], indent=1), flush=True)
-    code = fingerprint_of_pipeline()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"machine": environment(), "fingerprint": code, "rows": rows}, indent=1) + "\n")
+    options.out.write_text(json.dumps({"machine": environment(), "versions": VERSIONS, "rows": rows}, indent=1) + "\n")
     broken = [kept for kept in itertools.chain.from_iterable(row["promises"] for row in rows) if not kept["holds"]]
     print(f"{len(broken)} promises do not hold here; written to {options.out.name}.")
 

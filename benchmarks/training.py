@@ -33,11 +33,11 @@ from wisesr_helpers.data.listings import Listing
 from wisesr_helpers.data.prepare import read_account
 from wisesr_helpers.evaluation import evaluate
 from wisesr_helpers.models import build_classifier
-from wisesr_helpers.overheads import fingerprint_of_training
 from wisesr_helpers.provenance import environment
 from wisesr_helpers.published import printed
 from wisesr_helpers.recipes import paper_recipe
 from wisesr_helpers.studies import STUDIES
+from wisesr_helpers.versions import VERSIONS
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "training.json"
 TABLE = "Table 4"
@@ -260,7 +260,7 @@ def main():
     print(json.dumps(memory, indent=1), flush=True)
     report = {
         "machine": environment(),
-        "fingerprint": fingerprint_of_training(),
+        "versions": VERSIONS,
         "rows": rows,
         "memory": memory,
     }

@@ -8,9 +8,8 @@ import shutil
 import sys
 
 import wisesr_helpers as ws
-from wisesr_helpers import runs
+from wisesr_helpers import report, runs
 from wisesr_helpers.provenance import git_state
-from wisesr_helpers.report import code_is_current
 
 RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
 
@@ -34,7 +33,7 @@ def rows():
 def is_current(path):
     """Whether a record is there that today's code can read, and made."""
     try:
-        return path.exists() and code_is_current(runs.read_record(path))
+        return path.exists() and report.is_current(runs.read_record(path))
     except ValueError as error:
         print(error)
         return False

@@ -6,6 +6,9 @@ python scripts/store_notebooks.py [--only NAME] [--all]
 """
 
 import argparse
+import ast
+import dataclasses
+import hashlib
 import os
 import pathlib
 import sys
@@ -16,8 +19,9 @@ import nbformat
 import papermill
 
 import wisesr_helpers as ws
-from wisesr_helpers.fingerprints import notebook_fingerprint
 from wisesr_helpers.provenance import git_state
+from wisesr_helpers.runs import canonical
+from wisesr_helpers.versions import VERSIONS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -29,21 +33,38 @@ def notebooks():
     return sorted(paths, key=lambda path: order.index(path.stem) if path.stem in order else len(order))
 
 
-def is_current(notebook):
-    """Whether a stored notebook was executed, and by code that gives today's fingerprint."""
+def origin(notebook, name):
+    """What a notebook's outputs come from: the versions of the code, and a hash of its parameters and its demo.
+
+    Args:
+        notebook: As nbformat reads it.
+        name: Its file name without suffix.
+    """
+    cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    values = {node.target.id: ast.literal_eval(node.value) for cell in cells for node in ast.parse(cell).body}
+    study = ws.STUDIES.get(values.get("study", name))
+    demo = dataclasses.asdict(study.demo) if study else {}
+    settings = hashlib.sha256(canonical([values, demo]).encode()).hexdigest()[:16]
+    return {"versions": dict(VERSIONS), "settings": settings}
+
+
+def is_current(notebook, name):
+    """Whether every cell of a stored notebook was executed, and the outputs come from what is here today."""
     ran = all(
         cell.execution_count
         for cell in notebook.cells
         if cell.cell_type == "code" and "hide-cell" not in cell.metadata.get("tags", [])
     )
-    return ran and notebook.metadata.get("wisesr", {}).get("fingerprint") == notebook_fingerprint(notebook)
+    said = notebook.metadata.get("wisesr", {})
+    return ran and {key: said.get(key) for key in ("versions", "settings")} == origin(notebook, name)
 
 
-def stored(executed, minutes):
+def stored(executed, name, minutes):
     """A notebook as it is stored: outputs and their origin kept; papermill's cells, times and status dropped.
 
     Args:
         executed: The notebook.
+        name: Its file name without suffix.
         minutes: That it took.
     """
     executed.cells = [cell for cell in executed.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
@@ -61,7 +82,7 @@ def stored(executed, minutes):
     executed.metadata["language_info"] = {"name": "python"}
     commit, clean = git_state(besides="notebooks")
     executed.metadata["wisesr"] = {
-        "fingerprint": notebook_fingerprint(executed),
+        **origin(executed, name),
         "minutes": round(minutes, 1),
         "commit": commit if clean or commit is None else f"{commit}, with uncommitted changes",
     }
@@ -91,7 +112,7 @@ def store(path):
         begun = time.monotonic()
         papermill.execute_notebook(path, out, parameters={}, progress_bar=False, cwd=ROOT)
         minutes = (time.monotonic() - begun) / 60
-        text = nbformat.writes(stored(nbformat.read(out, as_version=4), minutes)) + "\n"
+        text = nbformat.writes(stored(nbformat.read(out, as_version=4), path.stem, minutes)) + "\n"
     path.write_text(text, encoding="utf-8")
     return minutes
 
@@ -109,7 +130,7 @@ def main(words=None):
     os.environ.pop("WISESR_SCALE", None)
     total, failed = 0.0, []
     for path in paths:
-        if not chosen.all and is_current(nbformat.read(path, as_version=4)):
+        if not chosen.all and is_current(nbformat.read(path, as_version=4), path.stem):
             print(f"{path.stem} is current.", flush=True)
             continue
         try:

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 from wisesr_helpers import runs
+from wisesr_helpers.versions import behaviour
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -20,7 +21,7 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
         head, backbone, seed, study, scale: Its parameters.
         **choices: correct (test images right after each epoch; () for none), images (of the test split),
             losses (of the test split, after each epoch), epochs (of the recipe; unless given, those of correct),
-            status, divergence (see :func:`diverged`), options, code, commit, clean.
+            status, divergence (see :func:`diverged`), options, behaviour, commit, clean.
     """
     correct = choices.get("correct", (60, 270))
     images = choices.get("images", 300)
@@ -78,9 +79,9 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
         "final": ends[-1] if ends else None,
         "best": max(ends, key=lambda end: end["top1"]) if ends else None,
         "correct": "",
-        "code": choices.get("code", "0" * 64),
     }
     execution = {
+        "behaviour": choices.get("behaviour", behaviour(photographs=False)),
         "backend": "tensorflow",
         "device": "cpu:0",
         "machine": "x86_64, Linux",

@@ -10,6 +10,7 @@ import wisesr_helpers as ws
 from wisesr_helpers import costs
 from wisesr_helpers._keras import keras
 from wisesr_helpers.heads import head_layers
+from wisesr_helpers.versions import VERSIONS
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +142,10 @@ MACHINE = {
 }
 
 
-def measured(tmp_path, *rows, fingerprint="today", **machine):
-    """What `speed` makes of a file; its fingerprint is that of the heads in it today unless given."""
-    named = {name for row in rows for name in row["milliseconds"]}
-    today = costs.fingerprint_of_heads(named) if fingerprint == "today" else fingerprint
+def measured(tmp_path, *rows, versions=VERSIONS, **machine):
+    """What `speed` makes of a file."""
     path = tmp_path / "heads.json"
-    report = {"machine": MACHINE | machine, "fingerprint": today, "rows": list(rows)}
+    report = {"machine": MACHINE | machine, "versions": versions, "rows": list(rows)}
     path.write_text(json.dumps(report), encoding="utf-8")
     return costs.speed(path)
 
@@ -177,17 +176,11 @@ def test_the_commit_of_measured_times_is_said_as_it_is(tmp_path):
 ROW = {"map": [7, 7, 8], "pool_size": 2, "batch": 1, "milliseconds": {"wise": 1.0, "gap": 1.0, "authors": 1.0}}
 
 
-@pytest.mark.parametrize("other", [None, "0" * 64])
+@pytest.mark.parametrize("other", [None, {"layers": 0}])
 def test_times_of_other_code_are_said_to_be_that(tmp_path, other):
     assert measured(tmp_path, ROW)[1].endswith("commit 0123456789.")
-    said = measured(tmp_path, ROW, fingerprint=other)[1]
-    assert said.endswith("commit 0123456789; measured on other code than today's.")
-
-
-def test_the_fingerprint_of_heads_is_that_of_all_of_them_and_of_nothing_else():
-    both = costs.fingerprint_of_heads(["wise", "gap"])
-    assert both == costs.fingerprint_of_heads(["authors", "gap", "wise", "gap"])
-    assert len({both, costs.fingerprint_of_heads(["wise"]), costs.fingerprint_of_heads(["gap"])}) == 3
+    said = measured(tmp_path, ROW, versions=other)[1]
+    assert said.endswith("commit 0123456789; by an older version of the code.")
 
 
 def test_what_is_not_measured_is_none(tmp_path):

@@ -52,7 +52,7 @@ def test_mistakes_are_refused_before_anything_is_loaded(typed, message, monkeypa
 
 def test_numbers_of_numpy_are_options(tmp_path):
     chosen, plain = (experiment(options={"pool_size": size}, runs_dir=tmp_path) for size in (np.int64(2), 2))
-    assert chosen.fingerprint == plain.fingerprint
+    assert chosen.settings == plain.settings
     assert chosen.folder == plain.folder
 
 
@@ -138,7 +138,6 @@ def test_two_runs_of_one_command_have_the_same_outcome(finished, tmp_path):
 
 def test_a_finished_run_is_taken_and_not_trained_again(finished, monkeypatch, capsys):
     monkeypatch.setattr("wisesr_helpers.running.train", lambda *a, **k: pytest.fail("it was trained again"))
-    monkeypatch.setattr(ws.Experiment, "fingerprint", finished[1]["outcome"]["code"])
     assert experiment(scale="smoke", runs_dir=str(finished[0])).run() == finished[1]
     assert "Finished before" in capsys.readouterr().out
 

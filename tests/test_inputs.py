@@ -8,6 +8,7 @@ import pytest
 from sklearn.datasets import load_sample_images
 
 from wisesr_helpers import inputs
+from wisesr_helpers.versions import VERSIONS
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def benchmark(path, **changes):
     }
     machine = {"device": "cpu:0", "processor": "a processor", "threads": 2, "backend": "tensorflow", "commit": "0" * 40}
     machine |= {"clean": True, "versions": {"python": "3.12.1", "keras": "3.13.2"}}
-    report = {"machine": machine, "fingerprint": inputs.fingerprint_of_pipeline(), "rows": [row]} | changes
+    report = {"machine": machine, "versions": VERSIONS, "rows": [row]} | changes
     path.write_text(json.dumps(report))
     return path
 
@@ -67,12 +68,12 @@ def test_the_pipelines_speed_is_the_benchmarks(tmp_path):
     ]
     assert promises["holds"].tolist() == ["yes"]
     assert "a processor, 2 threads" in sentence
-    assert "other code" not in sentence
+    assert "older version" not in sentence
 
 
 def test_a_measurement_of_other_code_says_so(tmp_path):
-    path = benchmark(tmp_path / "pipeline.json", fingerprint="0" * 64)
-    assert "measured on other code than today's" in inputs.pipeline_speed(path)[2]
+    path = benchmark(tmp_path / "pipeline.json", versions={"augment": 0})
+    assert "by an older version of the code" in inputs.pipeline_speed(path)[2]
 
 
 def test_without_a_measurement_there_is_none(tmp_path):

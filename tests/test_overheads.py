@@ -3,6 +3,7 @@
 import json
 
 from wisesr_helpers import overheads
+from wisesr_helpers.versions import VERSIONS
 
 MACHINE = {"device": "cpu:0", "processor": "a processor", "threads": 2, "backend": "tensorflow", "commit": "0" * 40}
 MACHINE |= {"clean": True, "versions": {"python": "3.12.1", "keras": "3.13.2"}}
@@ -14,7 +15,7 @@ ROW |= {"ratios": {"ours / bare": 1.01, "ours, read / bare": 0.8}}
 
 def benchmark(path, **changes):
     memory = {"promises": [{"promise": "MiB an epoch", "measured": 0.7, "holds": False}]}
-    report = {"machine": MACHINE, "fingerprint": overheads.fingerprint_of_training(), "rows": [ROW], "memory": memory}
+    report = {"machine": MACHINE, "versions": VERSIONS, "rows": [ROW], "memory": memory}
     path.write_text(json.dumps(report | changes))
     return path
 
@@ -30,12 +31,12 @@ def test_the_trainings_speed_is_the_benchmarks(tmp_path):
     }
     assert promises["holds"].tolist() == ["yes", "no"]
     assert "a processor, 2 threads" in sentence
-    assert "other code" not in sentence
+    assert "older version" not in sentence
 
 
 def test_a_measurement_of_other_code_says_so(tmp_path):
-    path = benchmark(tmp_path / "training.json", fingerprint="0" * 64)
-    assert "measured on other code than today's" in overheads.training_speed(path)[2]
+    path = benchmark(tmp_path / "training.json", versions={"training": 0})
+    assert "by an older version of the code" in overheads.training_speed(path)[2]
 
 
 def test_without_a_measurement_there_is_none(tmp_path):

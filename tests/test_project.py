@@ -29,7 +29,7 @@ FLOORS = [
         "gwap",
         "augment",
         "metrics",
-        "fingerprints",
+        "versions",
         "progress",
         "files",
         "locks",

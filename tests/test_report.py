@@ -1,5 +1,7 @@
 """Results in words and tables: what a run that is not complete, or learned nothing, may and may not look like."""
 
+import dataclasses
+import json
 import re
 
 import pytest
@@ -121,13 +123,36 @@ def test_options_have_a_column_where_a_run_has_some(tmp_path):
     assert [row["options"] for row in rows] == ["", '{"cover": "exact", "start": "uniform"}']
 
 
-def test_whether_code_is_current_needs_no_folder_that_can_be_written(tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("WISESR_RUNS", str(tmp_path / "file"))
-    current = ws.Experiment("mit_512", scale="demo", seed=3, runs_dir=str(tmp_path)).fingerprint
-    epochs = ws.STUDIES["mit_512"].demo.recipe.epochs
-    assert report.code_is_current(record(code=current, epochs=epochs, seed=3))
-    assert not report.code_is_current(record(code="0" * 64, epochs=epochs, seed=3))
+def todays(**changes):
+    """A record as the demo of mit_512 makes it today, with changes."""
+    made = record(**{key: value for key, value in changes.items() if key in ("behaviour", "scale", "head", "options")})
+    demo = ws.STUDIES["mit_512"].demo
+    recipe = dataclasses.replace(demo.recipe, **changes.get("recipe", {}))
+    made["outcome"]["recipe"] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    made["outcome"]["dataset"] |= {"train": demo.train, "test": demo.test} | changes.get("data", {})
+    return made
+
+
+def test_a_record_is_current_while_versions_recipe_and_plan_are_todays():
+    assert report.is_current(todays())
+    assert report.is_current(todays(recipe={"epochs": 3}))  # more epochs go on with the same run
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"behaviour": None},
+        {"behaviour": {"layers": 0}},
+        {"recipe": {"learning_rate": 0.04}},
+        {"data": {"train": 3}},
+        {"data": {"image_size": [224, 224]}},
+        {"scale": "smoke"},
+        {"head": "withdrawn"},
+        {"options": {"withdrawn": True}},
+    ],
+)
+def test_a_record_is_not_current_otherwise(changes):
+    assert not report.is_current(todays(**changes))
 
 
 def test_runs_without_any_final_accuracy_make_a_table(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import wisesr_helpers as ws
-from wisesr_helpers import choices, running, runs
+from wisesr_helpers import choices, running, runs, versions
 from wisesr_helpers._keras import keras
 from wisesr_helpers.announce import say_speed
 from wisesr_helpers.checkpoints import Checkpoints
@@ -173,9 +173,9 @@ def test_overwrite_trains_a_finished_run_again_though_its_record_is_gone(stopped
     assert len(record["execution"]["seconds"]) == 2
 
 
-def test_overwrite_does_not_go_on_from_epochs_of_other_code(interrupted, tmp_path, monkeypatch, capsys):
+def test_overwrite_does_not_go_on_from_epochs_of_an_older_version(interrupted, tmp_path, monkeypatch, capsys):
     shutil.copytree(interrupted, tmp_path / "runs")
-    monkeypatch.setattr(ws.Experiment, "origin", "another")
+    monkeypatch.setitem(versions.VERSIONS, "layers", versions.VERSIONS["layers"] + 1)
     record = experiment(tmp_path / "runs", overwrite=True).run()
     assert "Going on" not in capsys.readouterr().out
     assert [part["from_epoch"] for part in record["execution"]["machines"]] == [1]
@@ -197,10 +197,10 @@ def test_a_finished_run_is_read_where_nothing_may_be_written(stopped, monkeypatc
         experiment(stopped, seed=1)
 
 
-def test_epochs_of_other_code_are_not_gone_on_from(stopped, monkeypatch):
-    monkeypatch.setattr(ws.Experiment, "origin", "another")
+def test_epochs_of_an_older_version_are_not_gone_on_from(stopped, monkeypatch):
+    monkeypatch.setitem(versions.VERSIONS, "training", versions.VERSIONS["training"] + 1)
     with pytest.raises(
-        ValueError, match="holds 2 epochs of this run, trained with other code or settings than today's"
+        ValueError, match="holds 2 epochs of this run, trained with other versions of the code than today's"
     ):
         experiment(stopped).run()
     assert runs.read_record(stopped / IDENTITY)["outcome"]["status"] == "complete"
@@ -315,12 +315,12 @@ def test_a_diverged_run_is_a_result_and_not_tried_again(tmp_path, monkeypatch, c
     again.recipe = wild
     capsys.readouterr()
     assert again.run() == record
-    assert "other code" not in capsys.readouterr().out
+    assert "older version" not in capsys.readouterr().out
     again.recipe = dataclasses.replace(wild, epochs=5)
     assert again.run() == record
     said = capsys.readouterr().out
     assert "It diverged, so that more epochs would change nothing." in said
-    assert "other code" not in said
+    assert "older version" not in said
     assert ws.load_runs(tmp_path)["status"].tolist() == ["diverged"]
 
 

@@ -166,11 +166,11 @@ def test_a_file_that_is_no_record_is_refused(tmp_path, garbage):
         runs.read_record(path)
 
 
-@pytest.mark.parametrize("schema", [0, 1, 3, "2"])
+@pytest.mark.parametrize("schema", [0, 1, 4, "2"])
 def test_another_schema_is_refused(tmp_path, schema):
     path = tmp_path / records.keep(tmp_path)["identity"] / "record.json"
     edit(path, lambda record: record.update(schema=schema))
-    with pytest.raises(ValueError, match=rf"has schema {schema}; this version reads 2"):
+    with pytest.raises(ValueError, match=rf"has schema {schema}; this version reads 2 and 3"):
         runs.read_record(path)
 
 

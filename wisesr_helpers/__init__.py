@@ -23,7 +23,6 @@ _NAMES = {
     "compare_heads": "compare",
     "count_flops": "counts",
     "count_params": "counts",
-    "fingerprint": "fingerprints",
     "grad_cam": "attribution",
     "hires_cam": "attribution",
     "image_folder": "data.folders",

@@ -46,7 +46,7 @@ class Checkpoints:
 
     Args:
         folder: Where they are; made when the first is saved.
-        origin: What a run has to have in common with what goes on from it: a description, as in "other code", → a
+        origin: What a run has to have in common with what goes on from it: a description, as in "other data", → a
             value that JSON holds.
         commit: Of the code, for the sentence that says where to go on; None: unknown.
     """

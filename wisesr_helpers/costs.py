@@ -10,9 +10,8 @@ import pandas as pd
 from wisesr_helpers._keras import keras
 from wisesr_helpers.backbones import build_backbone
 from wisesr_helpers.counts import count_flops, count_params
-from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.gwap import GlobalWeightedAveragePooling2D, SharedPositionPooling2D
-from wisesr_helpers.heads import REGISTRY, head_layers
+from wisesr_helpers.heads import head_layers
 from wisesr_helpers.layers import GlobalDepthwisePooling2D
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.report import measured_on
@@ -215,18 +214,6 @@ def growth(heads=GROWTH_HEADS):
     return pd.DataFrame(rows, columns=["grows with", "value", "head", "parameters"])
 
 
-def fingerprint_of_heads(names):
-    """One :func:`wisesr_helpers.fingerprints.fingerprint` of the code of several heads.
-
-    Args:
-        names: Of ``ws.HEADS``; the order doesn't matter, and names that are no head's are left out.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    return fingerprint(*(REGISTRY[name].build for name in sorted(set(names) & set(REGISTRY))))
-
-
 def speed(path=None):
     """Measured milliseconds of heads, forward and backward, from the benchmark's file.
 
@@ -234,7 +221,7 @@ def speed(path=None):
         path: JSON file; None: the project's ``results/benchmarks/heads.json``.
 
     Returns:
-        (DataFrame, sentence about machine, commit and whether the heads' code has changed since), or None if
+        (DataFrame, sentence about machine, commit and whether the code behaves otherwise since), or None if
         nothing is measured yet.
     """
     path = pathlib.Path(path or (project_root() or pathlib.Path()) / "results" / "benchmarks" / "heads.json")
@@ -253,7 +240,7 @@ def speed(path=None):
         }
         for row in report["rows"]
     ]
-    return pd.DataFrame(rows), measured_on(report, fingerprint_of_heads(named))
+    return pd.DataFrame(rows), measured_on(report)
 
 
 _CONTESTANTS = {"gap": "gap", "authors": "authors' layers", "wise": "wise"}  # the columns that come first

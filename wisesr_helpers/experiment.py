@@ -11,20 +11,18 @@ import numpy as np
 
 from wisesr_helpers import runs
 from wisesr_helpers.announce import announce, describe_data
-from wisesr_helpers.backbones import SMALL, check_backbone
+from wisesr_helpers.backbones import check_backbone
 from wisesr_helpers.choices import RECIPE_OPTIONS, check_option_names, check_options, choose_scale
 from wisesr_helpers.data.cache import default_cache
 from wisesr_helpers.data.digits import digits_dataset
 from wisesr_helpers.data.load import load_dataset
 from wisesr_helpers.data.scenes import scenes_dataset
 from wisesr_helpers.diagrams import head_steps
-from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.heads import get_head
 from wisesr_helpers.models import load_classifier
-from wisesr_helpers.recipes import Recipe
-from wisesr_helpers.running import outcome_of, run, seeded_classifier
+from wisesr_helpers.running import run, seeded_classifier
 from wisesr_helpers.studies import DEMO_NOTE, get_study
-from wisesr_helpers.training import train
+from wisesr_helpers.versions import behaviour
 
 
 class Experiment:
@@ -176,33 +174,20 @@ class Experiment:
         return head_steps(model.layers[features + 1 :], model.layers[features].output.shape[1:])
 
     @property
-    def fingerprint(self):
-        """Hash of everything that determines the outcome but the machine: parameters, data plan, recipe, code."""
-        return self._fingerprint(self.recipe)
-
-    def fingerprint_of(self, epochs):
-        """The same with another number of epochs."""
-        return self._fingerprint(dataclasses.replace(self.recipe, epochs=epochs))
+    def settings(self):
+        """What a run has to have in common with what goes on from it, the number of epochs apart."""
+        data = [self.plan.classes, self.plan.train, self.plan.test] if self.plan else [self.study.source]
+        settings = {
+            "parameters": dataclasses.asdict(self.parameters),
+            "recipe": dataclasses.asdict(dataclasses.replace(self.recipe, epochs=0)),
+            "data": [self.image_size, *data],
+        }
+        return json.loads(json.dumps(settings))  # as a checkpoint gives it back, without tuples
 
     @property
-    def origin(self):
-        """The same without the number of epochs: what a run has to have in common with what goes on from it."""
-        return self.fingerprint_of(0)
-
-    def _fingerprint(self, recipe):
-        embedded = {"scenes": scenes_dataset, "digits": digits_dataset}
-        data = embedded[self.plan.data] if self.plan else load_dataset
-        code = [seeded_classifier, self.head.build, data, train, Recipe, outcome_of]
-        code += [SMALL[self.backbone]] if self.backbone in SMALL else []
-        return fingerprint(
-            *code,
-            parameters=dataclasses.asdict(self.parameters),
-            recipe=dataclasses.asdict(recipe),
-            data=[
-                self.image_size,
-                *([self.plan.classes, self.plan.train, self.plan.test] if self.plan else [self.study.source]),
-            ],
-        )
+    def behaviour(self):
+        """The versions of the code that the outcome depends on."""
+        return behaviour(photographs=self.plan is None)
 
     def run(self):
         """Train, unless this run is finished, and keep the record: see :func:`wisesr_helpers.running.run`."""

@@ -16,14 +16,14 @@ from wisesr_helpers.backbones import build_backbone, preprocessing_of_weights
 from wisesr_helpers.data.cache import default_cache
 from wisesr_helpers.data.prepare import SPLITS
 from wisesr_helpers.files import whole_path
-from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.heads import head_layers
 from wisesr_helpers.metrics import top_k_correct
 from wisesr_helpers.progress import ProgressBar
 from wisesr_helpers.recipes import Recipe
-from wisesr_helpers.runs import shown
+from wisesr_helpers.runs import canonical, shown
 from wisesr_helpers.states import reseed
 from wisesr_helpers.training import compile_model, train_epoch
+from wisesr_helpers.versions import VERSIONS
 
 # Adam, because the features of backbones differ in size and its steps don't; the last epoch's rate is a twentieth.
 RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-3, momentum=None, decay_rate=0.9, decay_epochs=1)
@@ -172,9 +172,14 @@ def _digest(model):
 
 def _name(split, state):
     """What a split's features depend on, in 16 hexadecimal digits."""
-    return fingerprint(
-        FrozenFeatures, images=split.digest, size=list(split.size), state=state, backend=keras.backend.backend()
-    )[:16]
+    said = {
+        "layers": VERSIONS["layers"],
+        "images": split.digest,
+        "size": list(split.size),
+        "state": state,
+        "backend": keras.backend.backend(),
+    }
+    return hashlib.sha256(canonical(said).encode()).hexdigest()[:16]
 
 
 def _read(path, shape):

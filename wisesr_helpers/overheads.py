@@ -5,16 +5,8 @@ import pathlib
 
 import pandas as pd
 
-from wisesr_helpers.data.batches import Batches
-from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.report import measured_on
 from wisesr_helpers.runs import project_root
-from wisesr_helpers.training import train
-
-
-def fingerprint_of_training():
-    """What the benchmark of the training measures, as a fingerprint."""
-    return fingerprint(train, Batches)
 
 
 def training_speed(path=None):
@@ -47,7 +39,7 @@ def training_speed(path=None):
         for part in [*report["rows"], report["memory"]]
         for kept in part["promises"]
     )
-    return speeds, promises, measured_on(report, fingerprint_of_training())
+    return speeds, promises, measured_on(report)
 
 
 def _bare(row):

@@ -1,18 +1,20 @@
 """Results as tables and sentences: the paper's numbers and ours, each saying which kind it is."""
 
-import tempfile
+import dataclasses
 from types import SimpleNamespace
 
 import pandas as pd
 
+from wisesr_helpers.choices import check_options
 from wisesr_helpers.counts import count_flops, count_params
-from wisesr_helpers.experiment import Experiment
+from wisesr_helpers.heads import get_head
 from wisesr_helpers.metrics import no_better_than_chance, wilson_interval
 from wisesr_helpers.models import build_classifier
 from wisesr_helpers.progress import duration
 from wisesr_helpers.published import published
-from wisesr_helpers.runs import chance, ending
+from wisesr_helpers.runs import canonical, chance, ending
 from wisesr_helpers.studies import DEMO_NOTE, get_study
+from wisesr_helpers.versions import are_current
 
 NO_BETTER = "no better than chance"
 NO_END = SimpleNamespace(top1=None, correct=None, images=None)  # in place of a final epoch
@@ -201,7 +203,7 @@ def provenance(runs, whose):
                 "device": f"{execution['device']}, {execution['threads']} threads, {execution['machine']}",
                 "software": f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}",
                 "commit": _commit(execution),
-                "code": "today's" if code_is_current(row.record) else "changed since",
+                "code": "today's" if is_current(row.record) else "older",
                 "time": duration(sum(execution["seconds"])),
                 "command": execution["command"],
             }
@@ -209,25 +211,26 @@ def provenance(runs, whose):
     return pd.DataFrame(rows)
 
 
-def code_is_current(record):
-    """Whether a record was made by today's code: its fingerprint is computed anew."""
+def is_current(record):
+    """Whether the command of a record would make it today: versions of the code, recipe, and plan of the data."""
     outcome = record["outcome"]
-    chosen = outcome["parameters"]
-    try:
-        experiment = Experiment(
-            chosen["study"],
-            head=chosen["head"],
-            backbone=chosen["backbone"],
-            scale=chosen["scale"],
-            seed=chosen["seed"],
-            epochs=outcome["recipe"]["epochs"],
-            options=chosen["options"],
-            dataset=chosen["dataset"],
-            runs_dir=tempfile.gettempdir(),  # nothing is written there, nor need the usual folder be writable
-        )
-    except (ValueError, FileNotFoundError):  # a head, backbone or option that is no more
+    chosen, data = outcome["parameters"], outcome["dataset"]
+    if not are_current(record["execution"].get("behaviour")):
         return False
-    return outcome["code"] == experiment.fingerprint
+    try:
+        study = get_study(chosen["study"], chosen["dataset"])
+        plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[chosen["scale"]]
+        recipe = plan.recipe if plan else study.recipe
+        _, recipe, _ = check_options(chosen["options"], get_head(chosen["head"]), recipe)
+    except ValueError:  # a study, head or option that is no more
+        return False
+    recipe = dataclasses.replace(recipe, epochs=outcome["recipe"]["epochs"])
+    planned = (plan.classes, plan.train, plan.test) if plan else None
+    return (
+        canonical(dataclasses.asdict(recipe)) == canonical(outcome["recipe"])
+        and data["image_size"] == [study.size_for(chosen["backbone"])] * 2
+        and planned in (None, (len(data["classes"]), data["train"], data["test"]))
+    )
 
 
 def _commit(execution):
@@ -258,18 +261,17 @@ def _share(value):
     return "none" if pd.isna(value) else f"{value:.1%}"
 
 
-def measured_on(report, today):
+def measured_on(report):
     """A sentence on where and from which code a benchmark's file was measured.
 
     Args:
-        report: The file's content: "machine", as :func:`wisesr_helpers.provenance.environment` gives it, "fingerprint".
-        today: The fingerprint of the same code now.
+        report: The file's content: "machine", as :func:`wisesr_helpers.provenance.environment` gives it, "versions".
     """
     machine = report["machine"]
     versions = machine["versions"]
     commit = (machine["commit"] or "")[:10] or "unknown, not run from a checkout"
     changed = "" if machine["clean"] or not machine["commit"] else ", with uncommitted changes"
-    stale = "" if report.get("fingerprint") == today else "; measured on other code than today's"
+    stale = "" if are_current(report.get("versions")) else "; by an older version of the code"
     return (
         f"Measured on {machine['device']} ({machine['processor']}, {machine['threads']} threads) with Python "
         f"{versions['python']} and Keras {versions['keras']} on {machine['backend']}; commit {commit}{changed}{stale}."

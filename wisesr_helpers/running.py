@@ -15,6 +15,7 @@ from wisesr_helpers.provenance import environment
 from wisesr_helpers.runs import BEST_MODEL, FINAL_MODEL
 from wisesr_helpers.states import give_weights, named_arrays
 from wisesr_helpers.training import train
+from wisesr_helpers.versions import are_current
 
 _MACHINE = ("backend", "device", "processor", "threads", "commit", "clean")
 
@@ -30,7 +31,8 @@ def run(experiment):
 
     Raises:
         Held: Another process is training this run.
-        ValueError: The folder holds more epochs than asked for, or epochs of other code, data or backend.
+        ValueError: The folder holds more epochs than asked for, or epochs of other settings, data, backend or versions
+            of the code.
         OSError: The folder can't be written; whole epochs stay.
         MemoryError: The device's memory is too small.
     """
@@ -68,14 +70,15 @@ def finished(experiment):
         f"Finished before, in '{experiment.shown_folder}': taken from there. overwrite=True trains it again.",
         flush=True,
     )
-    _say_what_differs(experiment, record["outcome"])
+    _say_what_differs(experiment, record)
     return record
 
 
-def _say_what_differs(experiment, outcome):
+def _say_what_differs(experiment, record):
     """Say in what a finished run is not what the command would make today."""
-    if outcome["code"] != experiment.fingerprint_of(outcome["recipe"]["epochs"]):
-        print("It was trained with other code than today's.", flush=True)
+    outcome = record["outcome"]
+    if not are_current(record["execution"].get("behaviour")):
+        print("It was trained by an older version of the code: today's may give another result.", flush=True)
     if outcome["status"] == "diverged" and outcome["recipe"]["epochs"] < experiment.recipe.epochs:
         print("It diverged, so that more epochs would change nothing.", flush=True)
     # Reading the data of the paper's scale only for this would take minutes, or fail where it is no more.
@@ -104,11 +107,12 @@ def _refuse_fewer(experiment, done):
 
 def _train(experiment):
     folder, recipe = experiment.folder, experiment.recipe
-    execution = {**environment(), "command": experiment.command}
+    execution = {"behaviour": experiment.behaviour, **environment(), "command": experiment.command}
     checkpoints = Checkpoints(
         folder / "checkpoints",
         {
-            "code or settings": experiment.origin,
+            "settings": experiment.settings,
+            "versions of the code": experiment.behaviour,
             "data": experiment.dataset.fingerprint,
             "backend": keras.backend.backend(),  # each draws other random numbers from a seed
         },
@@ -121,7 +125,7 @@ def _train(experiment):
         outcome = outcome_of(experiment.parameters, experiment.dataset, model, recipe, training)
         return runs.write_record(
             folder,
-            {**outcome, "code": experiment.fingerprint},
+            outcome,
             {**execution, "seconds": training.seconds, "machines": training.machines},
         )
 
@@ -235,7 +239,7 @@ def seeded_classifier(parameters, classes, image_size, recipe, options=None):
 
 
 def outcome_of(parameters, dataset, model, recipe, training):
-    """The half of a record that the command determines, without the code's fingerprint."""
+    """The half of a record that the command determines."""
     return {
         "parameters": dataclasses.asdict(parameters),
         "dataset": dataset.summary(),

@@ -13,7 +13,8 @@ import numpy as np
 
 from wisesr_helpers.files import write_whole
 
-SCHEMA = 2
+SCHEMA = 3
+READABLE = (2, SCHEMA)  # 2 had a hash of the code in place of versions: shown as older
 RECORD = "record.json"
 FINAL_MODEL = "model.keras"  # with the weights of the last whole epoch
 BEST_MODEL = "best.keras"  # with those of the best epoch, where it is another
@@ -149,8 +150,10 @@ def read_record(path):
         raise ValueError(
             f"'{path}' is no record of a run ({error}). Move it elsewhere, or train the run again."
         ) from error
-    if schema != SCHEMA:
-        raise ValueError(f"'{path}' has schema {schema}; this version reads {SCHEMA}. Train the run again.")
+    if schema not in READABLE:
+        raise ValueError(
+            f"'{path}' has schema {schema}; this version reads {' and '.join(map(str, READABLE))}. Train the run again."
+        )
     try:
         found = outcome_hash(outcome)
     except ValueError:
@@ -209,7 +212,7 @@ _COLUMNS = (
 
 # What pages and tables read from a record, by the part of it that holds it.
 _READ = {
-    "outcome": "status divergence final best history code",
+    "outcome": "status divergence final best history",
     "outcome.parameters": "study scale backbone head seed options",
     "outcome.dataset": "name photographs classes train test",
     "outcome.model": "params",

@@ -213,11 +213,11 @@ def test_the_command_prepares_and_reports(tmp_path, capsys):
     assert "is not as it should be" in capsys.readouterr().err
 
 
-def test_the_code_that_prepares_is_part_of_the_plan(tmp_path, monkeypatch):
+def test_the_decoders_version_is_part_of_the_plan(tmp_path, monkeypatch):
     tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2)
     listing = load.listings.read_listing("mit", tree.root)
     before = prepare._plan(listing, "train", (64, 64), "nearest")
     assert prepare._plan(listing, "train", (64, 64), "nearest") == before
     assert prepare._plan(listing, "train", (64, 80), "nearest") != before
-    monkeypatch.setattr(prepare, "fingerprint", lambda *code, **parameters: "other code")
+    monkeypatch.setitem(prepare.VERSIONS, "decode", prepare.VERSIONS["decode"] + 1)
     assert prepare._plan(listing, "train", (64, 64), "nearest") != before

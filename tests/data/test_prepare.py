@@ -251,7 +251,7 @@ def test_the_accounts_are_lines_of_json(mit):
     _, listing, folder = mit
     prepare(listing, SIZE, folder)
     plan, *lines = [json.loads(line) for line in (folder / "train.files").read_text().splitlines()]
-    assert len(plan) == 64
+    assert (plan["size"], plan["resample"]) == (list(SIZE), "nearest")
     assert len(lines) == len(listing.train)
 
 

@@ -9,8 +9,6 @@ import nbformat
 import papermill
 import pytest
 
-from wisesr_helpers.fingerprints import notebook_fingerprint
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 STUDIES = ("sub_imagenet_224", "intel_224", "mit_224", "mit_512")
@@ -54,10 +52,9 @@ def test_stored_with_outputs_of_the_demo(path):
 
 
 @every_notebook
-def test_stored_by_todays_code(path):
-    """The fingerprint of a notebook's cells and of all that they use of the package is today's."""
-    said = read(path).metadata.get("wisesr", {}).get("fingerprint")
-    assert said == notebook_fingerprint(read(path)), f"{path.stem} is stale: {RERUN.format(path.stem)}"
+def test_stored_by_code_that_behaves_as_todays(path, script):
+    store = script("store_notebooks")
+    assert store.is_current(read(path), path.stem), f"{path.stem} is stale: {RERUN.format(path.stem)}"
 
 
 @every_notebook
@@ -89,12 +86,12 @@ def test_a_study_notebook_keeps_outputs_where_the_source_is_unchanged(script, tm
     for cell in code(old):
         cell.execution_count, cell.outputs = 7, [nbformat.v4.new_output("stream", text="kept")]
     code(old)[1].source += "\n1"
-    old.metadata["wisesr"] = {"fingerprint": "0"}
+    old.metadata["wisesr"] = {"settings": "0"}
     nbformat.write(old, tmp_path / "intel_224.ipynb")
     new = nbformat.reads(texts.wanted(tmp_path / "intel_224.ipynb"), as_version=4)
     assert [bool(cell.outputs) for cell in code(new)] == [i != 1 for i in range(len(code(new)))]
     assert [cell.execution_count for cell in code(new)][:2] == [7, None]
-    assert new.metadata["wisesr"] == {"fingerprint": "0"}
+    assert new.metadata["wisesr"] == {"settings": "0"}
 
 
 def test_colabs_cells_are_put_into_any_notebook_once(script):
@@ -157,13 +154,14 @@ def test_storing_skips_what_is_current_and_leaves_what_fails(script, monkeypatch
     notebook = read(good)
     assert notebook.cells[1].outputs[0].text == "None\n"
     assert set(notebook.metadata) == {"kernelspec", "language_info", "wisesr"}
-    assert notebook.metadata.wisesr.fingerprint == notebook_fingerprint(notebook)
-    assert set(notebook.metadata.wisesr) == {"fingerprint", "minutes", "commit"}
+    assert set(notebook.metadata.wisesr) == {"versions", "settings", "minutes", "commit"}
     assert all(set(cell.metadata) == {"tags"} for cell in notebook.cells)
     store.main(["--only", "good"])
     assert capsys.readouterr().out == "good is current.\n0.0 minutes in all.\n"
-    notebook.cells[1].source += "\n2"
-    assert not store.is_current(notebook)
+    assert store.is_current(notebook, "good")
+    other = {"layers": store.VERSIONS["layers"] + 1}
+    monkeypatch.setattr(store, "VERSIONS", store.VERSIONS | other)
+    assert not store.is_current(notebook, "good")
     with pytest.raises(SystemExit, match=r"there is no notebook 'god'. Valid: bad, good\."):
         store.main(["--only", "god"])
 

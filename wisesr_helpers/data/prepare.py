@@ -22,10 +22,10 @@ import numpy as np
 from wisesr_helpers.data.dataset import printable
 from wisesr_helpers.data.decode import Unreadable, decode, quiet_decoding
 from wisesr_helpers.files import write_whole
-from wisesr_helpers.fingerprints import fingerprint
 from wisesr_helpers.locks import owner
 from wisesr_helpers.machine import usable_cores
 from wisesr_helpers.progress import ProgressBar
+from wisesr_helpers.versions import VERSIONS
 
 HEADER = "prepared.json"
 SPLITS = ("train", "test")
@@ -123,7 +123,7 @@ def read_account(folder, split):
 
 
 def _plan(listing, split, size, resample):
-    """A digest of all that the prepared split depends on: settings, code, and every source's name, size and time."""
+    """All that the prepared split depends on: settings, the decoder's version, every file's name, size and time."""
     files = hashlib.sha256()
     for entry in getattr(listing, split):
         try:
@@ -131,7 +131,7 @@ def _plan(listing, split, size, resample):
             files.update(f"{entry.path}\0{entry.label}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="replace"))
         except OSError:
             files.update(f"{entry.path}\0{entry.label}\0gone\n".encode(errors="replace"))
-    return fingerprint(decode, size=list(size), resample=resample, files=files.hexdigest())
+    return {"decode": VERSIONS["decode"], "size": list(size), "resample": resample, "files": files.hexdigest()}
 
 
 def _prepare_split(listing, split, size, folder, resample, plan, threads):

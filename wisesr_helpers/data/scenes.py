@@ -19,7 +19,7 @@ import numpy as np
 
 from wisesr_helpers.data.cache import cached_array
 from wisesr_helpers.data.dataset import Dataset, Split
-from wisesr_helpers.fingerprints import fingerprint
+from wisesr_helpers.versions import VERSIONS
 
 STRIDE = 32  # pixels; both small backbones and nearly all of keras.applications reduce the image 32 times
 DIGIT_ORDER = (0, 2, 1, 4, 5, 8, 7, 3, 6, 9)  # first the digits that are told apart best however they are turned
@@ -185,7 +185,7 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
     if min(train, test) < 1:
         raise ValueError(f"Each split needs at least one scene; received train={train}, test={test}.")
 
-    name = f"scenes-{image_size}-{classes}-{train}-{test}-s{seed}-{_code_hash()}"
+    name = f"scenes-{image_size}-{classes}-{train}-{test}-s{seed}-v{VERSIONS['scenes']}"
     splits = {}
     for split, count in (("train", train), ("test", test)):
         images, digest = cached_array(
@@ -198,8 +198,3 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
         photographs=False,
         **splits,
     )
-
-
-@functools.cache
-def _code_hash():
-    return fingerprint(draw_scenes, class_pairs)[:8]

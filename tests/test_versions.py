@@ -1,0 +1,200 @@
+"""Golden values: what the code computes today, in numbers kept beside the tests (``tests/golden/values.json``).
+
+Whoever changes a result meets one of these tests, and either undoes the change or raises the number in
+``wisesr_helpers/versions.py`` and writes the values anew: ``python tests/test_versions.py``.
+
+Pixels are compared at some hundred places of each image, with room for last bits: sums in floating point differ
+between processors, and a pixel that lies at a rounding edge then differs by one grey level.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import cv2
+import numpy as np
+import pytest
+
+import wisesr_helpers as ws
+from wisesr_helpers import versions
+from wisesr_helpers.augment import CONVENTIONS, apply_transform, paper_augmentation
+from wisesr_helpers.data.decode import decode
+from wisesr_helpers.data.digits import digits_dataset
+from wisesr_helpers.data.scenes import class_pairs, draw_scenes
+
+VALUES = pathlib.Path(__file__).parent / "golden" / "values.json"
+PLACES = 120  # pixels of an image that are kept
+# Share of a loss. Threads and processors differ by 5e-6 after six steps; another start, schedule or layout by 1e-4.
+TOLERANCE = 5e-5
+OPENCV = int(cv2.__version__.split(".")[0])
+
+
+def some_pixels(image):
+    """Pixels at fixed places of an image, as a list."""
+    flat = np.asarray(image).ravel()
+    return flat[np.random.default_rng(0).integers(0, flat.size, PLACES)].tolist()
+
+
+def photographs():
+    """scikit-learn's two photographs, as files."""
+    from sklearn import datasets
+
+    folder = pathlib.Path(datasets.__file__).parent / "images"
+    return [(folder / name).read_bytes() for name in ("china.jpg", "flower.jpg")]
+
+
+def scenes():
+    """Pixels of scenes of both sizes and splits, and the digits as they are."""
+    found = {}
+    for side, classes, split in ((512, 6, "train"), (224, 8, "test")):
+        drawn = draw_scenes(class_pairs(classes), side, split, 4, seed=0)
+        found |= {f"{side} {split} {k}": some_pixels(scene) for k, scene in enumerate(drawn)}
+    digits = digits_dataset(32)
+    found["digits"] = hashlib.sha256(digits.train.rgb(range(40)).tobytes() + digits.test.labels.tobytes()).hexdigest()
+    return found
+
+
+def augment():
+    """Drawn parameters, and pixels of a photograph that they are applied to."""
+    found = {}
+    image = decode(photographs()[0], (300, 400))
+    for convention in CONVENTIONS:
+        params = paper_augmentation(convention).draw(np.random.default_rng([0, 3, 5]), *image.shape[:2])
+        found[f"{convention} drawn"] = [float(value or 0) for value in params.values()]
+        found[convention] = some_pixels(apply_transform(image, {**params, "brightness": 0.9}, convention))
+    return found
+
+
+def decoded():
+    """Hashes of decoded and reduced photographs: whole numbers, the same everywhere."""
+    return {
+        f"{k} {size} {resample}": hashlib.sha256(decode(data, size, resample).tobytes()).hexdigest()
+        for k, data in enumerate(photographs())
+        for size, resample in (((400, 500), "nearest"), ((224, 224), "nearest"), ((224, 224), "bilinear"))
+    }
+
+
+RUNS = {
+    "wise": {"study": "mit_512", "head": "wise", "epochs": 1},
+    "gap": {"study": "intel_224", "head": "gap", "epochs": 1},
+    "dropout, convolutions": {"study": "mit_224", "head": "wise_dropout", "backbone": "small_conv", "epochs": 2},
+}
+
+
+def training(run):
+    """Loss and learning rate of a smoke run's epochs, and the spread of the head's first weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        experiment = ws.Experiment(**RUNS[run], scale="smoke", runs_dir=folder)
+        pooling = experiment.build().get_layer("pooling")
+        history = experiment.run()["outcome"]["history"]
+    spread = [float(np.std(weights)) for weights in pooling.get_weights()]
+    return [row[name] for row in history for name in ("loss", "learning_rate")] + spread
+
+
+def near(found, kept, most, few):
+    """Whether pixels are the same but for a few of them, and those by no more than ``most`` levels."""
+    apart = np.abs(np.subtract(found, kept))
+    return apart.max() <= most and (apart > 0).mean() <= few
+
+
+def changed(*names):
+    return (
+        f"raise the version of {' or '.join(names)} in versions.py and write the golden values anew, or undo the change"
+    )
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return json.loads(VALUES.read_text(encoding="utf-8"))
+
+
+def test_golden_values_are_of_todays_versions(golden):
+    assert golden["versions"] == versions.VERSIONS, "python tests/test_versions.py"
+
+
+def test_scenes(golden):
+    found = scenes()
+    assert found.pop("digits") == golden["scenes"].pop("digits"), changed("scenes")
+    for name, pixels in found.items():
+        assert near(pixels, golden["scenes"][name], 1, 0.03), f"{name}: {changed('scenes')}"
+
+
+def test_augment(golden):
+    for name, values in augment().items():
+        kept = golden["augment"][name]
+        if name.endswith("drawn"):
+            assert values == pytest.approx(kept, rel=1e-9), f"{name}: {changed('augment')}"
+        else:  # before 5, OpenCV rounds the weights of its interpolation
+            most, few = (1, 0.05) if OPENCV >= 5 else (6, 1)
+            assert near(values, kept, most, few), f"{name}: {changed('augment')}"
+
+
+def test_decode(golden):
+    assert decoded() == golden["decode"], changed("decode")
+
+
+@pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "tensorflow", reason="each backend draws other first weights")
+@pytest.mark.parametrize("run", RUNS)
+def test_training(golden, run):
+    assert training(run) == pytest.approx(golden["training"][run], rel=TOLERANCE), changed("layers", "training")
+
+
+# A change of behaviour → (file, what stands there, what is put there, the golden test that has to fail).
+EDITS = {
+    "another start of the head": ("layers.py", '"stddev": number(', '"stddev": 1.2 * number(', "training"),
+    "another layout of the digits": ("data/scenes.py", "OUTER = (0.33,", "OUTER = (0.35,", "scenes"),
+    "another step of the learning rate": ("recipes.py", "decay_steps=self", "decay_steps=2 * self", "training"),
+    "another rounding in the warp": ("augment.py", "np.trunc(values)", "np.rint(values)", "augment"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_change_of_behaviour_fails_the_golden_test_of_its_name(root, tmp_path, edit):
+    """In a copy of the package, in a process of its own."""
+    import shutil
+
+    file, old, new, name = EDITS[edit]
+    for folder in ("wisesr_helpers", "tests"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "pyproject.toml", tmp_path)
+    path = tmp_path / "wisesr_helpers" / file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {file}"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/test_versions.py",
+            "-k",
+            f"test_{name}",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert f"test_{name}" in done.stdout
+    assert "or undo the change" in done.stdout
+
+
+def main():
+    """Write the golden values anew."""
+    os.environ["WISESR_SCALE"] = "smoke"
+    values = {"versions": versions.VERSIONS, "scenes": scenes(), "augment": augment(), "decode": decoded()}
+    values["training"] = {run: training(run) for run in RUNS}
+    VALUES.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
