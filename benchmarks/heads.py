@@ -16,9 +16,9 @@ import time
 import tensorflow as tf
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.heads import head_layers
-from wisesr_helpers.provenance import environment
+from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.published import number, printed
+from wisesr_helpers.training.runs import environment
 from wisesr_helpers.versions import VERSIONS
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "heads.json"

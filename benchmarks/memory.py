@@ -63,10 +63,10 @@ def watched(folder, side, batch):
 
 def read_epochs(folder, side, batch):
     """Prepare, load what is prepared, read epochs: MiB before the first and after each."""
-    from wisesr_helpers.augment import paper_augmentation
+    from wisesr_helpers.data.augment import paper_augmentation
     from wisesr_helpers.data.batches import Batches
     from wisesr_helpers.data.load import load_dataset
-    from wisesr_helpers.recipes import PAPER_CONVENTION
+    from wisesr_helpers.training.recipes import PAPER_CONVENTION
 
     with contextlib.redirect_stdout(io.StringIO()):
         for _ in range(2):

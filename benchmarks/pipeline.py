@@ -28,17 +28,17 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from wisesr_helpers._cv2 import cv2
 from wisesr_helpers._keras import keras
-from wisesr_helpers.augment import IDENTITY, affine_matrix, colour_map, paper_augmentation
+from wisesr_helpers.data._cv2 import cv2
+from wisesr_helpers.data.augment import IDENTITY, affine_matrix, colour_map, paper_augmentation
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 from wisesr_helpers.data.listings import Entry, Listing
 from wisesr_helpers.data.prepare import PreparedImages, prepare
-from wisesr_helpers.machine import usable_cores
-from wisesr_helpers.provenance import environment
 from wisesr_helpers.published import printed
-from wisesr_helpers.recipes import paper_recipe
+from wisesr_helpers.storage import usable_cores
+from wisesr_helpers.training.recipes import paper_recipe
+from wisesr_helpers.training.runs import environment
 from wisesr_helpers.versions import VERSIONS
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "pipeline.json"

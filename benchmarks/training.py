@@ -24,19 +24,19 @@ import numpy as np
 from memory import anonymous_mib
 from pipeline import RECIPES, as_split, prepared, write_photographs
 
-from wisesr_helpers import training
 from wisesr_helpers._keras import keras
-from wisesr_helpers.checkpoints import Checkpoints
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Dataset, Split
 from wisesr_helpers.data.listings import Listing
 from wisesr_helpers.data.prepare import read_account
-from wisesr_helpers.evaluation import evaluate
-from wisesr_helpers.models import build_classifier
-from wisesr_helpers.provenance import environment
+from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.published import printed
-from wisesr_helpers.recipes import paper_recipe
-from wisesr_helpers.studies import STUDIES
+from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.training import loop
+from wisesr_helpers.training.checkpoints import Checkpoints
+from wisesr_helpers.training.loop import evaluate
+from wisesr_helpers.training.recipes import paper_recipe
+from wisesr_helpers.training.runs import environment
 from wisesr_helpers.versions import VERSIONS
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "training.json"
@@ -102,7 +102,7 @@ def bare(model, kept, steps):
 def ours(model, batches, epoch):
     """Steps a second of one epoch as ``training.train`` has it."""
     moments = []
-    *_, diverged = training.train_epoch(model, batches, epoch, lambda *_: moments.append(time.perf_counter()))
+    *_, diverged = loop.train_epoch(model, batches, epoch, lambda *_: moments.append(time.perf_counter()))
     if diverged:
         sys.exit(f"The training diverged at step {diverged}: nothing can be said of its speed.")
     return rate(moments)
@@ -128,7 +128,7 @@ def measure(backbone, photographs, recipe, rounds, steps):
     kept = [batches[k] for k in range(min(KEPT, len(batches)))]
     keras.utils.set_random_seed(0)
     model = build_classifier(backbone, HEAD, classes=CLASSES, image_size=split.size)
-    training.compile_model(model, recipe, count, CLASSES)
+    loop.compile_model(model, recipe, count, CLASSES)
     contestants = {
         BARE: lambda _: bare(model, kept, 1 + steps),
         OURS: lambda epoch: ours(model, Kept(kept, 1 + steps), epoch),
@@ -150,7 +150,7 @@ def after_an_epoch(model, test, recipe):
     evaluate(model, test, recipe.micro_batch)
     evaluated = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        Checkpoints(folder).save(training._snapshot(model, training.Training()))
+        Checkpoints(folder).save(loop._snapshot(model, loop.Training()))
         saved = time.perf_counter()
     return {f"evaluation of {len(test)} images": evaluated - began, "saving a checkpoint": saved - evaluated}
 
@@ -164,7 +164,7 @@ def memory_of_epochs(folder, batch):
     model = build_classifier("small_conv", HEAD, classes=CLASSES, image_size=split.size)
     found = [anonymous_mib()]
     with tempfile.TemporaryDirectory() as runs:
-        training.train(
+        loop.train(
             model,
             dataset,
             recipe,

@@ -1,12 +1,16 @@
 """Draw the picture of README and introduction from the embedded scenes and the committed records."""
 
 import pathlib
+import sys
 
 import numpy as np
 
-import wisesr_helpers as ws
 from wisesr_helpers import plots
-from wisesr_helpers.data.scenes import class_pairs, draw_scene
+from wisesr_helpers.data.embedded import class_pairs, draw_scene
+from wisesr_helpers.studies import grid
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "book"))
+from _pages.results import ResultsPage
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "book" / "_static" / "what_the_demo_shows.png"
@@ -14,13 +18,13 @@ PICTURE = ROOT / "book" / "_static" / "what_the_demo_shows.png"
 
 def draw():
     """(figure, description)."""
-    page = ws.ResultsPage("mit_512")
+    page = ResultsPage("mit_512")
     figure, axes = plots.figure(10, 2.9, columns=3, width_ratios=[1, 1, 2.2])
     for index, (ax, pair) in enumerate(zip(axes[:2], class_pairs(2), strict=True)):
         ax.imshow(draw_scene(*pair, 512, "test", np.random.default_rng(index)), cmap="gray", vmin=0, vmax=255)
         ax.set_title("{} inside, {} outside".format(*pair), fontsize=9)
         ax.set_axis_off()
-    plots.accuracies(page.committed, axes[2]).set_title(ws.studies.DEMO_NOTE, fontsize=9)
+    plots.accuracies(page.committed, axes[2]).set_title(grid.DEMO_NOTE, fontsize=9)
     description = "Two mirrored scenes that hold the same digits at different places. "
     return figure, description + plots.describe_accuracies(page.committed)
 

@@ -8,8 +8,9 @@ import shutil
 import sys
 
 import wisesr_helpers as ws
-from wisesr_helpers import report, runs
-from wisesr_helpers.provenance import git_state
+from wisesr_helpers.studies import report
+from wisesr_helpers.training import runs
+from wisesr_helpers.training.runs import git_state
 
 RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
 

@@ -19,8 +19,7 @@ import nbformat
 import papermill
 
 import wisesr_helpers as ws
-from wisesr_helpers.provenance import git_state
-from wisesr_helpers.runs import canonical
+from wisesr_helpers.training.runs import canonical, git_state
 from wisesr_helpers.versions import VERSIONS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -169,15 +169,12 @@ def _counting(study):
         return (
             f"{said}{study.table} prints no parameters; Table 1 does, for the same backbones and number of classes. "
             f"Where it has this head, its models are built and counted here, beside what is printed. {agree}",
-            "from wisesr_helpers import costs\n\n"
-            'counts = costs.table_1().query("head == @head")\n'
-            'assert (counts["agrees"] == "yes").all()\n'
-            "counts",
+            'counts = report.table_1().query("head == @head")\nassert (counts["agrees"] == "yes").all()\ncounts',
         )
     return (
         f"{said}Where {study.table} has this head, the parameters of its models are counted here, on models that are "
         f"built now, beside the printed ones. {agree}",
-        f'counts = ws.report.counts_beside_published("{study.name}", head)\n'
+        f'counts = report.counts_beside_published("{study.name}", head)\n'
         'assert (counts["parameters, counted"] == counts["parameters, printed"]).all()\n'
         "counts",
     )

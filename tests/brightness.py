@@ -3,7 +3,7 @@
 import numpy as np
 
 from wisesr_helpers.data.dataset import Dataset, Split
-from wisesr_helpers.recipes import Recipe
+from wisesr_helpers.training.recipes import Recipe
 
 RECIPE = Recipe(epochs=6, batch_size=8, learning_rate=0.02, momentum=None, decay_rate=1, decay_epochs=1)
 

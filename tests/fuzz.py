@@ -22,8 +22,8 @@ from contents import write_content
 from PIL import Image
 from trees import build_tree
 
-from wisesr_helpers.data.archives import DamagedArchive, UnsafeArchive, check_archive, unpack
-from wisesr_helpers.data.decode import Unreadable, decode, quiet_decoding
+from wisesr_helpers.data.fetch import DamagedArchive, UnsafeArchive, check_archive, unpack
+from wisesr_helpers.data.images import Unreadable, decode, quiet_decoding
 from wisesr_helpers.data.listings import read_listing
 
 LIMIT = 30  # seconds a case may take

@@ -24,12 +24,15 @@ SECONDS = 300  # a mutant that runs longer hangs, which a test run notices
 
 # Subject → its modules and the tests that are to notice a fault in them.
 SUBJECTS = {
-    "pooling": (["layers.py", "blocks.py", "positions.py"], ["test_layers.py", "test_positions.py"]),
-    "heads": (["heads.py", "head_options.py"], ["test_heads.py", "test_models.py"]),
-    "augment": (["augment.py"], ["test_augment.py"]),
+    "pooling": (
+        ["layers/pooling.py", "layers/blocks.py", "layers/blocks.py"],
+        ["layers/test_layers.py", "layers/test_positions.py"],
+    ),
+    "heads": (["models/heads.py", "models/heads.py"], ["models/test_heads.py", "models/test_models.py"]),
+    "augment": (["data/augment.py"], ["data/test_augment.py"]),
     "metrics": (["metrics.py"], ["test_metrics.py"]),
-    "checkpoints": (["checkpoints.py"], ["test_checkpoints.py"]),
-    "runs": (["runs.py"], ["test_runs.py"]),
+    "checkpoints": (["training/checkpoints.py"], ["training/test_checkpoints.py"]),
+    "runs": (["training/runs.py"], ["training/test_runs.py"]),
 }
 
 _COMPARISONS = {

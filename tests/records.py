@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from wisesr_helpers import runs
+from wisesr_helpers.training import runs
 from wisesr_helpers.versions import behaviour
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

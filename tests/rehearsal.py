@@ -31,9 +31,9 @@ from rehearsal_expected import KerasBackbones, expected, five_digits, probes, ro
 from trees import MOST, build_tree
 
 import wisesr_helpers as ws
-from wisesr_helpers import training
 from wisesr_helpers._keras import keras
-from wisesr_helpers.provenance import environment
+from wisesr_helpers.training import loop
+from wisesr_helpers.training.runs import environment
 
 # Images a class (training, test): at least two whole batches, and no more to evaluate than need be.
 PER_CLASS = {
@@ -76,7 +76,7 @@ class Seen:
 def watched(row, backbones):
     """Watch a training: what the model is handed, what feeds it, and what is asked of the network."""
     seen = Seen()
-    train_on_batch, batches = keras.Model.train_on_batch, training.Batches
+    train_on_batch, batches = keras.Model.train_on_batch, loop.Batches
     downloads = sys.modules[keras.utils.get_file.__module__]
 
     def step(model, x, y=None, **named):
@@ -95,7 +95,7 @@ def watched(row, backbones):
 
     with (
         mock.patch.object(keras.Model, "train_on_batch", step),
-        mock.patch.object(training, "Batches", loader),
+        mock.patch.object(loop, "Batches", loader),
         mock.patch.object(downloads, "get_file", get_file),
     ):
         yield seen

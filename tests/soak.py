@@ -74,8 +74,8 @@ def start(runs_dir, kill="", fault="", words=None, **environment):
 
 def result(runs_dir):
     """(outcome's SHA-256, arrays of the last checkpoint) of the one run in a folder."""
-    from wisesr_helpers import runs
-    from wisesr_helpers.checkpoints import Checkpoints
+    from wisesr_helpers.training import runs
+    from wisesr_helpers.training.checkpoints import Checkpoints
 
     (folder,) = (path.parent for path in pathlib.Path(runs_dir).glob(f"*/{runs.RECORD}"))
     record = runs.read_record(folder)

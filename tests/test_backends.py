@@ -9,16 +9,16 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ON_JAX = [
-    "test_heads.py",
-    "test_layers.py",
-    "test_positions.py",
-    "test_reductions.py",
-    "test_training.py",
-    "test_running.py",
-    "test_experiment.py",
-    "test_predictions.py",
-    "test_attribution.py",
-    "test_cuts.py",
+    "models/test_heads.py",
+    "layers/test_layers.py",
+    "layers/test_positions.py",
+    "layers/test_reductions.py",
+    "training/test_training.py",
+    "studies/test_running.py",
+    "studies/test_experiment.py",
+    "models/test_predictions.py",
+    "models/test_attribution.py",
+    "models/test_cuts.py",
     "test_soak.py",
     "notebooks/test_papermill.py",
     *(
@@ -68,7 +68,7 @@ def test_notebook_training_and_resume_on_jax(tmp_path, root):
 
 def test_heads_and_a_smoke_run_on_torch(tmp_path, root):
     python = environment(tmp_path / "torch", root, TORCH)
-    pytest_run(python, "torch", root, "test_heads.py")
+    pytest_run(python, "torch", root, "models/test_heads.py")
     changed = {**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": str(root)}
     done = subprocess.run(
         [python, "-c", SMOKE_RUN, tmp_path / "runs"], capture_output=True, text=True, cwd=tmp_path, env=changed

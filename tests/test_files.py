@@ -12,8 +12,8 @@ import zipfile
 
 import pytest
 
-from wisesr_helpers import files
-from wisesr_helpers.files import sweep, whole_file, whole_path, write_whole
+from wisesr_helpers import storage
+from wisesr_helpers.storage import sweep, whole_file, whole_path, write_whole
 
 NEW = b"new" * 100  # less than the buffer of an open file
 
@@ -121,7 +121,7 @@ def test_a_disk_that_fails_changes_nothing(target, write, old, number, call, mon
 
 FULL = """
 import contextlib, errno, pathlib, resource, signal, sys
-from wisesr_helpers.files import whole_file
+from wisesr_helpers.storage import whole_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # from there on, the system refuses as a full disk does
 path = pathlib.Path(sys.argv[1])
@@ -261,9 +261,9 @@ def test_no_descriptor_is_left_open(tmp_path, write, monkeypatch):
 
 KILLED = """
 import os, pathlib, sys
-from wisesr_helpers import files
+from wisesr_helpers import storage
 folder = pathlib.Path(sys.argv[1])
-with getattr(files, sys.argv[2])(folder / "model.keras") as place:
+with getattr(storage, sys.argv[2])(folder / "model.keras") as place:
     place.write(b"half") if sys.argv[2] == "whole_file" else place.write_bytes(b"half")
     os.kill(os.getpid(), 9)
 """
@@ -333,7 +333,7 @@ def test_windows_has_no_descriptors_of_folders(tmp_path, monkeypatch):
         def __getattr__(self, name):
             return note if name == "open" else getattr(os, name)
 
-    monkeypatch.setattr(files, "os", Windows())
+    monkeypatch.setattr(storage, "os", Windows())
     with_path(tmp_path / "x")
     with_file(tmp_path / "x")
     assert opened == [(False, os.O_RDWR)]

@@ -15,25 +15,25 @@ import types
 
 import pytest
 
-from wisesr_helpers import locks
-from wisesr_helpers.locks import Held, owner
+from wisesr_helpers import storage
+from wisesr_helpers.storage import Held, owner
 
 # Owns a folder, and gives a sign of life for every line that it reads.
 HOLD = """
 import sys, threading, types
-from wisesr_helpers import locks
+from wisesr_helpers import storage
 folder, host, kernel = sys.argv[1:]
 if host:
-    locks.socket.gethostname = lambda: host
+    storage.socket.gethostname = lambda: host
 if not kernel:
     sys.modules["fcntl"] = None
 class Told(threading.Event):
     def wait(self, seconds):
         print("ready", flush=True)
         return not sys.stdin.readline()
-locks.threading = types.SimpleNamespace(Event=Told, Thread=threading.Thread)
-locks.SETTLE = 0
-with locks.owner(folder, "trained"):
+storage.threading = types.SimpleNamespace(Event=Told, Thread=threading.Thread)
+storage.SETTLE = 0
+with storage.owner(folder, "trained"):
     threading.Event().wait()
 """
 
@@ -79,7 +79,7 @@ class Waiting:
 @pytest.fixture(autouse=True)
 def waiting(monkeypatch):
     stand_in = Waiting()
-    monkeypatch.setattr(locks, "_pause", stand_in)
+    monkeypatch.setattr(storage, "_pause", stand_in)
     return stand_in
 
 
@@ -106,7 +106,7 @@ class Metronome:
 @pytest.fixture
 def metronome(monkeypatch):
     stand_in = Metronome()
-    monkeypatch.setattr(locks, "threading", types.SimpleNamespace(Event=lambda: stand_in, Thread=threading.Thread))
+    monkeypatch.setattr(storage, "threading", types.SimpleNamespace(Event=lambda: stand_in, Thread=threading.Thread))
     return stand_in
 
 
@@ -189,7 +189,7 @@ def test_what_the_kernel_answers_for_is_taken_at_once(tmp_path, left, waiting, c
 
 def test_a_lock_file_that_cannot_be_read_is_taken_at_once(tmp_path, monkeypatch, waiting):
     (tmp_path / ".lock").write_text(another())
-    monkeypatch.setattr(locks, "_look", lambda path: None)
+    monkeypatch.setattr(storage, "_look", lambda path: None)
     with owner(tmp_path, "trained"):
         assert content(tmp_path)["pid"] == os.getpid()
     assert (tmp_path / ".lock").read_text() == ""
@@ -320,8 +320,8 @@ def test_an_owner_who_ends_is_waited_for_no_longer(tmp_path, kernel, monkeypatch
 def test_a_drive_that_is_gone_for_a_moment_is_no_sign_of_life(tmp_path, monkeypatch, waiting):
     without_kernel_locks(monkeypatch)
     (tmp_path / ".lock").write_text(another())
-    look = locks._look
-    monkeypatch.setattr(locks, "_look", lambda path: None if 3 < len(waiting.seconds) < 6 else look(path))
+    look = storage._look
+    monkeypatch.setattr(storage, "_look", lambda path: None if 3 < len(waiting.seconds) < 6 else look(path))
     try_to_own(tmp_path)
     assert waiting.seconds == [1] * 60 + [2]
 
@@ -343,8 +343,8 @@ def test_who_finds_another_in_the_middle_of_a_rewrite_leaves_too(tmp_path, monke
 
 def test_a_drive_that_is_gone_while_that_is_looked_for_is_no_rival(tmp_path, monkeypatch, waiting):
     without_kernel_locks(monkeypatch)
-    look = locks._look
-    monkeypatch.setattr(locks, "_look", lambda path: None if waiting.seconds else look(path))
+    look = storage._look
+    monkeypatch.setattr(storage, "_look", lambda path: None if waiting.seconds else look(path))
     with owner(tmp_path, "trained"):
         assert content(tmp_path)["pid"] == os.getpid()
     assert waiting.seconds == [2]
@@ -356,7 +356,7 @@ def test_of_those_who_take_over_at_the_same_moment_one_goes_on(tmp_path, left, r
     without_kernel_locks(monkeypatch)
     (tmp_path / ".lock").write_text(left)
     together = threading.Barrier(rivals)
-    write = locks._write
+    write = storage._write
 
     def write_after_all_have_looked(file, holder):
         if holder:
@@ -364,11 +364,11 @@ def test_of_those_who_take_over_at_the_same_moment_one_goes_on(tmp_path, left, r
         write(file, holder)
 
     def pause(seconds):
-        if seconds == locks.SETTLE:  # all have written
+        if seconds == storage.SETTLE:  # all have written
             together.wait(60)
 
-    monkeypatch.setattr(locks, "_write", write_after_all_have_looked)
-    monkeypatch.setattr(locks, "_pause", pause)
+    monkeypatch.setattr(storage, "_write", write_after_all_have_looked)
+    monkeypatch.setattr(storage, "_pause", pause)
     results, left_over = [], threading.Semaphore(0)
 
     def take():
@@ -396,18 +396,18 @@ def test_of_those_who_take_over_at_the_same_moment_one_goes_on(tmp_path, left, r
     + [json.dumps({"host": host, "pid": pid}).encode() for host, pid in ((1, 1), ("x", "1"), ("x", 0), ("x", -1))],
 )
 def test_nobody_is_read_out_of_nonsense(left):
-    assert locks._read(left) == {}
-    assert locks._name(left) == "another process"
+    assert storage._read(left) == {}
+    assert storage._name(left) == "another process"
 
 
 def test_who_is_alive_on_this_machine(monkeypatch):
-    assert locks._alive(os.getpid())
-    assert locks._alive(1)  # another user's, where tests don't run as root
-    assert not locks._alive(2**31 - 1)
-    assert not locks._alive(10**30)
+    assert storage._alive(os.getpid())
+    assert storage._alive(1)  # another user's, where tests don't run as root
+    assert not storage._alive(2**31 - 1)
+    assert not storage._alive(10**30)
     # On Windows os.kill ends the process that it is asked about.
-    monkeypatch.setattr(locks, "os", types.SimpleNamespace(name="nt"))
-    assert locks._alive(2**31 - 1)
+    monkeypatch.setattr(storage, "os", types.SimpleNamespace(name="nt"))
+    assert storage._alive(2**31 - 1)
 
 
 # Signs of life
@@ -426,7 +426,7 @@ def test_an_owner_gives_signs_of_life(tmp_path, metronome, capsys):
 
 @pytest.mark.parametrize("failure", [None, KeyError])
 def test_they_end_with_the_block(tmp_path, failure, monkeypatch):
-    monkeypatch.setattr(locks, "BEAT", 10**6)  # and do so without waiting for the next
+    monkeypatch.setattr(storage, "BEAT", 10**6)  # and do so without waiting for the next
     before = threading.enumerate()
     with pytest.raises(KeyError) if failure else contextlib.nullcontext(), owner(tmp_path, "trained"):
         (thread,) = set(threading.enumerate()) - set(before)
@@ -438,17 +438,17 @@ def test_they_end_with_the_block(tmp_path, failure, monkeypatch):
 
 
 def test_a_sign_that_fails_disturbs_nobody(tmp_path, metronome, monkeypatch, capsys):
-    write = locks._write
+    write = storage._write
     with owner(tmp_path, "trained"):
         for error in (errno.ENOSPC, errno.EIO, errno.ENOTCONN):
 
             def fail(*_, error=error):
                 raise OSError(error, os.strerror(error))
 
-            monkeypatch.setattr(locks, "_write", fail)
+            monkeypatch.setattr(storage, "_write", fail)
             metronome.beat()
         assert content(tmp_path)["beat"] == 0
-        monkeypatch.setattr(locks, "_write", write)
+        monkeypatch.setattr(storage, "_write", write)
         metronome.beat()
         assert content(tmp_path)["beat"] == 4
     out = capsys.readouterr()
@@ -480,7 +480,7 @@ def test_a_lock_that_cannot_be_emptied_is_no_failure_of_what_was_done(tmp_path, 
         raise OSError(errno.EIO, "Input/output error")
 
     with owner(tmp_path, "trained"):
-        monkeypatch.setattr(locks, "_write", fail)
+        monkeypatch.setattr(storage, "_write", fail)
     assert content(tmp_path)["pid"] == os.getpid()
 
 
@@ -488,7 +488,7 @@ def test_a_lock_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
     def fail(file, holder):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(locks, "_write", fail)
+    monkeypatch.setattr(storage, "_write", fail)
     with pytest.raises(OSError, match="No space left"):
         try_to_own(tmp_path)
     monkeypatch.undo()
@@ -516,13 +516,13 @@ def test_nobody_finds_the_file_empty_while_it_is_rewritten(tmp_path):
             return call
 
     with open(path, "r+b", buffering=0) as file:
-        locks._write(Watched(file), {"a": "long" * 20})
+        storage._write(Watched(file), {"a": "long" * 20})
         assert json.loads(found.pop()) == {"a": "long" * 20}
         found.clear()
-        locks._write(Watched(file), {"a": 1})
+        storage._write(Watched(file), {"a": 1})
         assert all(found)
         assert json.loads(found.pop()) == {"a": 1}
-        locks._write(Watched(file), None)
+        storage._write(Watched(file), None)
         assert found.pop() == b""
 
 
@@ -540,7 +540,7 @@ def test_what_is_written_goes_out_while_the_file_stays_open(tmp_path, monkeypatc
     with open(tmp_path / "lock", "w+b", buffering=0) as file:
         monkeypatch.setattr(os, "dup", dup)
         monkeypatch.setattr(os, "close", close)
-        locks._write(file, {"a": 1})
+        storage._write(file, {"a": 1})
         monkeypatch.undo()
         assert closed == [(duplicated[0], {"a": 1})]
         assert os.path.samestat(os.fstat(file.fileno()), (tmp_path / "lock").stat())
@@ -548,7 +548,7 @@ def test_what_is_written_goes_out_while_the_file_stays_open(tmp_path, monkeypatc
 
 FORK = """
 import os, pathlib, sys
-from wisesr_helpers.locks import owner
+from wisesr_helpers.storage import owner
 folder = pathlib.Path(sys.argv[1])
 with owner(folder, "trained"):
     before = (folder / ".lock").read_text()

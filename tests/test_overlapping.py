@@ -5,8 +5,8 @@ import contextlib
 import pytest
 from PIL import ImageFile
 
-from wisesr_helpers.data.decode import quiet_decoding
-from wisesr_helpers.data.kaggle_client import _impatient
+from wisesr_helpers.data.fetch import _impatient
+from wisesr_helpers.data.images import quiet_decoding
 from wisesr_helpers.overlapping import shared
 
 

@@ -1,6 +1,5 @@
 """The project around the package: requirements, imports, addresses, commands."""
 
-import ast
 import importlib.util
 import pathlib
 import re
@@ -12,92 +11,6 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from tests_support import load_script
-
-FLOORS = [
-    {
-        "_keras",
-        "_cv2",
-        "_registration",
-        "published",
-        "authors",
-        "recipes",
-        "layers",
-        "blocks",
-        "positions",
-        "reductions",
-        "head_options",
-        "gwap",
-        "augment",
-        "metrics",
-        "versions",
-        "progress",
-        "files",
-        "locks",
-        "machine",
-        "overlapping",
-    },
-    {"heads", "diagrams", "backbones", "counts", "data", "runs", "provenance", "checkpoints"},
-    {"models", "predictions", "frozen", "states", "evaluation", "training", "cuts", "attribution"},
-    {
-        "studies",
-        "choices",
-        "announce",
-        "running",
-        "experiment",
-        "rows",
-        "row_figures",
-        "attention",
-        "agreement",
-        "colab",
-        "confusion",
-        "compare",
-        "mistakes",
-        "better_start",
-        "alternatives",
-        "reduction_figures",
-        "advice",
-        "course_report",
-        "ledger",
-        "plots",
-        "drawings",
-        "samples",
-        "inputs",
-        "overheads",
-        "report",
-        "costs",
-        "pages",
-        "combinations",
-        "image_maps",
-        "weight_figures",
-        "widgets",
-    },
-]
-
-
-def modules(root):
-    for path in sorted((root / "wisesr_helpers").rglob("*.py")):
-        parts = path.relative_to(root / "wisesr_helpers").with_suffix("").parts
-        if parts != ("__init__",):
-            yield path, parts[0]
-
-
-def imported_rooms(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "wisesr_helpers":
-            words = node.module.split(".")[1:]
-            yield from [words[0]] if words else [alias.name for alias in node.names]
-
-
-def floor(room):
-    found = [number for number, rooms in enumerate(FLOORS) if room in rooms]
-    assert found, f"wisesr_helpers.{room} stands on no floor: add it to FLOORS"
-    return found[0]
-
-
-def test_imports_never_point_up(root):
-    edges = [(room, other) for path, room in modules(root) for other in imported_rooms(path)]
-    assert len(edges) > 40  # the walk does find imports
-    assert [edge for edge in edges if floor(edge[0]) < floor(edge[1])] == []
 
 
 def test_importing_the_package_loads_neither_keras_nor_pandas(root):

@@ -5,7 +5,7 @@ import sys
 import pytest
 import soak
 
-from wisesr_helpers import runs
+from wisesr_helpers.training import runs
 
 NOTEBOOK = soak.ROOT / "notebooks/mit_512.ipynb"
 

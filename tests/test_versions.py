@@ -21,10 +21,9 @@ import pytest
 
 import wisesr_helpers as ws
 from wisesr_helpers import versions
-from wisesr_helpers.augment import CONVENTIONS, apply_transform, paper_augmentation
-from wisesr_helpers.data.decode import decode
-from wisesr_helpers.data.digits import digits_dataset
-from wisesr_helpers.data.scenes import class_pairs, draw_scenes
+from wisesr_helpers.data.augment import CONVENTIONS, apply_transform, paper_augmentation
+from wisesr_helpers.data.embedded import class_pairs, digits_dataset, draw_scenes
+from wisesr_helpers.data.images import decode
 
 VALUES = pathlib.Path(__file__).parent / "golden" / "values.json"
 PLACES = 120  # pixels of an image that are kept

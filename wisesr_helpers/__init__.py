@@ -14,27 +14,26 @@ from wisesr_helpers.published import published
 __version__ = "0.1.0"
 
 _NAMES = {
-    "Experiment": "experiment",
-    "apply_transform": "augment",
-    "contribution_map": "attribution",
-    "build_backbone": "backbones",
-    "build_classifier": "models",
+    "Experiment": "studies.experiment",
+    "apply_transform": "data.augment",
+    "contribution_map": "models.attribution",
+    "build_backbone": "models.backbones",
+    "build_classifier": "models.classifiers",
     "check_folder": "data.folders",
-    "compare_heads": "compare",
-    "count_flops": "counts",
-    "count_params": "counts",
-    "grad_cam": "attribution",
-    "hires_cam": "attribution",
+    "compare_heads": "studies.compare",
+    "count_flops": "models.counts",
+    "count_params": "models.counts",
+    "grad_cam": "models.attribution",
+    "hires_cam": "models.attribution",
     "image_folder": "data.folders",
-    "load_classifier": "models",
+    "load_classifier": "training.runs",
     "load_dataset": "data.load",
-    "load_runs": "runs",
-    "predict": "predictions",
-    "ResultsPage": "pages",
-    "Rows": "rows",
-    "STUDIES": "studies",
+    "load_runs": "training.runs",
+    "predict": "models.classifiers",
+    "Rows": "studies.experiment",
+    "STUDIES": "studies.grid",
 }
-_MODULES = ("attention", "data", "layers", "plots", "report", "studies", "widgets")
+_MODULES = ("data", "layers", "plots")
 
 __all__ = ["HEADS", "published", *_MODULES, *_NAMES]
 
@@ -43,7 +42,7 @@ _registration.tell_keras()
 
 def __getattr__(name):
     if name == "HEADS":
-        heads = importlib.import_module("wisesr_helpers.heads")
+        heads = importlib.import_module("wisesr_helpers.models.heads")
         return {head.name: head.description for head in heads.REGISTRY.values()}
     if name in _NAMES:
         return getattr(importlib.import_module(f"wisesr_helpers.{_NAMES[name]}"), name)

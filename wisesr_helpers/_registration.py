@@ -11,9 +11,14 @@ import sys
 PACKAGE = __name__.partition(".")[0]
 # Module → its classes that stand in files; a test compares this with what the modules register.
 LAYERS = {
-    "layers": ("BlockAveragePooling2D", "GlobalDepthwisePooling2D", "ImageNetPreprocessing"),
-    "gwap": ("GlobalWeightedAveragePooling2D", "SharedPositionPooling2D"),
-    "reductions": ("FixedReduction2D",),
+    "layers.pooling": (
+        "BlockAveragePooling2D",
+        "GlobalDepthwisePooling2D",
+        "GlobalWeightedAveragePooling2D",
+        "SharedPositionPooling2D",
+    ),
+    "layers.preprocessing": ("ImageNetPreprocessing",),
+    "layers.reductions": ("FixedReduction2D",),
 }
 
 

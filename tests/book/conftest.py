@@ -8,7 +8,7 @@ import sys
 import pytest
 from tests_support import ROOT
 
-from wisesr_helpers import runs
+from wisesr_helpers.training import runs
 
 
 @pytest.fixture(scope="session")

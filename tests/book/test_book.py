@@ -4,6 +4,7 @@ import re
 import shutil
 
 import pytest
+from _pages.results import ResultsPage
 from tests_support import load_script
 
 import wisesr_helpers as ws
@@ -46,7 +47,7 @@ def test_the_readers_own_run_is_marked(built):
 def test_figures_have_descriptions_made_from_the_data(built):
     text = page(built, "book/mit_512")
     alts = re.findall(r'<img alt="([^"]*)"', text)
-    committed = ws.ResultsPage("mit_512").committed
+    committed = ResultsPage("mit_512").committed
     assert any(f"{value:.1%}" in alt for alt in alts for value in committed["top1"])
     assert all(len(alt) > 30 and not alt.endswith(".png") for alt in alts if "Figure" not in alt)
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from kaggle_imitation import SIZE, Server, serve_at
 
-from wisesr_helpers.data import catalogue, listings
+from wisesr_helpers.data import listings, sources
 
 
 @pytest.fixture
@@ -31,8 +31,8 @@ def toy(monkeypatch):
     monkeypatch.setitem(listings._BASES, "toy", listings._BASES["mit"])
 
     def put(zip_bytes=SIZE, unpacked_bytes=10**7):
-        source = catalogue.Source("toy", "Toy Scenes", "someone/toy-scenes", zip_bytes, unpacked_bytes, "for tests")
-        monkeypatch.setitem(catalogue.SOURCES, "toy", source)
+        source = sources.Source("toy", "Toy Scenes", "someone/toy-scenes", zip_bytes, unpacked_bytes, "for tests")
+        monkeypatch.setitem(sources.SOURCES, "toy", source)
         return source
 
     put()

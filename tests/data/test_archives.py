@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from kaggle_imitation import ARCHIVE, FILES, refused, unpacked, zipped
 
-from wisesr_helpers.data.archives import DamagedArchive, UnsafeArchive, check_archive, unpack
+from wisesr_helpers.data.fetch import DamagedArchive, UnsafeArchive, check_archive, unpack
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wisesr_helpers.augment import apply_transform, paper_augmentation
+from wisesr_helpers.data.augment import apply_transform, paper_augmentation
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 
@@ -147,7 +147,7 @@ def test_small_images_are_enlarged_as_pillow_does_it():
 def test_enlarging_takes_pillows_pixels_for_every_size(source, target):
     from PIL import Image
 
-    from wisesr_helpers.data.decode import nearest
+    from wisesr_helpers.data.images import nearest
 
     values = np.arange(source, dtype=np.uint8)
     shown = Image.fromarray(values[:, None]).resize((1, target), Image.Resampling.NEAREST)

@@ -16,7 +16,7 @@ from kaggle_imitation import (
     unpacked,
 )
 
-from wisesr_helpers.data import fetch, kaggle_client
+from wisesr_helpers.data import fetch
 from wisesr_helpers.data.fetch import FetchError
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -51,7 +51,7 @@ def test_a_login_is_sent_and_never_shown(server, home, tmp_path, monkeypatch, ca
         put_colab(monkeypatch, secrets)
     expected = f"Bearer {SECRET}" if "token" in place else f"Basic someone:{SECRET}"
 
-    kaggle_client.connect()
+    fetch.connect()
     extended = sys.modules["kaggle.api.kaggle_api_extended"]
     monkeypatch.setattr(extended.KaggleApi, "args", ["--verbose"])  # VERBOSE=1: print every request
     server.status = 401

@@ -14,9 +14,9 @@ from kaggle_imitation import (
 )
 
 from wisesr_helpers.data import __main__ as command_line
-from wisesr_helpers.data import catalogue, fetch
-from wisesr_helpers.data.cache import default_cache
+from wisesr_helpers.data import fetch, sources
 from wisesr_helpers.data.fetch import FetchError
+from wisesr_helpers.storage import default_cache
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -69,8 +69,8 @@ def test_what_keras_says(tmp_path, monkeypatch, error, words):
 def test_the_list_names_every_dataset(capsys):
     assert command_line.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(catalogue.SOURCES)
-    for line, source in zip(lines[1:], catalogue.SOURCES.values(), strict=True):
+    assert len(lines) == 1 + len(sources.SOURCES)
+    for line, source in zip(lines[1:], sources.SOURCES.values(), strict=True):
         for cell in (source.name, source.title, source.address, source.terms):
             assert cell in line
 
@@ -122,13 +122,13 @@ def test_importing_it_imports_little():
 
 
 def test_the_two_ways_name_the_folder_only_where_it_is_not_the_default(tmp_path):
-    source = catalogue.get_source("mit")
+    source = sources.get_source("mit")
     for folder, option in (
         (default_cache() / "mit", ""),
         (tmp_path / "mit", f' --data-dir "{tmp_path}"'),
         (tmp_path, f' --data-dir "{tmp_path}"'),
     ):
-        sentence = catalogue.how_to_get(source, folder)
+        sentence = sources.how_to_get(source, folder)
         assert f"python -m wisesr_helpers.data fetch mit{option};" in sentence
         assert sentence.endswith(f"unpack it into '{folder}'.")
-    assert "python -m wisesr_helpers.data fetch mnist where" in catalogue.how_to_get(catalogue.get_source("mnist"), "x")
+    assert "python -m wisesr_helpers.data fetch mnist where" in sources.how_to_get(sources.get_source("mnist"), "x")

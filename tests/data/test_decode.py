@@ -10,7 +10,7 @@ from contents import encode, picture, write_content
 from PIL import Image, ImageFile, features
 from PIL.JpegImagePlugin import JpegImageFile
 
-from wisesr_helpers.data.decode import RESAMPLING, Unreadable, decode, quiet_decoding
+from wisesr_helpers.data.images import RESAMPLING, Unreadable, decode, quiet_decoding
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,9 @@ def test_pillows_limit_of_pixels_may_be_switched_off(contents, limit, monkeypatc
 
 def test_the_limit_itself_is_allowed(monkeypatch):
     data = encode(picture(), "PNG")
-    monkeypatch.setattr("wisesr_helpers.data.decode.MAX_PIXELS", 48 * 64)
+    monkeypatch.setattr("wisesr_helpers.data.images.MAX_PIXELS", 48 * 64)
     assert decode(data).shape == (48, 64, 3)
-    monkeypatch.setattr("wisesr_helpers.data.decode.MAX_PIXELS", 48 * 64 - 1)
+    monkeypatch.setattr("wisesr_helpers.data.images.MAX_PIXELS", 48 * 64 - 1)
     with pytest.raises(Unreadable, match="too many pixels"):
         decode(data)
 

@@ -6,12 +6,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from wisesr_helpers.data import digits
+from wisesr_helpers.data import embedded
 
 
 @pytest.fixture(scope="module")
 def dataset():
-    return digits.digits_dataset(32)
+    return embedded.digits_dataset(32)
 
 
 def grey(split):
@@ -26,7 +26,7 @@ def test_of_every_class_the_first_two_thirds_train_and_the_rest_test(dataset):
         cut = 2 * len(expected) // 3
         for split, part in ((dataset.train, expected[:cut]), (dataset.test, expected[cut:])):
             np.testing.assert_array_equal(grey(split)[split.labels == digit], part)
-    assert (len(dataset.train), len(dataset.test)) == (digits.COUNTS["train"], digits.COUNTS["test"])
+    assert (len(dataset.train), len(dataset.test)) == (embedded.COUNTS["train"], embedded.COUNTS["test"])
     assert len(dataset.train) + len(dataset.test) == len(found.data) == 1797
 
 
@@ -37,14 +37,14 @@ def test_no_image_is_in_both_splits(dataset):
 
 
 def test_the_first_images_hold_every_class_equally_often():
-    few = digits.digits_dataset(32, train=20, test=10)
+    few = embedded.digits_dataset(32, train=20, test=10)
     assert sorted(few.train.labels) == sorted([*range(10)] * 2)
     assert sorted(few.test.labels) == [*range(10)]
 
 
 @pytest.mark.parametrize("side", [8, 224, 299])
 def test_images_are_enlarged_by_pillows_nearest(side):
-    split = digits.digits_dataset(side).test
+    split = embedded.digits_dataset(side).test
     images = split.rgb([0, 17])
     for image, kept in zip(images, np.asarray(split.images)[[0, 17]], strict=True):
         expected = np.asarray(Image.fromarray(kept).resize((side, side), Image.Resampling.NEAREST))
@@ -64,8 +64,8 @@ def test_the_labels_can_be_learned_and_shuffled_ones_can_not(dataset):
 
 
 def test_two_makings_have_one_fingerprint_and_fewer_images_another(dataset):
-    assert digits.digits_dataset(32).fingerprint == dataset.fingerprint
-    assert digits.digits_dataset(32, train=20).fingerprint != dataset.fingerprint
+    assert embedded.digits_dataset(32).fingerprint == dataset.fingerprint
+    assert embedded.digits_dataset(32, train=20).fingerprint != dataset.fingerprint
     assert dataset.photographs is False
 
 
@@ -79,4 +79,4 @@ def test_two_makings_have_one_fingerprint_and_fewer_images_another(dataset):
 )
 def test_what_is_not_there_is_refused(asked, message):
     with pytest.raises(ValueError, match=message):
-        digits.digits_dataset(**asked)
+        embedded.digits_dataset(**asked)

@@ -30,11 +30,9 @@ from kaggle_imitation import (
     zipped,
 )
 
-from wisesr_helpers.data import archives, fetch, kaggle_client
-from wisesr_helpers.data.archives import DamagedArchive
-from wisesr_helpers.data.cache import default_cache
-from wisesr_helpers.data.fetch import FetchError
-from wisesr_helpers.locks import Held, owner
+from wisesr_helpers.data import fetch
+from wisesr_helpers.data.fetch import DamagedArchive, FetchError
+from wisesr_helpers.storage import Held, default_cache, owner
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -48,7 +46,7 @@ def test_a_dataset_is_fetched_and_unpacked(server, tmp_path, capsys):
     out = capsys.readouterr().out
     first = out.splitlines()[0]
     assert "Toy Scenes" in first
-    assert archives.describe_size(SIZE) in first
+    assert fetch.describe_size(SIZE) in first
     assert "https://www.kaggle.com/datasets/someone/toy-scenes" in first
     assert "for tests" in first
     assert str(folder) in first
@@ -223,7 +221,7 @@ def test_no_network_is_told_in_a_sentence(home, toy, tmp_path, monkeypatch):
 
 
 def test_a_server_that_stays_silent_is_told_in_a_sentence(home, toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(kaggle_client, "PATIENCE", (5, 0.05))
+    monkeypatch.setattr(fetch, "PATIENCE", (5, 0.05))
     requests = pytest.importorskip("requests")
     send = requests.Session.send
     with silent() as address:
@@ -234,7 +232,7 @@ def test_a_server_that_stays_silent_is_told_in_a_sentence(home, toy, tmp_path, m
 
 def test_a_login_that_is_never_answered_does_not_hang(home, toy, tmp_path, monkeypatch):
     """The client asks whether a token is valid before anything else."""
-    monkeypatch.setattr(kaggle_client, "PATIENCE", (5, 0.05))
+    monkeypatch.setattr(fetch, "PATIENCE", (5, 0.05))
     monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET)
     with silent() as address:
         serve_at(monkeypatch, address)
@@ -242,7 +240,7 @@ def test_a_login_that_is_never_answered_does_not_hang(home, toy, tmp_path, monke
 
 
 def test_a_file_that_is_never_sent_is_told_in_a_sentence(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(kaggle_client, "PATIENCE", (5, 0.05))
+    monkeypatch.setattr(fetch, "PATIENCE", (5, 0.05))
     with silent() as address:
         server.file_at = address
         assert "the connection to Kaggle failed (ReadTimeout)" in refused(FetchError, tmp_path)
@@ -266,9 +264,9 @@ def test_a_network_that_stays_broken_is_told_in_a_sentence(server, tmp_path):
         (fetch, "check_archive", 1),  # the archive is there, but was not checked
         (pathlib.Path, "write_text", 1),
         (fetch, "unpack", 1),
-        (archives, "_check_entries", 1),
+        (fetch, "_check_entries", 1),
         (zipfile.ZipFile, "extract", 1),
-        (archives.os, "replace", 1),
+        (fetch.os, "replace", 1),
     ],
 )
 def test_whatever_was_interrupted_can_be_repeated(server, tmp_path, monkeypatch, module, step, requests):

@@ -20,7 +20,7 @@ from kaggle_imitation import (
 )
 from trees import build_tree
 
-from wisesr_helpers.data import archives, fetch, kaggle_client
+from wisesr_helpers.data import fetch
 from wisesr_helpers.data.fetch import FetchError
 from wisesr_helpers.data.load import load_dataset
 
@@ -30,12 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 def test_too_little_room_is_told_before_the_download(server, toy, tmp_path, monkeypatch):
     toy(zip_bytes=None)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=1000))
-    assert f"has 1 kB free and about {archives.describe_size(2 * SIZE)} are needed" in refused(FetchError, tmp_path)
+    assert f"has 1 kB free and about {fetch.describe_size(2 * SIZE)} are needed" in refused(FetchError, tmp_path)
     assert left(tmp_path) == []
 
 
 def test_a_disk_that_fills_during_the_download(server, tmp_path, monkeypatch):
-    kaggle_client.connect()  # imports it
+    fetch.connect()  # imports it
     client = sys.modules["kaggle.api.kaggle_api_extended"]
 
     class Full(io.FileIO):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from wisesr_helpers.data import folders
 from wisesr_helpers.data.folders import check_folder, image_folder
-from wisesr_helpers.data.stand_in import own_or_stand_in, write_scenes
+from wisesr_helpers.studies.own_images import own_or_stand_in, write_scenes
 
 SIZE = 32
 

@@ -78,7 +78,7 @@ def test_the_summary_of_a_record_counts_and_shows_the_first(loaded):
 
 def test_strict_refuses_with_the_report(loaded):
     tree, dataset = loaded
-    name = next(name for name, source in ws.data.catalogue.SOURCES.items() if source.title == dataset.name)
+    name = next(name for name, source in ws.data.sources.SOURCES.items() if source.title == dataset.name)
     with pytest.raises(ValueError, match="is not as it should be: .*unknown label"):
         load_dataset(name, 64, tree.root, strict=True)
 
@@ -126,10 +126,10 @@ def test_a_dataset_that_is_not_there_is_one_sentence_with_the_ways_to_go_on(name
     with pytest.raises(FileNotFoundError) as told:
         load_dataset(name, 64, tmp_path / "nowhere")
     said = str(told.value)
-    assert ws.data.catalogue.SOURCES[name].title in said
+    assert ws.data.sources.SOURCES[name].title in said
     assert str(tmp_path / "nowhere") in said
     assert f"python -m wisesr_helpers.data fetch {name}" in said
-    assert ws.data.catalogue.SOURCES[name].address in said
+    assert ws.data.sources.SOURCES[name].address in said
     assert "\n" not in said
 
 

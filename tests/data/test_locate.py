@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from trees import BUILDERS, build_tree
 
-from wisesr_helpers.data import catalogue, locate
+from wisesr_helpers.data import locate, sources
 from wisesr_helpers.data.locate import find, missing, places
 
 SLUGS = {
@@ -61,7 +61,7 @@ def test_every_place_is_looked_in_and_an_earlier_one_wins(tmp_path, name):
 
 @pytest.mark.parametrize("name", SLUGS)
 def test_the_places_in_their_order(tmp_path, name):
-    owner = catalogue.SOURCES[name].kaggle.split("/")[0]
+    owner = sources.SOURCES[name].kaggle.split("/")[0]
     slug = SLUGS[name]
     assert [path.relative_to(tmp_path).as_posix() for path in places(name, tmp_path / "mine")] == list(
         dict.fromkeys(
@@ -133,10 +133,10 @@ def test_the_message_names_the_dataset_the_places_and_the_ways_on(tmp_path, name
         asked.append((source.name, pathlib.Path(folder)))
         return "Do this, or that."
 
-    monkeypatch.setattr(catalogue, "how_to_get", how_to_get)
+    monkeypatch.setattr(sources, "how_to_get", how_to_get)
     for data_dir, folder in ((None, tmp_path / "cache" / name), (tmp_path / "mine", tmp_path / "mine")):
         message = missing(name, data_dir)
-        assert message.startswith(f"{catalogue.SOURCES[name].title} was not found in any of '")
+        assert message.startswith(f"{sources.SOURCES[name].title} was not found in any of '")
         assert message.endswith("', nor in a folder of any of these. Do this, or that.")
         assert all(f"'{place}'" in message for place in places(name, data_dir))
         assert asked.pop() == (name, folder)
@@ -145,7 +145,7 @@ def test_the_message_names_the_dataset_the_places_and_the_ways_on(tmp_path, name
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_message_tells_where_to_get_the_dataset(tmp_path, name):
     message = missing(name, tmp_path / "mine")
-    assert catalogue.SOURCES[name].address in message
+    assert sources.SOURCES[name].address in message
     assert f"'{tmp_path / 'mine'}'" in message.split("Two ways to get it")[1]
 
 

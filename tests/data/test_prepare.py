@@ -15,10 +15,10 @@ from PIL import Image
 from trees import build_tree
 
 from wisesr_helpers.data import prepare as module
-from wisesr_helpers.data.decode import Unreadable
+from wisesr_helpers.data.images import Unreadable
 from wisesr_helpers.data.listings import read_listing
 from wisesr_helpers.data.prepare import PreparedImages, prepare, read_header
-from wisesr_helpers.locks import Held, owner
+from wisesr_helpers.storage import Held, owner
 
 SIZE = (96, 120)
 

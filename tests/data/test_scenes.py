@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from wisesr_helpers.data import scenes
+from wisesr_helpers.data import embedded
 
 SIZE = 512
-SIDE = scenes.STRIDE
+SIDE = embedded.STRIDE
 
 
 def draw(pair, index, **options):
-    return scenes.draw_scene(*pair, SIZE, "train", np.random.default_rng([9, index]), **options)
+    return embedded.draw_scene(*pair, SIZE, "train", np.random.default_rng([9, index]), **options)
 
 
 def patches(scene):
@@ -61,7 +61,7 @@ def test_the_same_features_with_positions_can():
 
 def test_the_bag_test_would_notice_a_leak():
     """Negative control: outer glyphs that keep to one corner of their cell give themselves away."""
-    original = scenes.draw_scene
+    original = embedded.draw_scene
 
     def leaking(inner, outer, size, split, rng, **_):
         scene = original(inner, outer, size, split, rng)
@@ -69,20 +69,20 @@ def test_the_bag_test_would_notice_a_leak():
         yy, xx = np.mgrid[:size, :size] - size / 2
         return np.where(np.hypot(yy, xx) / size > 0.3, aligned, scene)
 
-    scenes.draw_scene = leaking
+    embedded.draw_scene = leaking
     try:
         assert mirrored_pair_accuracy(bag_features) > CHANCE
     finally:
-        scenes.draw_scene = original
+        embedded.draw_scene = original
 
 
 @pytest.mark.parametrize("size", [*range(192, 700, 32), 300])
 def test_every_glyph_has_cells_of_its_own_inside_the_scene(size):
     cells = size // SIDE
-    count = scenes.glyphs_per_ring(size)
+    count = embedded.glyphs_per_ring(size)
     assert count >= 2
     for index in range(10):
-        blocks = scenes._place_blocks(np.random.default_rng(index), cells, count)
+        blocks = embedded._place_blocks(np.random.default_rng(index), cells, count)
         taken = [(r + i, c + j) for r, c in blocks for i in (0, 1) for j in (0, 1)]
         assert len(taken) == len(set(taken)) == 8 * count
         assert all(0 <= r < cells and 0 <= c < cells for r, c in taken)
@@ -91,9 +91,9 @@ def test_every_glyph_has_cells_of_its_own_inside_the_scene(size):
 
 
 def test_scenes_are_functions_of_seed_split_and_index():
-    a = scenes.scenes_dataset(192, 2, 6, 4, seed=3)
-    b = scenes.scenes_dataset(192, 2, 8, 4, seed=3)
-    c = scenes.scenes_dataset(192, 2, 6, 4, seed=4)
+    a = embedded.scenes_dataset(192, 2, 6, 4, seed=3)
+    b = embedded.scenes_dataset(192, 2, 8, 4, seed=3)
+    c = embedded.scenes_dataset(192, 2, 6, 4, seed=4)
     np.testing.assert_array_equal(a.train.images, b.train.images[:6])
     assert a.test.digest == b.test.digest
     assert a.train.digest != c.train.digest
@@ -102,22 +102,22 @@ def test_scenes_are_functions_of_seed_split_and_index():
 
 def test_no_handwriting_is_in_both_splits():
     for digit in range(10):
-        train = {glyph.tobytes() for glyph in scenes.glyphs(digit, "train")}
-        test = {glyph.tobytes() for glyph in scenes.glyphs(digit, "test")}
+        train = {glyph.tobytes() for glyph in embedded.glyphs(digit, "train")}
+        test = {glyph.tobytes() for glyph in embedded.glyphs(digit, "test")}
         assert len(train) > len(test) > 50
         assert not train & test
 
 
 def test_a_scene_holds_handwriting_of_its_own_split_only(monkeypatch):
     asked = []
-    monkeypatch.setattr(scenes, "glyphs", lambda digit, split: asked.append((digit, split)) or np.zeros((1, 8, 8)))
-    scenes.draw_scene(4, 1, 224, "test", np.random.default_rng(0))
+    monkeypatch.setattr(embedded, "glyphs", lambda digit, split: asked.append((digit, split)) or np.zeros((1, 8, 8)))
+    embedded.draw_scene(4, 1, 224, "test", np.random.default_rng(0))
     assert asked == [(4, "test")] * 3 + [(1, "test")] * 3
 
 
 @pytest.mark.parametrize("classes", [2, 6, 12, 68, 90])
 def test_classes_come_in_mirrored_pairs(classes):
-    pairs = scenes.class_pairs(classes)
+    pairs = embedded.class_pairs(classes)
     assert len(set(pairs)) == classes
     assert all(pairs[i] == pairs[i ^ 1][::-1] for i in range(classes))
 
@@ -125,20 +125,20 @@ def test_classes_come_in_mirrored_pairs(classes):
 @pytest.mark.parametrize("classes", [5, 0, 92])
 def test_other_numbers_of_classes_are_refused(classes):
     with pytest.raises(ValueError, match=f"an even number from 2 to 90; received {classes}"):
-        scenes.class_pairs(classes)
+        embedded.class_pairs(classes)
 
 
 def test_too_small_scenes_and_empty_splits_are_refused():
     with pytest.raises(ValueError, match="at least 192 pixels; received 160"):
-        scenes.scenes_dataset(160, 2, 2, 2)
+        embedded.scenes_dataset(160, 2, 2, 2)
     with pytest.raises(ValueError, match="at least one scene; received train=0"):
-        scenes.scenes_dataset(192, 2, 0, 2)
+        embedded.scenes_dataset(192, 2, 0, 2)
 
 
 def test_the_cache_holds_the_same_scenes(tmp_path):
-    memory = scenes.scenes_dataset(192, 2, 4, 2)
+    memory = embedded.scenes_dataset(192, 2, 4, 2)
     for _ in range(2):
-        cached = scenes.scenes_dataset(192, 2, 4, 2, folder=tmp_path)
+        cached = embedded.scenes_dataset(192, 2, 4, 2, folder=tmp_path)
         assert cached.fingerprint == memory.fingerprint
         np.testing.assert_array_equal(cached.train.images, memory.train.images)
     assert len(list(tmp_path.glob("*.npy"))) == 2

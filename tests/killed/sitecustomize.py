@@ -107,7 +107,7 @@ def change_batches(module):
     module._order = order
 
 
-CHANGES = {"wisesr_helpers.training": change_training}
+CHANGES = {"wisesr_helpers.training.loop": change_training}
 FAULT = os.environ.get("WISESR_FAULT")
 if FAULT == "stateful":
     CHANGES["wisesr_helpers.data.batches"] = change_batches

@@ -3,10 +3,10 @@
 import argparse
 import sys
 
-from wisesr_helpers.data.catalogue import SOURCES
 from wisesr_helpers.data.fetch import fetch
 from wisesr_helpers.data.load import load_dataset
-from wisesr_helpers.locks import Held
+from wisesr_helpers.data.sources import SOURCES
+from wisesr_helpers.storage import Held
 
 
 def add_fetch(commands):

@@ -7,8 +7,8 @@ import threading
 import numpy as np
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.augment import apply_transform
-from wisesr_helpers.machine import usable_cores
+from wisesr_helpers.data.augment import apply_transform
+from wisesr_helpers.storage import usable_cores
 
 TASK = 4  # images a thread takes at once: handing over costs, and a batch should occupy all threads
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from wisesr_helpers.data.decode import nearest
+from wisesr_helpers.data.images import nearest
 
 EXAMPLES = 3  # names shown of each reason
 # Line ends, other control characters, and bytes of a file's name that are not UTF-8, as Python stands for them.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from wisesr_helpers.data.dataset import EXAMPLES, printable
-from wisesr_helpers.data.decode import FORMATS, Unreadable, decode, nearest, quiet_decoding
+from wisesr_helpers.data.images import FORMATS, Unreadable, decode, nearest, quiet_decoding
 
 TAKES = (
     "predict takes the path of an image or a folder, a list of paths, an array (N, H, W, 3) or (H, W, 3) (grey: "
@@ -19,7 +19,7 @@ def given_images(files):
     """The images that ``files`` names or holds; none is decoded.
 
     Args:
-        files: As :func:`wisesr_helpers.predictions.predict` takes it.
+        files: As :func:`wisesr_helpers.models.classifiers.predict` takes it.
 
     Returns:
         List of pairs (name, path or array), one an image: a path as given or found, an array by its number.
@@ -61,7 +61,7 @@ def load_image(source, size, resample):
     Args:
         source: A path, or an array (h, w), (h, w, 1) or (h, w, 3) with values 0..255.
         size: (H, W). A longer side is reduced, a shorter one enlarged by Pillow's nearest.
-        resample: How sides are reduced, see :func:`wisesr_helpers.data.decode.decode`.
+        resample: How sides are reduced, see :func:`wisesr_helpers.data.images.decode`.
 
     Returns:
         Array (H, W, 3), read-only: uint8, or float32 of an array of floats.

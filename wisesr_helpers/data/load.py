@@ -9,12 +9,12 @@ import pathlib
 import numpy as np
 
 from wisesr_helpers.data import arrays, listings
-from wisesr_helpers.data.cache import default_cache
-from wisesr_helpers.data.catalogue import get_source
 from wisesr_helpers.data.dataset import Dataset, Split
-from wisesr_helpers.data.decode import RESAMPLING
+from wisesr_helpers.data.images import RESAMPLING
 from wisesr_helpers.data.locate import find, missing
 from wisesr_helpers.data.prepare import PLAIN, SPLITS, PreparedImages, is_intact, prepare, read_account, read_header
+from wisesr_helpers.data.sources import get_source
+from wisesr_helpers.storage import default_cache
 
 # Why a file is in no split; every other reason is only noticed, and the file is used.
 LEFT_OUT = (listings.ABSENT, listings.UNKNOWN, listings.MALFORMED, listings.TWO_CLASSES)

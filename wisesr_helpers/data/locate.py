@@ -4,10 +4,9 @@ import itertools
 import os
 import pathlib
 
-from wisesr_helpers.data import arrays, catalogue
-from wisesr_helpers.data.cache import default_cache
-from wisesr_helpers.data.disk import subfolders
-from wisesr_helpers.data.listings import is_at
+from wisesr_helpers.data import arrays, sources
+from wisesr_helpers.data.listings import is_at, subfolders
+from wisesr_helpers.storage import default_cache
 
 # Where notebooks on Kaggle and Colab find mounted or unpacked data.
 MOUNTS = (
@@ -71,10 +70,10 @@ def holds(name, folder):
 
 def missing(name, data_dir=None):
     """What to tell a reader whose dataset is in none of the places: where was looked, and the ways to go on."""
-    source = catalogue.get_source(name)
+    source = sources.get_source(name)
     looked = ", ".join(f"'{place}'" for place in places(name, data_dir))
     folder = _folder(data_dir) if data_dir else default_cache() / name
-    ways = catalogue.how_to_get(source, folder)
+    ways = sources.how_to_get(source, folder)
     return f"{source.title} was not found in any of {looked}, nor in a folder of any of these. {ways}"
 
 
@@ -90,7 +89,7 @@ def _folder(data_dir):
 
 def _slug(name):
     """Kaggle's owner and name of the dataset; two empty strings where it isn't there."""
-    owner, _, slug = catalogue.get_source(name).kaggle.partition("/")
+    owner, _, slug = sources.get_source(name).kaggle.partition("/")
     return owner, slug
 
 

@@ -20,11 +20,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from wisesr_helpers.data.dataset import printable
-from wisesr_helpers.data.decode import Unreadable, decode, quiet_decoding
-from wisesr_helpers.files import write_whole
-from wisesr_helpers.locks import owner
-from wisesr_helpers.machine import usable_cores
+from wisesr_helpers.data.images import Unreadable, decode, quiet_decoding
 from wisesr_helpers.progress import ProgressBar
+from wisesr_helpers.storage import owner, usable_cores, write_whole
 from wisesr_helpers.versions import VERSIONS
 
 HEADER = "prepared.json"
@@ -63,7 +61,7 @@ def prepare(listing, size, folder, resample="nearest", threads=None):
         listing: ``Listing``.
         size: (height, width) of the images to train on; no stored side is larger than this, or than its source.
         folder: Where the prepared files go; made if missing.
-        resample: See :func:`wisesr_helpers.data.decode.decode`.
+        resample: See :func:`wisesr_helpers.data.images.decode`.
         threads: That decode; None: one more than this process may use cores, as each waits for the interpreter
             now and then.
 

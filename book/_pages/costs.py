@@ -1,0 +1,163 @@
+"""What a head costs: parameters, operations, milliseconds, and the cells that it never looks at."""
+
+import json
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers.pooling import GlobalDepthwisePooling2D
+from wisesr_helpers.models.counts import head_params
+from wisesr_helpers.published import number, printed, published
+from wisesr_helpers.studies.report import measured_on, side_of_table_1
+from wisesr_helpers.training.runs import project_root
+
+layers = keras.layers
+
+GROWTH_HEADS = ("gap", "wise", "depthwise", "avg_fc", "flatten_fc", "vgg_fc")
+
+
+def growth_over_gap(table, head="wise"):
+    """By how many percent a head's models have more parameters than GAP's: backbone → float.
+
+    Args:
+        table: What :func:`table_1` returns.
+        head: One of the table's heads.
+    """
+    counted = table.set_index(["backbone", "head"])["parameters, counted"].str.replace(",", "").astype(int)
+    names = table["backbone"].unique()
+    return {name: 100 * (counted[name, head] / counted[name, "gap"] - 1) for name in names}
+
+
+def section_2_5(table):
+    """What section 2.5 says of Table 1, recomputed.
+
+    Args:
+        table: What :func:`table_1` returns.
+
+    Returns:
+        DataFrame: about, printed, recomputed, agrees (to the digits that are printed), slip (what is known to
+        be wrong with the printed value, or "").
+    """
+    grown = growth_over_gap(table)
+    counted = table.set_index(["backbone", "head"])["parameters, counted"]
+    image_size = printed("Table 1 caption", "images", "Image Size")
+    recomputed = {
+        **{f"{name}, growth over GAP": (f"{value:.4f} %", f"{value:.2f}") for name, value in grown.items()},
+        "Xception with the proposed head": (counted["Xception", "wise"],) * 2,
+        "Xception with GAP": (counted["Xception", "gap"],) * 2,
+        "images behind Table 1": (f"{image_size} (its caption)", image_size),
+    }
+    said = published().query("source == 'paper' and where == 'Section 2.5'")
+    rows = []
+    for entry in said.itertuples():
+        unit = {"percent": " %"}.get(entry.unit, "")
+        if entry.row == "bound on the growth over GAP":
+            shown, agrees = f"{max(grown.values()):.4f} % at most", max(grown.values()) < entry.number
+        elif entry.row in recomputed:
+            shown, rounded = recomputed[entry.row]
+            agrees = rounded == entry.value
+        else:
+            continue
+        rows.append((entry.row, entry.value + unit, shown, _agrees(agrees), entry.slip))
+    return pd.DataFrame(rows, columns=["about", "printed", "recomputed", "agrees", "slip"])
+
+
+def usual_case():
+    """The feature map (H, W, C) of Table 1's images on the Xception and ResNet families, and Table 1's classes."""
+    channels = int(number("Section 3.3", "Xception and ResNet families", "Channels"))
+    side = side_of_table_1() // _stride()
+    return (side, side, channels), int(number("Table 1 caption", "classes", "Number of Classes"))
+
+
+def _stride():
+    """Pixels of the image a cell of the last feature map."""
+    return round(1 / number("Section 3.3", "feature map side over image side", "Ratio"))
+
+
+def growth(heads=GROWTH_HEADS):
+    """Parameters of heads as images, channels and classes grow, one at a time.
+
+    What stands still are Table 1's images and classes and the channels of the Xception and ResNet families.
+
+    Returns:
+        DataFrame: grows with, value, head, parameters.
+    """
+    (side, _, channels), classes = usual_case()
+    stride = _stride()
+    series = {
+        "image side (pixels)": [((s // stride, s // stride, channels), classes, s) for s in range(128, 1025, stride)],
+        "channels": [((side, side, c), classes, c) for c in (256, 512, 1024, 2048, 4096)],
+        "classes": [((side, side, channels), k, k) for k in (2, 5, 10, 20, 50, 100, 200, 500, 1000)],
+    }
+    rows = [
+        (what, value, head, head_params(head, shape, count))
+        for what, points in series.items()
+        for head in heads
+        for shape, count, value in points
+    ]
+    return pd.DataFrame(rows, columns=["grows with", "value", "head", "parameters"])
+
+
+def speed(path=None):
+    """Measured milliseconds of heads, forward and backward, from the benchmark's file.
+
+    Args:
+        path: JSON file; None: the project's ``results/benchmarks/heads.json``.
+
+    Returns:
+        (DataFrame, sentence about machine, commit and whether the code behaves otherwise since), or None if
+        nothing is measured yet.
+    """
+    path = pathlib.Path(path or (project_root() or pathlib.Path()) / "results" / "benchmarks" / "heads.json")
+    if not path.exists():
+        return None
+    report = json.loads(path.read_text(encoding="utf-8"))
+    named = dict.fromkeys(name for row in report["rows"] for name in row["milliseconds"])
+    contestants = _CONTESTANTS | {name: name for name in named if name not in _CONTESTANTS}
+    rows = [
+        {
+            "feature map": "×".join(map(str, row["map"])),
+            "pool": row["pool_size"],
+            "batch": row["batch"],
+            "XLA": "yes" if row.get("xla") else "no",
+            **{f"{label}, ms": row["milliseconds"].get(name) for name, label in contestants.items()},
+        }
+        for row in report["rows"]
+    ]
+    return pd.DataFrame(rows), measured_on(report)
+
+
+_CONTESTANTS = {"gap": "gap", "authors": "authors' layers", "wise": "wise"}  # the columns that come first
+
+
+def _agrees(whether):
+    return "yes" if whether else "no"
+
+
+def start_of_weights(height, width, channels, seed=0):
+    """What the paper's start and the non-negative constraint make of a Wise-SrNet head's weights.
+
+    Args:
+        height: Of the feature map, in cells.
+        width: Of the feature map, in cells.
+        channels: Of the feature map.
+        seed: Of the draw.
+
+    Returns:
+        dict: kernel (its size, as text), negative (share of the drawn weights), total (mean over the channels of
+        the sum of the weights left), expected (what that is for N(0, σ): n·σ/√(2π)).
+    """
+    keras.utils.set_random_seed(seed)
+    layer = GlobalDepthwisePooling2D()
+    layer.build((None, height, width, channels))
+    drawn = keras.ops.convert_to_numpy(layer.kernel)[..., 0]
+    left = keras.ops.convert_to_numpy(layer.depthwise_constraint(layer.kernel))[..., 0]
+    positions = drawn.shape[0] * drawn.shape[1]
+    return {
+        "kernel": f"{drawn.shape[0]}×{drawn.shape[1]}",
+        "negative": float((drawn < 0).mean()),
+        "total": float(left.sum(axis=(0, 1)).mean()),
+        "expected": positions * layer.depthwise_initializer.stddev / float(np.sqrt(2 * np.pi)),
+    }

@@ -1,0 +1,134 @@
+"""What the pages on data and augmentation show: tables, the parity with Keras' class, and the pipeline's speed."""
+
+import json
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from wisesr_helpers.data.augment import apply_transform, paper_augmentation
+from wisesr_helpers.data.sources import SOURCES
+from wisesr_helpers.published import published
+from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.studies.report import measured_on
+from wisesr_helpers.training.runs import project_root
+
+
+def table_2():
+    """Table 2 as printed, with where each dataset is had from.
+
+    Returns:
+        DataFrame: dataset, classes, training images, test images (as printed), name here, on Kaggle.
+    """
+    rows = []
+    for study in STUDIES.values():
+        if study.datasets or any(study.printed_dataset == row["dataset"] for row in rows):
+            continue
+        source = SOURCES[study.source]
+        rows.append(
+            {
+                "dataset": study.printed_dataset,
+                "classes": study.classes,
+                "training images": f"{study.train_images:,}",
+                "test images": f"{study.test_images:,}",
+                "name here": source.name,
+                "on Kaggle": source.kaggle,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def table_3():
+    """Table 3 as printed, beside the argument that carries it here.
+
+    Returns:
+        DataFrame: step, printed, unit, here, slip.
+    """
+    ours = paper_augmentation("keras3")
+    here = {
+        "Horizontal Flip": ours.horizontal_flip,
+        "Vertical Flip": ours.vertical_flip,
+        "Zoom": ours.zoom_range,
+        "Rotation": ours.rotation_range,
+        "Width Shift": ours.width_shift_range,
+        "Height Shift": ours.height_shift_range,
+        "Channel Shift": ours.channel_shift_range,
+        "Brightness Change (low)": ours.brightness_range[0],
+        "Brightness Change (high)": ours.brightness_range[1],
+        "Preprocessing": "the model's first layer",
+    }
+    printed = published().query("where == 'Table 3' and source == 'paper'")
+    units = printed["unit"].replace({"text": "", "number": "", "percent": "%"})
+    return pd.DataFrame(
+        {
+            "step": printed["row"],
+            "printed": printed["value"],
+            "unit": units,
+            "here": [str(here[row]) for row in printed["row"]],
+            "slip": printed["slip"],
+        }
+    )
+
+
+def parity(images, count=6, seed=0):
+    """Our augmentation beside the class of Keras, on random parameters of Table 3.
+
+    Args:
+        images: List of uint8 arrays (H, W, 3).
+        count: Parameters drawn for each image.
+        seed: Of the draws.
+
+    Returns:
+        DataFrame, a row a path ("uint8", "exact"): pixels compared, largest difference in grey levels, and the
+        share of pixels that differ by at most 1.
+    """
+    from keras.src.legacy.preprocessing.image import ImageDataGenerator
+
+    augmentation, theirs = paper_augmentation("keras3"), ImageDataGenerator()
+    differences = {"uint8": [], "exact": []}
+    for number, image in enumerate(images):
+        for k in range(count):
+            params = augmentation.draw(np.random.default_rng([seed, number, k]), *image.shape[:2])
+            expected = theirs.apply_transform(image.astype(np.float32), params)
+            for path, found in differences.items():
+                ours = apply_transform(image, params, exact=path == "exact")
+                found.append(np.abs(ours.astype(np.float32) - expected).ravel())
+    joined = {path: np.concatenate(found) for path, found in differences.items()}
+    return pd.DataFrame(
+        {
+            "path": list(joined),
+            "values compared": [f"{found.size:,}" for found in joined.values()],
+            "largest difference, grey levels": [f"{found.max():.0f}" for found in joined.values()],
+            "differ by at most 1": [f"{(found <= 1).mean():.4%}" for found in joined.values()],
+        }
+    )
+
+
+def pipeline_speed(path=None):
+    """Images a second of the input pipelines, from the benchmark's file.
+
+    Args:
+        path: JSON file; None: the project's ``results/benchmarks/pipeline.json``.
+
+    Returns:
+        (DataFrame of rates, DataFrame of promises, sentence about machine and commit), or None if nothing is
+        measured yet.
+    """
+    path = pathlib.Path(path or (project_root() or pathlib.Path()) / "results" / "benchmarks" / "pipeline.json")
+    if not path.exists():
+        return None
+    report = json.loads(path.read_text(encoding="utf-8"))
+    rates = pd.DataFrame(
+        {f"{row['image_size']}×{row['image_size']}": row["images_per_second"] for row in report["rows"]}
+    ).reset_index(names="images a second")
+    promises = pd.DataFrame(
+        {
+            "image size": row["image_size"],
+            "promise": kept["promise"],
+            "measured": kept["measured"],
+            "holds": "yes" if kept["holds"] else "no",
+        }
+        for row in report["rows"]
+        for kept in row["promises"]
+    )
+    return rates, promises, measured_on(report)

@@ -1,0 +1,223 @@
+"""What a page of results shows: everything on it is computed from published tables and records."""
+
+import base64
+import html
+import pathlib
+
+from wisesr_helpers import plots
+from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.studies import report
+from wisesr_helpers.studies.grid import DEMO_NOTE, get_study
+from wisesr_helpers.training.runs import default_runs_dir, ending, load_runs, project_root
+
+NONE = "No record of a demo run is committed."
+
+
+class ResultsPage:
+    """The computed parts of a study's page.
+
+    Args:
+        study: Name of a study.
+        results: Folder with committed records; None: the project's.
+        own: Folder with the runs of whoever builds the book; None: the default one.
+    """
+
+    def __init__(self, study, results=None, own=None):
+        self.study = get_study(study)
+        results = results or (project_root() or pathlib.Path()) / "results"
+        own = own or default_runs_dir()
+        recorded = load_runs(results)
+        recorded = recorded[recorded["options"] == ""]  # the page is about the heads as the paper has them
+        self.committed = self._runs(recorded, "demo")
+        self.paper = self._runs(recorded, "paper")
+        self.skipped = []  # sentences about own files that are no records: they must not keep the book from building
+        self.own = self._runs(load_runs(own, skipped=self.skipped), "demo")
+
+    def _runs(self, runs, scale):
+        chosen = runs[(runs["study"] == self.study.name) & (runs["scale"] == scale)]
+        return chosen.sort_values(["backbone", "head", "seed"], ascending=[False, True, True])
+
+    def words(self):
+        """Numbers for the prose: name → text."""
+        study, demo = self.study, self.study.demo
+        impossible, printed = report.impossible_accuracies(study.name)
+        gains = [f"{gain:.2f} ({backbone})" for backbone, gain in report.published_gains(study.name).items()]
+        return {
+            "gains": " and ".join([", ".join(gains[:-1]), gains[-1]]) + " points",
+            "test_images": f"{study.test_images:,}",
+            "impossible": f"{impossible} of the {printed}",
+            "demo_data": f"{demo.train:,} to train on, {demo.test:,} to test on, in {demo.classes} classes",
+            "demo_test": f"{demo.test:,}",
+            "demo_epochs": str(demo.recipe.epochs),
+            "demo_colours": _colours(demo.recipe.augmentation, study.recipe.augmentation),
+            "paper_epochs": str(study.recipe.epochs),
+            "finding": " ".join(self._finding(backbone) for backbone in self.committed["backbone"].unique()) or NONE,
+            "verdict_paper": verdict(self.paper, study.backbones),
+            **{f"verdict_{name}": self.verdict(name) for name in demo.backbones},
+        }
+
+    def _finding(self, backbone):
+        """Mean final accuracies of the complete runs, and by name the runs that a mean would hide."""
+        runs = self._on(backbone)
+        parts = []
+        for head, group in runs[runs["status"] == "complete"].groupby("head"):
+            parts.append(f"{head} {group['top1'].mean():.1%} ({_seeds(len(group))})")
+        means = ", ".join(parts) or "no run is complete"
+        return "; ".join([f"Mean test top-1 on {backbone}: {means}", *_exceptions(runs)]) + "."
+
+    def _on(self, backbone):
+        return self.committed[self.committed["backbone"] == backbone]
+
+    def verdict(self, backbone):
+        """The demo's :func:`verdict` on a backbone."""
+        return verdict(self._on(backbone), [backbone])
+
+    def published_table(self):
+        """The paper's table with intervals."""
+        return table(report.published_results(self.study.name))
+
+    def accuracy_figure(self):
+        """Final accuracies of the committed runs."""
+        if self.committed.empty:
+            return words(NONE)
+        drawn, ax = plots.figure(7, 2.6)
+        plots.accuracies(self.committed, ax).set_title(DEMO_NOTE, fontsize=9)
+        plots.show(drawn, plots.describe_accuracies(self.committed))
+
+    def curves_figure(self):
+        """Accuracy by epoch of the committed runs, a panel a backbone."""
+        if self.committed.empty:
+            return words(NONE)
+        backbones = list(self.committed["backbone"].unique())
+        drawn, axes = plots.figure(9, 3.2, columns=len(backbones), squeeze=False)
+        for ax, backbone in zip(axes[0], backbones, strict=True):
+            plots.curves(self._on(backbone)["record"], ax).set_title(f"{backbone} ({DEMO_NOTE})", fontsize=9)
+            ax.set_ylabel("test top-1")
+        plots.show(drawn, plots.describe_curves(self.committed["record"]))
+
+    def runs_table(self):
+        """The committed runs, with their data as CSV."""
+        return table(report.results_table(self.committed), f"{self.study.name}.csv")
+
+    def own_runs_table(self):
+        """The runs of whoever builds the book, or the command that makes them; files passed over are named."""
+        from IPython.display import HTML
+
+        if self.own.empty:
+            shown = words("None were found when this book was built: <code>make demo</code> makes two.")
+        else:
+            shown = table(report.results_table(self.own), f"{self.study.name}-own.csv")
+        passed_over = [words(f"Passed over: {html.escape(sentence)}") for sentence in self.skipped]
+        return HTML("".join(part.data for part in (shown, *passed_over)))
+
+    def provenance_table(self):
+        """Where every run on the page comes from."""
+        import pandas as pd
+
+        parts = [report.provenance(self.committed, "committed"), report.provenance(self.own, "yours")]
+        parts = [part for part in parts if len(part)]
+        return table(pd.concat(parts)) if parts else words(NONE)
+
+
+def _colours(here, papers):
+    """In which ranges the demo changes colours, beside the paper's."""
+    return (
+        f"channel shift ±{here.channel_shift_range:g} grey levels instead of ±{papers.channel_shift_range:g}, "
+        "brightness {:g} to {:g} instead of {:g} to {:g}".format(*here.brightness_range, *papers.brightness_range)
+    )
+
+
+def verdict(runs, backbones):
+    """Whether "wise" ends above "gap" on all these backbones in runs of one scale, as a sentence.
+
+    Supported or contradicted only if, on every backbone, the 95 % intervals of all seeds of one head lie
+    above those of all seeds of the other; where backbones differ, each is named. Not tested while one has no run.
+
+    Only complete runs are compared. One run of the two heads that diverged leaves the claim untested: it has no
+    accuracy, and without it the seeds that survived would flatter a head that fails now and then. A run that goes on
+    is left out. Either is named, and so is a complete run that is no better than chance.
+    """
+    runs = runs[runs["head"].isin(["gap", "wise"])]
+    return "; ".join([_comparison(runs, backbones), *_exceptions(runs)])
+
+
+def _comparison(runs, backbones):
+    """The verdict on runs of the two heads."""
+    if runs.empty:
+        return "not tested: no run is recorded"
+    if missing := [backbone for backbone in backbones if backbone not in set(runs["backbone"])]:
+        return f"not tested: no run on {', '.join(missing)} is recorded"
+    if (runs["status"] == "diverged").any():
+        return "not tested: a run diverged"
+    signs, seeds = {}, []
+    for backbone, on_backbone in runs.groupby("backbone"):
+        spans = {}
+        for head, group in on_backbone[on_backbone["status"] == "complete"].groupby("head"):
+            intervals = [wilson_interval(row.correct, row.images) for row in group.itertuples()]
+            spans[head] = (min(low for low, _ in intervals), max(high for _, high in intervals))
+            seeds.append(len(group))
+        if not spans:
+            return "not tested: no run is complete"
+        if len(spans) == 1:
+            return "not tested: only one of the two heads has a complete run"
+        sign = (spans["wise"][0] > spans["gap"][1]) - (spans["gap"][0] > spans["wise"][1])
+        signs.setdefault(sign, []).append(backbone)
+    counted = f" ({_seeds(min(seeds))} a head)"
+    if len(signs) == 1:
+        (sign,) = signs
+        return f"{_VERDICTS[sign]}: {_SIGNS[sign]}{counted}"
+    said = [f"on {' and '.join(signs[sign])} {words}" for sign, words in _SIGNS.items() if sign in signs]
+    return f"not on every backbone: {', '.join(said)}{counted}"
+
+
+_VERDICTS = {1: "supported", -1: "contradicted", 0: "no difference shown"}
+_SIGNS = {
+    1: "the intervals of wise lie above those of gap",
+    -1: "the intervals of gap lie above those of wise",
+    0: "the intervals overlap",
+}
+
+
+def _exceptions(runs):
+    """Which runs have no accuracy to compare, and which have one no better than chance: a phrase for each kind."""
+    apart, guesses = [], []
+    for row in runs.itertuples():
+        name = f"{row.head} on {row.backbone} (seed {row.seed})"
+        if row.status != "complete":
+            apart.append(f"{name} {ending(row.record['outcome'])}")
+        elif report.only_guesses(row.record):
+            guesses.append(name)
+    kinds = {"not counted": apart, report.NO_BETTER: guesses}
+    return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+
+
+def _seeds(number):
+    return "1 seed" if number == 1 else f"{number} seeds"
+
+
+def words(text):
+    """A paragraph as a cell's output."""
+    from IPython.display import HTML
+
+    return HTML(f"<p>{text}</p>")
+
+
+def table(rows, csv_name=None, sentences=False):
+    """A table as a cell's output: it scrolls by itself on small screens, and its data can be taken along as CSV.
+
+    Args:
+        rows: DataFrame.
+        csv_name: File name of the CSV; None: no link.
+        sentences: Whether the last column holds sentences, which may break into lines.
+    """
+    from IPython.display import HTML
+
+    kind = "results-table with-sentences" if sentences else "results-table"
+    markup = f'<div class="{kind}">{rows.to_html(index=False, border=0, na_rep="")}</div>'
+    return HTML(markup + (csv_link(rows, csv_name, "This table as CSV") if csv_name else ""))
+
+
+def csv_link(rows, csv_name, text):
+    """Markup of a link that holds a DataFrame as CSV."""
+    data = base64.b64encode(rows.to_csv(index=False).encode()).decode()
+    return f'<p><a download="{html.escape(csv_name)}" href="data:text/csv;base64,{data}">{text}</a></p>'

@@ -1,0 +1,465 @@
+"""A page of results: everything on it follows from records and published tables."""
+
+import base64
+import csv
+import html
+import io
+import re
+
+import pandas as pd
+import pytest
+import records
+from _pages import results
+from _pages.results import ResultsPage
+from tests_support import load_script
+
+import wisesr_helpers as ws
+from wisesr_helpers.plots import runs
+from wisesr_helpers.studies import report
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return tmp_path / "results", tmp_path / "own"
+
+
+def page_of(folders, *committed, own=()):
+    """The page of records with these choices."""
+    results, mine = folders
+    for choices in committed:
+        records.publish(results, **choices)
+    for choices in own:
+        records.keep(mine, **choices)
+    return ResultsPage("mit_512", results, mine)
+
+
+def scores(gap, wise, **more):
+    """Choices of runs that end with these test images right of 300, a seed each."""
+    return [
+        {"head": head, "seed": seed, "correct": (50, right), **more}
+        for head, counts in (("gap", gap), ("wise", wise))
+        for seed, right in enumerate(counts)
+    ]
+
+
+def cells(output):
+    """The rows of an output's table, as lists of strings."""
+    rows = re.findall(r"<tr.*?>(.*?)</tr>", output.data, re.DOTALL)
+    return [[html.unescape(cell) for cell in re.findall(r"<t[hd]>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def linked_csv(output):
+    """(file name, rows) of an output's CSV link."""
+    ((name, data),) = re.findall(r'<a download="(.*?)" href="data:text/csv;base64,(.*?)">', output.data)
+    return name, list(csv.reader(io.StringIO(base64.b64decode(data, validate=True).decode("utf-8"))))
+
+
+@pytest.mark.parametrize(
+    ("gap", "wise", "verdict"),
+    [
+        ([150], [290], "supported: the intervals of wise lie above those of gap (1 seed a head)"),
+        (
+            [150, 160, 155],
+            [290, 280, 285],
+            "supported: the intervals of wise lie above those of gap (3 seeds a head)",
+        ),
+        ([290], [150], "contradicted: the intervals of gap lie above those of wise (1 seed a head)"),
+        ([150], [155], "no difference shown: the intervals overlap (1 seed a head)"),
+        ([150, 284], [290, 291], "no difference shown: the intervals overlap (2 seeds a head)"),
+        ([150, 150], [290, 152, 290], "no difference shown: the intervals overlap (2 seeds a head)"),
+        ([150], [], "not tested: only one of the two heads has a complete run"),
+        ([], [290], "not tested: only one of the two heads has a complete run"),
+        ([], [], "not tested: no run is recorded"),
+    ],
+)
+def test_the_verdict_follows_from_the_intervals_of_all_seeds(folders, gap, wise, verdict):
+    assert page_of(folders, *scores(gap, wise)).verdict("small_patch") == verdict
+
+
+def test_the_verdict_turns_where_the_intervals_part(folders):
+    """Wilson's interval of 150 of 300 ends at 0.5562 (by hand); that of 183 begins at 0.5537, of 184 at 0.5571."""
+    assert page_of(folders, *scores([150], [183])).verdict("small_patch").startswith("no difference")
+    assert page_of(folders, *scores([150], [184])).verdict("small_patch").startswith("supported")
+
+
+RUNNING = {"correct": (50, 299), "status": "running", "epochs": 20}
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        (
+            [{"head": "gap", "seed": 5, **records.diverged()}],
+            "not tested: a run diverged; not counted: gap on small_patch (seed 5) diverged in epoch 3",
+        ),
+        (
+            [{"head": "wise", "seed": 5, **records.diverged(())}],
+            "not tested: a run diverged; not counted: wise on small_patch (seed 5) diverged in epoch 1",
+        ),
+        (
+            [{"head": "gap", "seed": 5, **records.diverged()}, {"head": "wise", "seed": 1, **RUNNING}],
+            "not tested: a run diverged; not counted: gap on small_patch (seed 5) diverged in epoch 3, "
+            "wise on small_patch (seed 1) running (2 of 20 epochs)",
+        ),
+        (
+            [{"head": "gap", "seed": 5, **RUNNING}],  # counted, its 299 right would make the intervals overlap
+            "supported: the intervals of wise lie above those of gap (1 seed a head); "
+            "not counted: gap on small_patch (seed 5) running (2 of 20 epochs)",
+        ),
+        (
+            [{"head": "gap", "seed": 5, "correct": (290, 50)}],
+            "supported: the intervals of wise lie above those of gap (1 seed a head); "
+            "no better than chance: gap on small_patch (seed 5)",
+        ),
+        (
+            [{"head": "avg_fc", "seed": 5, **records.diverged()}, {"head": "gwap", "seed": 5, "correct": (50,)}],
+            "supported: the intervals of wise lie above those of gap (1 seed a head)",
+        ),
+    ],
+)
+def test_the_verdict_counts_complete_runs_of_the_two_heads_and_names_the_others(folders, more, verdict):
+    page = page_of(folders, *scores([150], [290]), *more)
+    assert page.verdict("small_patch") == page.words()["verdict_small_patch"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("only", "verdict"),
+    [
+        (
+            [{"head": "gap", **RUNNING}, {"head": "wise", **RUNNING}],
+            "not tested: no run is complete; not counted: gap on small_patch (seed 0) running (2 of 20 epochs), "
+            "wise on small_patch (seed 0) running (2 of 20 epochs)",
+        ),
+        (
+            [{"head": "gap", **RUNNING}, *scores([], [290])],
+            "not tested: only one of the two heads has a complete run; "
+            "not counted: gap on small_patch (seed 0) running (2 of 20 epochs)",
+        ),
+        (
+            [{"head": "gap", **records.diverged(())}],
+            "not tested: a run diverged; not counted: gap on small_patch (seed 0) diverged in epoch 1",
+        ),
+    ],
+)
+def test_without_two_complete_runs_there_is_no_verdict(folders, only, verdict):
+    assert page_of(folders, *only).verdict("small_patch") == verdict
+
+
+@pytest.mark.parametrize(
+    ("conv", "said"),
+    [
+        (([150], [290]), "supported: the intervals of wise lie above those of gap (1 seed a head)"),
+        (
+            ([290], [150]),
+            "not on every backbone: on small_patch the intervals of wise lie above those of gap, "
+            "on small_conv the intervals of gap lie above those of wise (1 seed a head)",
+        ),
+        (
+            ([150], [151]),
+            "not on every backbone: on small_patch the intervals of wise lie above those of gap, "
+            "on small_conv the intervals overlap (1 seed a head)",
+        ),
+    ],
+)
+def test_backbones_that_differ_are_named(folders, conv, said):
+    page = page_of(folders, *scores([150], [290]), *scores(*conv, backbone="small_conv"))
+    assert results.verdict(page.committed, ["small_patch", "small_conv"]) == said
+
+
+def test_runs_with_options_are_no_evidence_for_the_papers_heads(folders):
+    other = scores([290], [150], options={"start": "uniform"})
+    page = page_of(folders, *(run | {"seed": 7} for run in other), *scores([150], [290]), own=other)
+    assert page.verdict("small_patch").startswith("supported: ")
+    assert set(page.committed["options"]) == {""}
+    assert set(page.own["options"]) == {'{"start": "uniform"}'}
+
+
+def test_a_run_that_diverged_on_one_backbone_leaves_the_other_its_verdict(folders):
+    diverged = {"head": "wise", "backbone": "small_conv", **records.diverged()}
+    page = page_of(folders, *scores([150], [290]), *scores([150], [], backbone="small_conv"), diverged)
+    assert page.verdict("small_patch").startswith("supported")
+    assert page.verdict("small_conv").startswith("not tested: a run diverged")
+    both = results.verdict(page.committed, ["small_patch", "small_conv"])
+    assert both.startswith("not tested: a run diverged")  # the claim is on every backbone
+
+
+def test_a_claim_on_every_backbone_waits_for_all_of_them(folders):
+    page = page_of(folders, *scores([150], [290]))
+    on_three = ["small_patch", "small_conv", "Xception"]
+    assert results.verdict(page.committed, on_three) == "not tested: no run on small_conv, Xception is recorded"
+    at_paper = page_of(folders, *scores([150], [290], scale="paper", backbone="Xception")).words()["verdict_paper"]
+    assert at_paper == "not tested: no run on ResNet50V2, DenseNet201 is recorded"
+
+
+def test_the_verdicts_of_backbones_are_apart(folders):
+    page = page_of(folders, *scores([150], [290]), *scores([290], [288], backbone="small_conv"))
+    words = page.words()
+    assert words["verdict_small_patch"] == page.verdict("small_patch")
+    assert words["verdict_small_patch"].startswith("supported")
+    assert words["verdict_small_conv"].startswith("no difference")
+    assert words["verdict_paper"].startswith("not tested")
+
+
+def test_runs_of_other_scales_and_studies_and_own_runs_decide_nothing(folders):
+    others = [*scores([150], [290], scale="smoke"), *scores([150], [290], study="mit_224")]
+    page = page_of(folders, *others, own=scores([150], [290]))
+    assert page.verdict("small_patch") == "not tested: no run is recorded"
+    assert page.words()["finding"] == "No record of a demo run is committed."
+
+
+def test_the_finding_is_the_mean_over_seeds(folders):
+    page = page_of(folders, *scores([150, 156], [290]), {"backbone": "small_conv", "correct": (50, 123)})
+    assert page.words()["finding"] == (
+        "Mean test top-1 on small_patch: gap 51.0% (2 seeds), wise 96.7% (1 seed). "
+        "Mean test top-1 on small_conv: wise 41.0% (1 seed)."
+    )
+
+
+def test_the_finding_averages_complete_runs_and_names_the_others(folders):
+    page = page_of(
+        folders,
+        *scores([150, 156], [290]),
+        {"head": "gap", "seed": 5, **records.diverged((299, 299))},
+        {"head": "wise", "seed": 5, "correct": (290, 50)},
+        {"head": "gap", "backbone": "small_conv", **records.diverged(())},
+        {"head": "wise", "backbone": "small_conv", **RUNNING},
+    )
+    assert page.words()["finding"] == (
+        "Mean test top-1 on small_patch: gap 51.0% (2 seeds), wise 56.7% (2 seeds); "
+        "not counted: gap on small_patch (seed 5) diverged in epoch 3; "
+        "no better than chance: wise on small_patch (seed 5). "
+        "Mean test top-1 on small_conv: no run is complete; "
+        "not counted: gap on small_conv (seed 0) diverged in epoch 1, "
+        "wise on small_conv (seed 0) running (2 of 20 epochs)."
+    )
+
+
+def top1_of_table_9(root):
+    with (root / "wisesr_helpers" / "published_data" / "paper_table_9.csv").open(encoding="utf-8", newline="") as file:
+        return {line["row"]: line["value"] for line in csv.DictReader(file) if line["column"] == "Top-1 accuracy"}
+
+
+def test_published_gains_are_those_of_the_table(root, folders):
+    top1 = top1_of_table_9(root)
+    gains = report.published_gains("mit_512")
+    assert list(gains) == ["Xception", "ResNet50V2", "DenseNet201"]
+    for backbone, gain in gains.items():
+        best, plain = top1[f"{backbone}+Avg+Depthwise Conv+Constraints"], top1[f"{backbone}+GAP"]
+        assert gain == pytest.approx(100 * (float(best) - float(plain)), abs=1e-9)
+    said = "72.05 (Xception), 4.55 (ResNet50V2) and 26.04 (DenseNet201) points"
+    assert page_of(folders).words()["gains"] == said
+
+
+def test_the_published_table_holds_the_printed_values_with_intervals(root, folders):
+    head, *rows = cells(page_of(folders).published_table())
+    assert len(rows) == 9
+    printed = list(top1_of_table_9(root).values())
+    assert [row[head.index("top-1, printed")] for row in rows] == printed
+    assert rows[0][:2] == ["Xception", "gap"]
+    assert rows[0][head.index("parameters, printed")] == "20,998,763"
+    low, high = (
+        float(end) for end in re.findall(r"([\d.]+)%", rows[3][head.index("95 % interval of top-1, computed here")])
+    )
+    assert (low, high) == (46.7, 52.0)  # 661 of 1340, by Wilson's formula by hand
+
+
+def test_words_about_the_demo_are_its_numbers(folders):
+    demo = ws.STUDIES["mit_512"].demo
+    words = page_of(folders).words()
+    found = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", words["demo_data"])]
+    assert found == [demo.train, demo.test, demo.classes]
+    assert (words["demo_test"], words["demo_epochs"]) == (str(demo.test), str(demo.recipe.epochs))
+    assert (words["test_images"], words["paper_epochs"]) == ("1,340", "130")
+
+
+def test_the_table_of_runs_holds_their_numbers_and_the_csv_the_same(folders):
+    page = page_of(folders, *scores([150], [290, 280]), {"backbone": "small_conv", "correct": (299, 123)})
+    output = page.runs_table()
+    head, *rows = table = cells(output)
+    columns = ["backbone", "head", "seed", "top-1, final epoch", "top-1, best epoch", "epochs", "parameters"]
+    assert [[row[head.index(column)] for column in columns] for row in rows] == [
+        ["small_patch", "gap", "0", "50.0%", "50.0%", "2", "87,654"],
+        ["small_patch", "wise", "0", "96.7%", "96.7%", "2", "87,654"],
+        ["small_patch", "wise", "1", "93.3%", "93.3%", "2", "87,654"],
+        ["small_conv", "wise", "0", "41.0%", "99.7%", "2", "87,654"],
+    ]
+    assert rows[0][head.index("95 % interval")] == "44.4% to 55.6%"
+    assert {row[head.index("chance")] for row in rows} == {"16.7%"}  # six classes
+    assert {row[head.index("kind")] for row in rows} == {"demo: not the paper's data"}
+    assert linked_csv(output) == ("mit_512.csv", table)
+
+
+def test_a_run_without_an_epoch_is_listed_beside_others(folders):
+    page = page_of(folders, *scores([150], [290]), {"seed": 1, "correct": (), "status": "running", "epochs": 20})
+    head, *rows = cells(page.runs_table())
+    columns = ["top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]
+    assert [rows[2][head.index(column)] for column in columns] == ["none", "none", "none", "running (0 of 20 epochs)"]
+
+
+def test_a_page_of_nothing_but_diverged_runs_can_be_built(folders, shown):
+    both = [{"head": head, **records.diverged((), step=1, loss=None)} for head in ("gap", "wise")]
+    page = page_of(folders, *both, own=both)
+    for part in (page.accuracy_figure, page.curves_figure, page.runs_table, page.own_runs_table, page.provenance_table):
+        part()
+    assert [alt.count("diverged in epoch 1") for _, alt in shown] == [2, 2]
+    head, *rows = cells(page.runs_table())
+    assert [row[head.index("status")] for row in rows] == ["diverged in epoch 1, step 1"] * 2
+
+
+def test_own_runs_are_shown_apart_and_marked(folders):
+    page = page_of(folders, *scores([150], [290]), own=[{"head": "gap", "seed": 7, "correct": (50, 161)}])
+    head, *rows = cells(page.own_runs_table())
+    assert [row[head.index("seed")] for row in rows] == ["7"]
+    assert linked_csv(page.own_runs_table())[0] == "mit_512-own.csv"
+    assert "53.7%" in page.own_runs_table().data
+    assert "53.7%" not in page.runs_table().data
+    head, *rows = cells(page.provenance_table())
+    assert [(row[head.index("run")], row[head.index("whose")]) for row in rows] == [
+        ("mit_512--demo--small_patch--gap--s0", "committed"),
+        ("mit_512--demo--small_patch--wise--s0", "committed"),
+        ("mit_512--demo--small_patch--gap--s7", "yours"),
+    ]
+
+
+def test_own_runs_are_found_where_runs_are_kept(tmp_path):
+    records.keep(tmp_path / "runs", seed=5)  # WISESR_RUNS of the tests
+    assert list(ResultsPage("mit_512", tmp_path / "results").own["seed"]) == [5]
+
+
+def test_without_own_runs_the_page_says_how_to_make_them(folders):
+    assert "make demo" in page_of(folders, *scores([150], [290])).own_runs_table().data
+
+
+@pytest.mark.parametrize("own", [[], [{"head": "gap", "seed": 7, "correct": (50, 161)}]])
+def test_a_broken_own_record_is_named_and_keeps_nothing_from_being_built(folders, own):
+    mine = folders[1]
+    mine.mkdir()
+    (mine / "<x>.json").write_text("{")
+    page = page_of(folders, *scores([150], [290]), own=own)
+    said = page.own_runs_table().data
+    assert "Passed over: " in said
+    assert "&lt;x&gt;.json&#x27; is no record of a run" in said
+    assert ("53.7%" in said) == bool(own)
+    assert len(cells(page.provenance_table())) == 1 + 2 + len(own)
+
+
+def test_a_broken_committed_record_is_an_error(folders):
+    folders[0].mkdir()
+    (folders[0] / "x.json").write_text("{")
+    with pytest.raises(ValueError, match=r"x\.json' is no record of a run"):
+        page_of(folders)
+
+
+def test_without_broken_own_records_nothing_is_said_of_them(folders):
+    assert "Passed over" not in page_of(folders, own=scores([150], [290])).own_runs_table().data
+
+
+def test_provenance_says_where_a_run_comes_from(folders):
+    page = page_of(
+        folders,
+        {"seed": 0},
+        {"seed": 1, "behaviour": {"layers": 0}, "clean": False},
+        {"seed": 2, "commit": None, "clean": None},
+    )
+    head, *rows = cells(page.provenance_table())
+    rows = [dict(zip(head, row, strict=True)) for row in rows]
+    assert rows[0]["data"] == "embedded scenes, 1,500 + 300 images"
+    assert rows[0]["device"] == "cpu:0, 2 threads, x86_64, Linux"
+    assert rows[0]["software"] == "Python 3.12.1, Keras 3.13.2 on tensorflow"
+    assert rows[0]["time"] == "1 min 40 s"
+    assert rows[0]["command"] == "papermill notebooks/mit_512.ipynb runs/out.ipynb -p head wise -p seed 0"
+    assert [row["code"] for row in rows] == ["older", "older", "older"]
+    assert [row["commit"] for row in rows] == [
+        "0123456789",
+        "0123456789, with uncommitted changes",
+        "none: not run from a checkout",
+    ]
+
+
+def test_a_run_of_a_head_that_is_gone_has_other_code(folders):
+    page = page_of(folders, {"head": "withdrawn"})
+    head, *rows = cells(page.provenance_table())
+    assert rows[0][head.index("code")] == "older"
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """(figure, description) of everything that is shown."""
+    figures = []
+    monkeypatch.setattr(runs, "show", lambda drawn, alt: figures.append((drawn, alt)))
+    return figures
+
+
+def test_figures_show_the_committed_runs_and_say_what_data_they_are(folders, shown):
+    page = page_of(
+        folders,
+        *scores([150], [290]),
+        {"backbone": "small_conv", "correct": (50, 123)},
+        own=[{"seed": 7, "correct": (50, 161)}],
+    )
+    page.accuracy_figure()
+    page.curves_figure()
+    for drawn, alt in shown:
+        assert all("demo: not the paper's data" in ax.get_title() for ax in drawn.axes)
+        for share in ("50.0%", "96.7%", "41.0%", "Chance is 16.7%."):
+            assert share in alt
+        assert "53.7%" not in alt
+    assert [len(drawn.axes) for drawn, _ in shown] == [1, 2]
+    assert [len(ax.lines) for ax in shown[1][0].axes] == [2 + 1, 1 + 1]  # the runs and chance
+
+
+@pytest.mark.parametrize(
+    "part", ["accuracy_figure", "curves_figure", "runs_table", "own_runs_table", "provenance_table"]
+)
+def test_a_page_without_any_record_can_be_built(folders, shown, part):
+    getattr(page_of(folders), part)()
+
+
+def test_a_table_is_escaped_and_whole():
+    rows = pd.DataFrame({"<name>": ["a & b", "x" * 300], "value": [None, 'é, "1"']})
+    output = results.table(rows, 'a"b.csv')
+    assert cells(output) == [["<name>", "value"], ["a & b", ""], ["x" * 300, 'é, "1"']]
+    assert "<name>" not in output.data
+    name, linked = linked_csv(output)
+    assert name == "a&quot;b.csv"
+    assert linked == cells(output)
+    assert len(cells(results.table(pd.DataFrame({"n": range(200)})))) == 201
+    assert "download" not in results.table(rows).data
+    assert 'class="results-table"' in output.data
+    assert cells(results.table(rows, sentences=True)) == cells(output)
+    assert 'class="results-table with-sentences"' in results.table(rows, sentences=True).data
+
+
+def test_an_unknown_study_is_answered_with_the_valid_ones():
+    with pytest.raises(ValueError, match=r"Unknown study 'mit'.*mit_512"):
+        ResultsPage("mit")
+
+
+def test_counts_beside_the_published_ones_say_what_they_count(monkeypatch):
+    asked = []
+
+    def small(backbone, head, classes, image_size):
+        asked.append((backbone, head, classes, image_size))
+        return backbone
+
+    monkeypatch.setattr(report, "build_classifier", small)
+    monkeypatch.setattr(report, "count_params", lambda model: 20_998_763)
+    monkeypatch.setattr(report, "count_flops", lambda model: 47_968_000_000)
+    rows = report.counts_beside_published("mit_512", "gap")
+    assert list(rows.columns) == ["backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted"]
+    assert list(rows.iloc[0]) == ["Xception", "20,998,763", "20,998,763", 47.97]
+    assert asked[1] == ("ResNet50V2", "gap", 67, 512)
+    assert len(rows) == 3
+
+
+def test_impossible_accuracies_are_those_whose_slip_says_so():
+    rows = ws.published().query("where == 'Table 9' and unit == 'fraction'")
+    assert report.impossible_accuracies("mit_512") == ((rows["slip"] != "").sum(), len(rows)) == (4, 18)
+
+
+def test_the_picture_of_the_readme_is_drawn_from_the_committed_records():
+    from PIL import Image
+
+    script = load_script("picture")
+    with Image.open(script.PICTURE) as image:
+        assert image.text["Description"] == script.draw()[1]

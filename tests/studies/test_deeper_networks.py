@@ -1,0 +1,203 @@
+"""The course report's study: what its rows, scales and heads are, and a run of its notebook's parts."""
+
+import math
+
+import numpy as np
+import pytest
+
+import wisesr_helpers as ws
+from wisesr_helpers._keras import keras
+from wisesr_helpers.published import published
+from wisesr_helpers.studies import choices, deeper_networks
+
+
+def experiment(**typed):
+    return ws.Experiment("deeper_networks", **{"head": "", "dataset": "digits", **typed})
+
+
+def test_the_rows_are_those_of_the_tables():
+    every = [study for umbrella in ws.STUDIES.values() for study in (umbrella.datasets.values() or [umbrella])]
+    assert sum(len(study.rows) for study in every) == 54 + 9
+    printed = published().query("source == 'paper' and where == 'Table 9' and column == 'Top-1 accuracy'")
+    assert ws.STUDIES["mit_512"].rows == tuple(zip(printed["backbone"], printed["head"], strict=True))
+    for name, study in ws.STUDIES["deeper_networks"].datasets.items():
+        whole = (("VGG16", "vgg_fc"), ("InceptionV3", "gap"), ("ResNet50", "gap"))
+        assert study.rows == (() if name == "digits" else whole)
+
+
+@pytest.mark.parametrize(
+    ("typed", "head", "size"),
+    [
+        ({}, "flatten_fc", 224),
+        ({"backbone": "small_conv"}, "gap", 224),
+        ({"backbone": "VGG16"}, "vgg_fc", 224),
+        ({"backbone": "InceptionV3"}, "gap", 299),
+        ({"backbone": "Xception"}, "gap", 224),
+        ({"backbone": "VGG16", "head": "wise"}, "wise", 224),
+    ],
+)
+def test_a_backbone_has_its_own_head_unless_one_is_named(typed, head, size):
+    chosen = experiment(**typed)
+    assert (chosen.head.name, chosen.parameters.head, chosen.image_size) == (head, head, size)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ({"head": "vise"}, "Unknown head 'vise'"),
+        ({"options": {"start": "uniform"}}, "Unknown option 'start' for head 'flatten_fc'"),
+        ({"dataset": "fashion"}, "must be one of digits, mnist, cifar10, tiny_imagenet; received 'fashion'"),
+        ({"scale": "paper"}, "no scale 'paper'. Datasets that have: mnist, cifar10, tiny_imagenet"),
+    ],
+)
+def test_mistakes_are_refused(typed, message):
+    with pytest.raises(ValueError, match=message):
+        experiment(**typed)
+
+
+def test_a_study_of_the_paper_asks_for_a_head():
+    with pytest.raises(ValueError, match="Unknown head ''"):
+        ws.Experiment("mit_512", head="")
+
+
+def test_auto_with_digits_is_always_the_demo(monkeypatch):
+    monkeypatch.setattr(choices, "accelerators", lambda: ["gpu:0"])
+    monkeypatch.delenv("WISESR_SCALE")
+    assert (experiment().scale, experiment().reason) == (
+        "demo",
+        "scale='auto' chose it: scikit-learn's digits have no other",
+    )
+    monkeypatch.setenv("WISESR_SCALE", "smoke")
+    assert experiment().scale == "smoke"
+
+
+def test_the_demo_has_the_reports_rate_and_batch_and_says_what_stands_in(capsys):
+    chosen = experiment(dataset="cifar10", scale="demo")
+    chosen.announce()
+    said = capsys.readouterr().out
+    assert "1,195 + 602 of scikit-learn's handwritten digits in 10 classes" in said
+    assert "They stand in for CIFAR-10." in said
+    assert "batch 100, Adam, learning rate 0.0002" in said
+    assert "runs/out.ipynb -p dataset cifar10 -p scale paper" in said
+    assert len(chosen.dataset.test) == 602
+    experiment(scale="demo").announce()
+    said = capsys.readouterr().out
+    assert "stand in" not in said
+    assert "runs/out.ipynb -p dataset mnist -p scale paper" in said
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    rows = deeper_networks.rows("digits", scale="smoke", runs_dir=str(tmp_path_factory.mktemp("runs")))
+    return rows, rows.run()
+
+
+def test_the_notebook_trains_both_networks_that_stand_in(trained):
+    _, runs = trained
+    assert runs["row"].tolist() == ["small_patch + flatten_fc", "small_conv + gap"]
+    for record in runs["record"]:
+        data = record["outcome"]["dataset"]
+        assert record["outcome"]["parameters"]["dataset"] == "digits"
+        assert (data["name"], data["photographs"]) == ("scikit-learn's digits", False)
+        assert (data["train"], data["test"]) == (20, 10)
+        assert record["outcome"]["recipe"]["augmentation"] is None
+
+
+def test_a_named_backbone_or_head_is_taken():
+    assert list(deeper_networks.rows("digits", backbone="small_conv").experiments) == ["small_conv + gap"]
+    assert list(deeper_networks.rows("digits", "wise").experiments) == ["small_patch + wise", "small_conv + wise"]
+
+
+def test_the_confusion_matrices_hold_what_the_records_say(trained):
+    rows, runs = trained
+    counts = deeper_networks.confusion_matrices(deeper_networks.predictions(rows), rows.first.dataset)
+    assert [counts[row.row].trace() for row in runs.itertuples()] == runs["correct"].tolist()
+    assert all(matrix.sum() == 10 for matrix in counts.values())
+
+
+def test_the_curves_are_the_records(trained):
+    _, runs = trained
+    _, axes = ws.plots.figure(columns=2, rows=2)
+    deeper_networks.training_curves(runs, axes)
+    history = [record["outcome"]["history"] for record in runs["record"]]
+    for ax, measure in zip(axes.flat, ("top1", "test_top1", "loss"), strict=False):
+        for line, epochs in zip(ax.lines, history, strict=False):
+            np.testing.assert_array_equal(line.get_ydata(), [epoch[measure] for epoch in epochs])
+    for line, record in zip(axes[1, 1].lines, runs["record"], strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), record["execution"]["seconds"])
+    said = deeper_networks.describe_training_curves(runs)
+    assert f"{history[1][-1]['loss']:.3g} after epoch 2" in said
+    assert f"the first {runs['record'][0]['execution']['seconds'][0]:.3g}" in said
+
+
+def wilson(correct, images, z=1.959964):
+    """The interval by its formula."""
+    share, scale = correct / images, 1 + z**2 / images
+    middle = share + z**2 / (2 * images)
+    reach = z * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
+    return (middle - reach) / scale, (middle + reach) / scale
+
+
+def test_table_1_is_as_printed_with_intervals_of_its_test_sets():
+    table = deeper_networks.table_1()
+    printed = published().query("source == 'report' and where == 'Table 1'")
+    assert table["top-1"].tolist() == printed.query("column == 'Top-1 accuracy'")["value"].tolist()
+    assert table["top-5"].tolist() == printed.query("column == 'Top-5 accuracy'")["value"].tolist()
+    assert table["dataset"].tolist() == ["MNIST"] * 3 + ["CIFAR-10"] * 3 + ["Tiny-ImageNet"] * 3
+    assert table["backbone"].tolist() == ["VGG16", "InceptionV3", "ResNet50"] * 3
+    expected = ["{:.2%} to {:.2%}".format(*wilson(float(value) * 10_000, 10_000)) for value in table["top-1"]]
+    assert table["95 % interval of top-1"].tolist() == expected
+    meets, lower = "intervals meet", "lower"
+    assert table["beside the best"].tolist() == [meets, "best", "best", lower, "best", meets, lower, "best", lower]
+
+
+def test_the_bars_are_as_high_as_printed():
+    table = deeper_networks.table_1()
+    _, axes = ws.plots.figure(columns=3)
+    deeper_networks.published_bars(table, axes)
+    heights = [bar.get_height() for ax in axes for bar in ax.patches]
+    assert heights == [float(row[measure]) for row in table.to_dict("records") for measure in ("top-1", "top-5")]
+    assert "CIFAR-10: VGG16 0.7878 and 0.9810" in deeper_networks.describe_published_bars(table)
+
+
+def test_the_reports_recipe_is_said_as_it_prints_it():
+    assert deeper_networks.recipe_in_words() == (
+        "Learning rate 0.0002, batch 100, no augmentation; 6 epochs on MNIST, 25 epochs on CIFAR-10, 30 epochs on "
+        "Tiny-ImageNet; images of 224×224 for VGG16, 299×299 for InceptionV3, 224×224 for ResNet50."
+    )
+
+
+def test_every_slip_is_named_once():
+    found = published().query("source == 'report' and slip != ''")
+    remarks = deeper_networks.slips()["remark"].tolist()
+    assert len(remarks) == len(set(remarks))
+    assert set(remarks) == set(found["slip"])
+
+
+def test_an_architecture_is_told_by_the_sizes_of_its_maps():
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    x = keras.layers.ZeroPadding2D(1)(x)
+    x = keras.layers.Conv2D(8, 4, strides=2)(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    table = deeper_networks.architecture(keras.Model(inputs, keras.layers.Dense(5)(x)))
+    assert table["output"].tolist() == ["16×16×4", "8×8×8", "8", "5"]
+    assert table["convolutions"].tolist() == [1, 1, 0, 0]
+    assert table["normalisations"].tolist() == [0, 1, 0, 0]
+    assert table["poolings"].tolist() == [0, 0, 1, 0]
+    assert table["dense layers"].tolist() == [0, 0, 0, 1]
+    assert table["other layers"].tolist() == [1, 1, 0, 0]  # the input; the margin goes with what follows
+    assert table["parameters"].tolist() == [4 * 28, 8 * 65 + 32, 0, 45]
+
+
+def test_parameters_stand_beside_keras_own():
+    model = ws.build_classifier("ResNet50", "gap", 1000)
+    table = deeper_networks.architecture(model).assign(backbone="ResNet50")
+    row = deeper_networks.parameters_beside_keras(table).iloc[0]
+    assert row["parameters, counted here"] == row["parameters, keras.applications"] == model.count_params()
+    smaller = ws.build_classifier("ResNet50", "gap", 200)
+    assert row["200 classes, layer replaced"] == smaller.count_params()
+    added = keras.layers.Dense(10)
+    added.build((None, 1000))
+    assert row["10 classes, layer added"] == model.count_params() + added.count_params()

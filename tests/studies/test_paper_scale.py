@@ -1,0 +1,148 @@
+"""scale="paper" on trees that imitate the real datasets, defects included: one command away, and true in its record."""
+
+import pytest
+from trees import MOST, build_tree
+
+import wisesr_helpers as ws
+from wisesr_helpers.published import number, printed
+from wisesr_helpers.studies import choices
+
+STUDY_OF = {
+    "sub_imagenet": {"study": "sub_imagenet_224"},
+    "intel": {"study": "intel_224"},
+    "mit": {"study": "mit_224"},
+    "mnist": {"study": "deeper_networks", "dataset": "mnist"},
+    "cifar10": {"study": "deeper_networks", "dataset": "cifar10"},
+    "tiny_imagenet": {"study": "deeper_networks", "dataset": "tiny_imagenet"},
+}
+
+
+def one_epoch(name, folder, backbone="", **typed):
+    """(tree, experiment, record) of one epoch at the paper's scale on an imitation with defects."""
+    tree = build_tree(name, folder / "raw", per_class=(6, 3), classes=3, defects=0.01)
+    experiment = ws.Experiment(
+        **STUDY_OF[name] | typed,
+        head="wise",
+        backbone=backbone,
+        scale="paper",
+        epochs=1,
+        data_dir=str(tree.root),
+        runs_dir=str(folder / "runs"),
+    )
+    return tree, experiment, experiment.run()
+
+
+def check(tree, experiment, record):
+    outcome = record["outcome"]
+    assert outcome["status"] == "complete"
+    assert outcome["dataset"]["photographs"] is True
+    assert (outcome["dataset"]["train"], outcome["dataset"]["test"]) == (tree.train, tree.test)
+    left_out = sum(entry["count"] for entry in outcome["dataset"]["left_out"].values())
+    planted = {
+        reason: names
+        for reason, names in tree.defects.items()
+        if reason not in ("listed twice", "found under other case")
+    }
+    assert left_out == sum(map(len, planted.values())) > 0
+    assert outcome["final"]["count"] == tree.test
+    assert outcome["model"]["params"] == ws.count_params(experiment.build())
+    assert record["execution"]["command"].startswith("papermill notebooks/")
+    assert "-p scale paper" in record["execution"]["command"]
+    assert f"-p data_dir {tree.root}" in record["execution"]["command"]
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_an_epoch_on_each_dataset(name, tmp_path):
+    check(*one_epoch(name, tmp_path, "small_conv"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MOST)
+def test_an_epoch_on_each_dataset_with_the_studys_own_backbone(name, tmp_path):
+    tree, experiment, record = one_epoch(name, tmp_path)
+    check(tree, experiment, record)
+    assert record["outcome"]["parameters"]["backbone"] == experiment.study.backbones[0]
+
+
+@pytest.mark.slow
+def test_an_epoch_at_512(tmp_path):
+    tree, experiment, record = one_epoch("mit", tmp_path, study="mit_512", options={"weights": "none"})
+    check(tree, experiment, record)
+    assert record["outcome"]["dataset"]["image_size"] == [512, 512]
+    assert record["outcome"]["model"]["feature_map"][:2] == [16, 16]
+    assert record["identity"].startswith("mit_512--paper--Xception--wise--s0--")  # the cut is in the name
+
+
+def test_the_second_run_decodes_nothing(tmp_path, monkeypatch):
+    one_epoch("mit", tmp_path, "small_conv")
+    decode = "wisesr_helpers.data.prepare._decode_entry"
+    monkeypatch.setattr(decode, lambda *_: pytest.fail("an image was decoded again"))
+    again = ws.Experiment(
+        "mit_224",
+        "gap",
+        "small_conv",
+        "paper",
+        epochs=1,
+        data_dir=str(tmp_path / "raw"),
+        runs_dir=str(tmp_path / "runs"),
+    )
+    assert again.run()["outcome"]["status"] == "complete"
+
+
+def test_auto_is_paper_only_if_prepared_and_with_an_accelerator(tmp_path, monkeypatch):
+    monkeypatch.delenv("WISESR_SCALE")
+    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2)
+
+    def chosen(**typed):
+        return ws.Experiment("mit_224", data_dir=str(tree.root), **typed)
+
+    assert (chosen().scale, "is not prepared on this machine" in chosen().reason) == ("demo", True)
+    ws.load_dataset("mit", 224, tree.root)
+    assert (chosen().scale, "but no accelerator" in chosen().reason) == ("demo", True)
+    monkeypatch.setattr(choices, "accelerators", lambda: ["gpu:0"])
+    assert (chosen().scale, "there is gpu:0" in chosen().reason) == ("paper", True)
+    assert chosen(scale="demo").scale == "demo"
+
+
+def test_the_recipes_are_the_tables(tmp_path):
+    for study, table, column in [
+        ("sub_imagenet_224", "Table 4", "Sub-ImageNet"),
+        ("intel_224", "Table 4", "Intel Image Classification"),
+        ("mit_224", "Table 4", "MIT Indoors Scenes"),
+        ("mit_512", "Table 8", "MIT Indoors Scene"),
+    ]:
+        recipe = ws.STUDIES[study].recipe
+        assert recipe.epochs == number(table, "Epochs", column)
+        assert recipe.batch_size == number(table, "Batch Size", column)
+        assert (recipe.weights is not None) == printed(table, "Transfer Learning", column).startswith("Yes")
+        assert recipe.augmentation.convention == "keras_preprocessing_1_1"
+        assert recipe.augmentation.rotation_range == number("Table 3", "Rotation", "Range / Usage")
+
+
+def test_the_grid_has_the_papers_54_rows():
+    studies = [study for study in ws.STUDIES.values() if not study.datasets]
+    assert sum(len(study.backbones) * len(study.heads) for study in studies) == 21 + 9 + 15 + 9
+
+
+def test_rows_name_the_authors_notebook_that_they_mirror():
+    found = {name: study.mirrors for name, study in ws.STUDIES.items()}
+    assert {name: len(mirrors) for name, mirrors in found.items() if mirrors} == {
+        "sub_imagenet_224": 6,
+        "intel_224": 3,
+        "mit_224": 5,
+        "mit_512": 3,
+    }
+    assert found["intel_224"]["DenseNet169", "wise"] == "Intel_DenseNet169_avg_depthw_constaints_224.ipynb"
+    assert found["mit_512"]["Xception", "gap"] == "MIT_Xception_GAP_512.ipynb"
+    for name in ("sub_imagenet_224", "intel_224", "mit_224"):
+        assert set(found[name]) <= set(ws.STUDIES[name].rows)
+
+
+def test_an_option_that_is_the_default_makes_no_other_run(tmp_path):
+    def identity(options):
+        return ws.Experiment("mit_224", options=options, runs_dir=str(tmp_path)).parameters.identity
+
+    plain = identity(None)
+    assert identity({"convention": "keras_preprocessing_1_1", "weights": "none", "strict": False}) == plain
+    assert identity({"convention": "keras3"}) != plain
+    assert identity({"resample": "bilinear"}) != plain

@@ -1,0 +1,329 @@
+"""Runs: their names, and records that are there whole, unchanged, or not at all."""
+
+import base64
+import copy
+import hashlib
+import json
+import os
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import records
+
+from wisesr_helpers.training import runs
+
+COLUMNS = [
+    *("study", "dataset", "scale", "backbone", "head", "seed", "options", "status", "top1", "top5"),
+    *("best_top1", "correct", "images", "epochs", "params", "commit", "identity", "folder", "record"),
+]
+
+
+def name(**changed):
+    chosen = {"study": "mit_512", "scale": "demo", "backbone": "small_patch", "head": "wise", "seed": 0, **changed}
+    return runs.RunParameters(**chosen).identity
+
+
+def test_a_run_without_options_is_named_by_what_it_is():
+    assert name() == name(options={}) == "mit_512--demo--small_patch--wise--s0"
+    assert name(dataset="cifar10", seed=12) == "mit_512--cifar10--demo--small_patch--wise--s12"
+
+
+def test_options_add_eight_digits_that_follow_from_their_values():
+    digits = hashlib.sha256(b'{"pool_size":2,"start":"uniform"}').hexdigest()[:8]
+    assert name(options={"start": "uniform", "pool_size": 2}) == f"{name()}--{digits}"
+
+
+def test_the_order_of_options_does_not_matter_and_their_values_do():
+    first = name(options={"a": 1, "b": {"c": 2, "d": 3}})
+    assert first == name(options={"b": {"d": 3, "c": 2}, "a": 1})
+    others = [{"a": 2, "b": 1}, {"a": 1}, {"a": "1"}, {"a": 1, "b": {"c": 2, "d": 4}}, {}]
+    assert len({first, *(name(options=options) for options in others)}) == 6
+
+
+def test_every_parameter_is_part_of_the_name():
+    changes = [{"study": "mit_224"}, {"scale": "smoke"}, {"backbone": "small_conv"}, {"head": "gap"}, {"seed": 1}]
+    assert len({name(), name(dataset="digits"), *(name(**change) for change in changes)}) == 7
+
+
+def test_the_outcomes_hash_does_not_depend_on_the_order_of_keys():
+    outcome = {"b": [1, {"d": 0.5, "c": None}], "a": "é"}
+    again = {"a": "é", "b": [1, {"c": None, "d": 0.5}]}
+    text = json.dumps(again, separators=(",", ":"))
+    assert runs.outcome_hash(outcome) == runs.outcome_hash(again) == hashlib.sha256(text.encode()).hexdigest()
+    assert runs.outcome_hash({**outcome, "a": "e"}) != runs.outcome_hash(outcome)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 1578])
+def test_a_mask_comes_back_as_it_was_packed(count):
+    mask = np.random.default_rng(count).random(count) < 0.4
+    assert base64.b64decode(runs.pack(mask)) == np.packbits(mask).tobytes()
+    np.testing.assert_array_equal(runs.unpack(runs.pack(mask), count), mask)
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path):
+    outcome, execution = records.halves()
+    folder = tmp_path / "new" / "a-run"
+    written = runs.write_record(folder, outcome, execution)
+    for path in (folder, folder / "record.json", str(folder)):
+        record = runs.read_record(path)
+        assert record == written
+        assert record["outcome"] == outcome
+        assert record["execution"] == execution
+        assert record["identity"] == "a-run"
+    assert [path.name for path in folder.iterdir()] == ["record.json"]
+
+
+def test_the_same_outcome_is_written_as_the_same_bytes(tmp_path):
+    for _ in range(2):
+        records.keep(tmp_path / "a")
+        records.keep(tmp_path / "b")
+    first, second = sorted(tmp_path.glob("*/*/record.json"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("broken", ["replace", "fsync"])
+def test_a_record_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, monkeypatch, broken):
+    record = records.keep(tmp_path, correct=(60,))
+    folder = tmp_path / record["identity"]
+    before = (folder / "record.json").read_bytes()
+
+    def fail(target, *_, **__):
+        if broken == "fsync":
+            os.write(target, b"{")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, broken, fail)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        records.keep(tmp_path, correct=(60, 270))
+    assert str(folder) in str(caught.value)
+    assert "runs_dir" in str(caught.value)
+    assert (folder / "record.json").read_bytes() == before
+    assert runs.read_record(folder) == record
+
+
+def test_a_file_in_place_of_the_folder_is_answered_with_the_way_out(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        OSError, match=r"can't be kept in '.*file/run' \(.+\)\. Make room there, or give a folder .* runs_dir"
+    ):
+        runs.write_record(tmp_path / "file" / "run", *records.halves())
+
+
+def test_what_json_cannot_hold_is_refused_before_anything_is_written(tmp_path):
+    record = records.keep(tmp_path)
+    outcome, execution = records.halves()
+    with pytest.raises(ValueError, match="JSON"):
+        runs.write_record(tmp_path / record["identity"], {**outcome, "loss": float("nan")}, execution)
+    with pytest.raises(ValueError, match="JSON"):
+        runs.write_record(tmp_path / record["identity"], outcome, {**execution, "seconds": [float("inf")]})
+    assert runs.read_record(tmp_path / record["identity"]) == record
+
+
+def edit(path, change):
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+def test_an_outcome_changed_by_hand_is_refused_with_both_hashes(tmp_path):
+    record = records.keep(tmp_path)
+    path = tmp_path / record["identity"] / "record.json"
+    edit(path, lambda record: record["outcome"]["final"].update(top1=0.99))
+    changed = json.loads(path.read_text())["outcome"]
+    with pytest.raises(ValueError, match="changed after it was written") as caught:
+        runs.read_record(path)
+    digests = re.findall(r"[0-9a-f]{64}", str(caught.value))
+    assert digests == [runs.outcome_hash(changed), record["outcome_sha256"]]
+    assert digests[0] != digests[1]
+    assert str(path) in str(caught.value)
+
+
+def test_an_outcome_changed_to_nan_is_refused_with_the_file(tmp_path):
+    path = tmp_path / records.keep(tmp_path)["identity"] / "record.json"
+    edit(path, lambda record: record["outcome"]["final"].update(top1=float("nan")))
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        runs.read_record(path)
+
+
+def test_the_execution_and_the_order_of_keys_may_differ(tmp_path):
+    path = tmp_path / records.keep(tmp_path)["identity"] / "record.json"
+    edit(path, lambda record: record["execution"].update(device="another"))
+    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    assert runs.read_record(path)["execution"]["device"] == "another"
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"{", b"[]", b"3", b"null", b'"text"', b"{}", b"\xff\xfe\x00", b'{"schema": 2}']
+)
+def test_a_file_that_is_no_record_is_refused(tmp_path, garbage):
+    path = tmp_path / "x.json"
+    path.write_bytes(garbage)
+    with pytest.raises(
+        ValueError, match=r"x\.json' is no record of a run \(.*\)\. Move it elsewhere, or train the run again"
+    ):
+        runs.read_record(path)
+
+
+@pytest.mark.parametrize("schema", [0, 1, 4, "2"])
+def test_another_schema_is_refused(tmp_path, schema):
+    path = tmp_path / records.keep(tmp_path)["identity"] / "record.json"
+    edit(path, lambda record: record.update(schema=schema))
+    with pytest.raises(ValueError, match=rf"has schema {schema}; this version reads 2 and 3"):
+        runs.read_record(path)
+
+
+def test_no_folders_and_empty_folders_hold_no_runs(tmp_path):
+    for table in (runs.load_runs(), runs.load_runs(tmp_path), runs.load_runs(tmp_path / "missing", tmp_path)):
+        assert isinstance(table, pd.DataFrame)
+        assert len(table) == 0
+        assert list(table.columns) == COLUMNS
+
+
+def test_a_row_holds_what_the_record_says(tmp_path):
+    record = records.keep(tmp_path, head="gap", seed=2, correct=(60, 280, 270), status="diverged")
+    (row,) = runs.load_runs(tmp_path).to_dict("records")
+    expected = [
+        "mit_512",
+        "embedded scenes",
+        "demo",
+        "small_patch",
+        "gap",
+        2,
+        "",
+        "diverged",
+        0.9,
+        1.0,
+        280 / 300,
+        270,
+        300,
+    ]
+    expected += [3, 87_654, records.COMMIT, "mit_512--demo--small_patch--gap--s2", str(tmp_path), record]
+    assert row == dict(zip(COLUMNS, expected, strict=True))
+
+
+def test_a_run_without_an_epoch_has_no_accuracy(tmp_path):
+    records.keep(tmp_path, correct=(), status="running")
+    (row,) = runs.load_runs(tmp_path).to_dict("records")
+    assert [row[column] for column in ("top1", "top5", "best_top1", "correct", "images")] == [None] * 5
+    assert row["epochs"] == 0
+
+
+def test_each_run_is_listed_once_from_the_first_folder(tmp_path):
+    committed, own = tmp_path / "results", tmp_path / "runs"
+    for folder, write, seeds in ((committed, records.publish, (0, 1)), (own, records.keep, (1, 2))):
+        for seed in seeds:
+            write(folder, seed=seed, correct=(100 if folder == committed else 200,))
+    (own / "notes").mkdir()
+    (own / "notes" / "model.keras").touch()
+    (committed / "README.md").touch()
+    for folders, expected in (
+        ((committed, own), {0: 100, 1: 100, 2: 200}),
+        ((own, committed), {0: 100, 1: 200, 2: 200}),
+    ):
+        table = runs.load_runs(*folders)
+        assert table["identity"].is_unique
+        assert dict(zip(table["seed"], table["correct"], strict=True)) == expected
+    assert runs.load_runs(str(own)).equals(runs.load_runs(own))
+
+
+def test_a_broken_record_among_others_is_not_passed_over(tmp_path):
+    records.keep(tmp_path)
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(ValueError, match=r"x\.json"):
+        runs.load_runs(tmp_path)
+
+
+def foreign(change):
+    """A record that keeps its hash and lacks what pages read."""
+    outcome, execution = records.halves(seed=9)
+    change(outcome, execution)
+    whole = {"schema": runs.SCHEMA, "identity": "foreign", "outcome": outcome, "execution": execution}
+    return json.dumps({**whole, "outcome_sha256": runs.outcome_hash(outcome)})
+
+
+FOREIGN = {
+    "{": "is no record of a run",
+    foreign(lambda outcome, execution: outcome["parameters"].pop("head")): "(outcome.parameters has no head)",
+    foreign(lambda outcome, execution: outcome.update(dataset=3)): "(outcome.dataset has no name, photographs, ",
+    foreign(lambda outcome, execution: outcome["final"].pop("count")): "(outcome.final has no count)",
+    foreign(lambda outcome, execution: outcome.pop("best")): "(outcome has no best)",
+    foreign(lambda outcome, execution: execution.pop("versions")): "(execution.versions has no python, keras)",
+    foreign(lambda outcome, execution: execution.clear()): "(execution has no backend, device, ",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), FOREIGN.items())
+def test_a_file_that_is_no_record_is_passed_over_and_said_where_that_is_asked_for(tmp_path, text, said):
+    kept = records.keep(tmp_path)
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ValueError, match=r"x\.json' is no record of a run \(.*\)\. Move it") as caught:
+        runs.load_runs(tmp_path)
+    assert said in str(caught.value)
+    skipped = []
+    assert list(runs.load_runs(tmp_path, skipped=skipped)["identity"]) == [kept["identity"]]
+    assert skipped == [str(caught.value).replace(str(tmp_path), runs.shown(tmp_path))]
+
+
+def test_a_record_that_cannot_be_read_is_passed_over_as_well(tmp_path):
+    records.keep(tmp_path)
+    (tmp_path / "x.json").symlink_to(tmp_path / "gone")
+    skipped = []
+    assert len(runs.load_runs(tmp_path, skipped=skipped)) == 1
+    assert skipped == [f"'{runs.shown(tmp_path)}/x.json' can't be read (No such file or directory)."]
+
+
+def test_whole_records_leave_nothing_to_say(tmp_path):
+    records.keep(tmp_path)
+    skipped = []
+    assert runs.load_runs(tmp_path, skipped=skipped).equals(runs.load_runs(tmp_path))
+    assert skipped == []
+
+
+def test_runs_go_where_the_environment_says(monkeypatch, tmp_path, root):
+    monkeypatch.setenv("WISESR_RUNS", str(tmp_path / "elsewhere"))
+    assert runs.default_runs_dir() == tmp_path / "elsewhere"
+    for unset in (lambda: monkeypatch.setenv("WISESR_RUNS", ""), lambda: monkeypatch.delenv("WISESR_RUNS")):
+        unset()
+        assert runs.default_runs_dir() == root / "runs"
+    monkeypatch.setattr(runs, "project_root", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    assert runs.default_runs_dir() == tmp_path / "runs"
+
+
+def test_a_tilde_in_the_environment_is_the_home_folder(monkeypatch, tmp_path):
+    """As it is in runs_dir, data_dir and WISESR_CACHE."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WISESR_RUNS", "~/kept")
+    assert runs.default_runs_dir() == tmp_path / "kept"
+
+
+def test_paths_are_shown_from_the_project_the_working_directory_or_home(monkeypatch, tmp_path, root):
+    home = tmp_path.resolve() / "home"
+    work = tmp_path.resolve() / "work"
+    for folder in (home, work):
+        folder.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    assert runs.shown(root / "runs" / "x") == "runs/x"
+    assert runs.shown(str(root / "tests" / ".." / "runs")) == "runs"
+    assert runs.shown("runs/x") == runs.shown(work / "runs" / "x") == "runs/x"
+    assert runs.shown(home / "runs" / "x") == "~/runs/x"
+    assert runs.shown(tmp_path.resolve() / "other") == str(tmp_path.resolve() / "other")
+    for path in (root, work, home, home / "a" / ".." / "b"):
+        assert not os.path.isabs(runs.shown(path))
+
+
+def test_a_home_folder_behind_a_link_is_not_spelt_out(monkeypatch, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "real")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert runs.shown(tmp_path / "home" / "runs" / "x") == "~/runs/x"
+
+
+def test_records_made_by_the_helper_are_not_shared():
+    outcome, _ = records.halves()
+    kept = copy.deepcopy(outcome)
+    records.halves()[0]["final"]["top1"] = 0
+    assert outcome == kept

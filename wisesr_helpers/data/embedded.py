@@ -1,0 +1,259 @@
+"""The datasets that need no download: drawn scenes, and the handwritten digits they are drawn from."""
+
+import functools
+import hashlib
+import itertools
+
+import numpy as np
+
+from wisesr_helpers.data.dataset import Dataset, Split
+from wisesr_helpers.storage import cached_array
+from wisesr_helpers.versions import VERSIONS
+
+# The embedded scenes: real handwritten digits, laid out so that only *where* they stand tells the class.
+#
+# A scene shows copies of digit a near its centre and as many of digit b near its border, over noise.
+# Its class is the ordered pair (a, b): the scenes of (a, b) and (b, a) hold the same things at other
+# places. A head that forgets positions, on a backbone that sees separate patches, can therefore tell
+# the pair but not its order: its expected accuracy is at most one half **by construction**.
+#
+# The construction. The scene is divided into cells of the backbone's stride. Every glyph is no larger
+# than a cell, stands in a 2×2 block of cells of its own, no two blocks touch the same cell, and its offset
+# inside the block is uniform over a whole cell in both axes, whatever ring it is on. The bag of
+# patches of a scene is then made of glyph fragments whose distribution depends on the digit alone,
+# and of noise that is independent from cell to cell.
+
+STRIDE = 32  # pixels; both small backbones and nearly all of keras.applications reduce the image 32 times
+DIGIT_ORDER = (0, 2, 1, 4, 5, 8, 7, 3, 6, 9)  # first the digits that are told apart best however they are turned
+INNER = (0.0, 0.27)  # distance of a glyph's block from the scene's centre, as a share of its side
+OUTER = (0.33, 0.46)
+NOISE = 0.03  # standard deviation of the background; a glyph reaches from 0 to 1
+GRAIN = 4  # pixels a grain of noise: an augmented image is interpolated, which would wash finer noise out
+MIN_IMAGE_SIZE = 6 * STRIDE
+
+
+def class_pairs(classes):
+    """The ordered pairs (inner digit, outer digit) of the classes, mirrored pairs side by side.
+
+    Raises:
+        ValueError: ``classes`` is odd, under 2, or more than ten digits can make (90).
+    """
+    most = len(DIGIT_ORDER) * (len(DIGIT_ORDER) - 1)
+    if classes % 2 or not 2 <= classes <= most:
+        raise ValueError(
+            f"The embedded scenes come in mirrored pairs: classes must be an even number from 2 to {most}; "
+            f"received {classes}."
+        )
+    used = next(n for n in itertools.count(2) if n * (n - 1) >= classes)
+    unordered = sorted(itertools.combinations(range(used), 2), key=lambda pair: (pair[1], pair[0]))
+    pairs = [(DIGIT_ORDER[i], DIGIT_ORDER[j]) for i, j in unordered[: classes // 2]]
+    return [ordered for a, b in pairs for ordered in ((a, b), (b, a))]
+
+
+@functools.cache
+def _handwriting():
+    """scikit-learn's digits: images (1797, 8, 8) as float 0..1, labels (1797,)."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return (digits.images / 16.0).astype(np.float32), digits.target
+
+
+def glyphs(digit, split):
+    """The handwritten samples of one digit: two thirds for "train", the rest for "test", none in both.
+
+    Returns:
+        Array (n, 8, 8), float32, 0..1.
+    """
+    images, labels = _handwriting()
+    samples = images[labels == digit]
+    cut = 2 * len(samples) // 3
+    return samples[:cut] if split == "train" else samples[cut:]
+
+
+def _enlarge(glyph, size):
+    """(8, 8) float 0..1 → (size, size) float 0..1."""
+    from wisesr_helpers.data._cv2 import cv2
+
+    return np.clip(cv2.resize(glyph, (size, size), interpolation=cv2.INTER_CUBIC), 0, 1)
+
+
+@functools.cache
+def _grains():
+    """What the grains of one cell's side weigh in each of its pixels: (STRIDE, STRIDE // GRAIN), rows of length 1."""
+    places = (np.arange(STRIDE) + 0.5) / GRAIN - 0.5
+    weights = np.clip(1 - np.abs(places[:, None] - np.arange(STRIDE // GRAIN)), 0, 1)
+    return (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _noise(image_size, rng):
+    """Smooth noise of one standard deviation everywhere, independent from cell to cell: float32 (side, side)."""
+    cells, grains = -(-image_size // STRIDE), _grains()
+    coarse = rng.normal(0, NOISE, (cells, cells, grains.shape[1], grains.shape[1])).astype(np.float32)
+    fine = grains @ coarse @ grains.T  # (cells, cells, STRIDE, STRIDE)
+    side = cells * STRIDE
+    return fine.swapaxes(1, 2).reshape(side, side)[:image_size, :image_size]
+
+
+def _place_blocks(rng, cells, count):
+    """Top-left cells of ``count`` inner and ``count`` outer 2×2 blocks that share no cell.
+
+    Returns:
+        Int array (2 * count, 2) of (row, column), the inner ones first.
+    """
+    centre = (cells - 2) / 2
+    corners = np.argwhere(np.ones((cells - 1, cells - 1), bool))
+    distance = np.hypot(*(corners - centre).T) / cells
+    rings = [corners[(lo <= distance) & (distance <= hi)] for lo, hi in (INNER, OUTER)]
+    while True:  # a random order may leave no room for the last block; then begin anew
+        taken = []
+        for ring in rings:
+            chosen = 0
+            for corner in ring[rng.permutation(len(ring))]:
+                if chosen < count and all(np.abs(corner - other).max() >= 2 for other in taken):
+                    taken.append(corner)
+                    chosen += 1
+            if chosen < count:
+                break
+        else:
+            return np.array(taken)
+
+
+def glyphs_per_ring(image_size):
+    """How many copies of each digit a scene of this size holds: 8 at 512, 3 at 224; as many as find room."""
+    cells = image_size // STRIDE
+    return min(8, (cells - 1) // 2 if cells < 10 else cells // 2)
+
+
+def draw_scene(inner, outer, image_size, split, rng, jitter=True):
+    """One scene.
+
+    Args:
+        inner: Digit near the centre.
+        outer: Digit near the border.
+        image_size: Side in pixels.
+        split: "train" or "test": whose handwriting is used.
+        rng: ``numpy.random.Generator``.
+        jitter: False pins every glyph to the corner of its block: then offsets no longer hide the grid.
+
+    Returns:
+        Array (image_size, image_size), uint8 grey.
+    """
+    scene = _noise(image_size, rng)
+    cells = image_size // STRIDE
+    count = glyphs_per_ring(image_size)
+    blocks = _place_blocks(rng, cells, count)
+    offsets = rng.integers(0, STRIDE, (len(blocks), 2)) if jitter else np.zeros((len(blocks), 2), int)
+    for k, (block, offset) in enumerate(zip(blocks, offsets, strict=True)):
+        samples = glyphs(inner if k < count else outer, split)
+        glyph = _enlarge(samples[rng.integers(len(samples))], STRIDE)
+        y, x = block * STRIDE + offset
+        scene[y : y + STRIDE, x : x + STRIDE] += glyph
+    low, high = scene.min(), scene.max()  # from black to white, as the older augmentation leaves every image
+    return ((scene - low) / (high - low) * 255).astype(np.uint8)
+
+
+def draw_scenes(pairs, image_size, split, count, seed):
+    """The first ``count`` scenes of a split, the classes taking turns: uint8 (count, image_size, image_size)."""
+    images = np.empty((count, image_size, image_size), np.uint8)
+    for index in range(count):
+        rng = np.random.default_rng([seed, split == "test", index])
+        images[index] = draw_scene(*pairs[index % len(pairs)], image_size, split, rng)
+    return images
+
+
+def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
+    """The embedded scenes as a dataset, made once and kept in ``folder``.
+
+    Args:
+        image_size: Side in pixels, at least 192.
+        classes: Even number of classes.
+        train: Number of training scenes.
+        test: Number of test scenes, drawn from handwriting that no training scene holds.
+        seed: Every scene is a function of (seed, split, index).
+        folder: Cache folder (a path); None: keep the scenes in memory only.
+
+    Returns:
+        Dataset of grey uint8 images (N, image_size, image_size); with a folder, memory-mapped.
+
+    Raises:
+        ValueError: ``classes`` is odd or too large, the scenes too small, or a split empty.
+    """
+    pairs = class_pairs(classes)
+    if image_size < MIN_IMAGE_SIZE:
+        raise ValueError(
+            f"The embedded scenes need an image size of at least {MIN_IMAGE_SIZE} pixels; received {image_size}."
+        )
+    if min(train, test) < 1:
+        raise ValueError(f"Each split needs at least one scene; received train={train}, test={test}.")
+
+    name = f"scenes-{image_size}-{classes}-{train}-{test}-s{seed}-v{VERSIONS['scenes']}"
+    splits = {}
+    for split, count in (("train", train), ("test", test)):
+        images, digest = cached_array(
+            folder, f"{name}-{split}", functools.partial(draw_scenes, pairs, image_size, split, count, seed)
+        )
+        splits[split] = Split(images, np.arange(count) % classes, digest)
+    return Dataset(
+        name="embedded scenes",
+        classes=tuple(f"{a} inside, {b} outside" for a, b in pairs),
+        photographs=False,
+        **splits,
+    )
+
+
+# scikit-learn's handwritten digits: 1,797 real images in ten classes that need no download, and a real test set.
+
+SIDE = 8  # pixels
+LEVELS = 16  # the brightest of scikit-learn's grey levels
+COUNTS = {"train": 1195, "test": 602}  # images of the splits
+
+
+@functools.cache
+def _splits():
+    """Split → (images uint8 (n, 8, 8), labels (n,), indices among scikit-learn's (n,)), the classes taking turns."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / LEVELS)).astype(np.uint8)
+    found = {}
+    for split in COUNTS:
+        chosen = [_of_split(np.flatnonzero(digits.target == digit), split) for digit in range(10)]
+        turns = np.concatenate([np.arange(len(indices)) for indices in chosen])
+        indices = np.concatenate(chosen)[np.argsort(turns, kind="stable")]
+        found[split] = (images[indices], digits.target[indices].astype(np.int64), indices)
+    return found
+
+
+def _of_split(indices, split):
+    cut = 2 * len(indices) // 3
+    return indices[:cut] if split == "train" else indices[cut:]
+
+
+def digits_dataset(image_size, train=COUNTS["train"], test=COUNTS["test"]):
+    """The digits as a dataset: of every class the first two thirds in scikit-learn's order train, the rest test.
+
+    The images are kept at 8×8 and enlarged as they are read, by Pillow's nearest, as those of MNIST are.
+
+    Args:
+        image_size: Side in pixels, at least 8.
+        train: Number of training images, at most ``COUNTS["train"]``, the default; the classes take turns.
+        test: The same of the test split.
+
+    Returns:
+        Dataset of grey uint8 images; its splits' ``rgb`` gives (n, image_size, image_size, 3).
+
+    Raises:
+        ValueError: The image size is below 8, or a split is asked for more images than there are, or for none.
+    """
+    if image_size < SIDE:
+        raise ValueError(f"The digits have {SIDE}×{SIDE} pixels; ask for no smaller image size than {SIDE}.")
+    splits = {}
+    for split, count in (("train", train), ("test", test)):
+        if not 1 <= count <= COUNTS[split]:
+            raise ValueError(f"The {split} split of the digits has 1 to {COUNTS[split]:,} images; received {count}.")
+        images, labels, _ = _splits()[split]
+        images = np.ascontiguousarray(images[:count])
+        digest = hashlib.sha256(images.data).hexdigest()
+        splits[split] = Split(images, labels[:count], digest, (image_size, image_size))
+    return Dataset(name="scikit-learn's digits", classes=tuple("0123456789"), photographs=False, **splits)

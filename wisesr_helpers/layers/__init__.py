@@ -1,0 +1,21 @@
+"""The project's Keras layers: poolings, fixed reductions and preprocessing; importing this registers them."""
+
+from wisesr_helpers.layers.blocks import global_depthwise_pool
+from wisesr_helpers.layers.pooling import (
+    BlockAveragePooling2D,
+    GlobalDepthwisePooling2D,
+    GlobalWeightedAveragePooling2D,
+    SharedPositionPooling2D,
+)
+from wisesr_helpers.layers.preprocessing import ImageNetPreprocessing
+from wisesr_helpers.layers.reductions import FixedReduction2D
+
+__all__ = [
+    "BlockAveragePooling2D",
+    "FixedReduction2D",
+    "GlobalDepthwisePooling2D",
+    "GlobalWeightedAveragePooling2D",
+    "ImageNetPreprocessing",
+    "SharedPositionPooling2D",
+    "global_depthwise_pool",
+]

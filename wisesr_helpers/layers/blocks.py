@@ -1,0 +1,303 @@
+"""How a feature map is cut into blocks, and what is computed over blocks."""
+
+import dataclasses
+import functools
+import numbers
+
+import numpy as np
+
+from wisesr_helpers._keras import keras
+
+# Positions of a feature map: its blocks, their distance from the centre, and which weight every cell has.
+
+COVERS = ("blocks", "exact")
+SHARINGS = (None, "radial")
+
+
+def is_whole(value, least=1):
+    """Whether a value is a whole number, Python's or NumPy's but no bool, of at least ``least``."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least
+
+
+def default_pool_size(side):
+    """The paper's rule for the window of the pre-averaging (section 2.4).
+
+    Args:
+        side: Shorter side of the feature map, in cells.
+
+    Returns:
+        The smallest p ≥ 2 with ``side // p <= 5``: 7 → 2 (a 3×3 kernel), 16 → 3 (5×5).
+    """
+    pool_size = 2
+    while side // pool_size > 5:
+        pool_size += 1
+    return pool_size
+
+
+def check_pool_size(pool_size, height, width):
+    """Resolve ``pool_size=None`` by the paper's rule and refuse a window larger than the map.
+
+    Args:
+        pool_size: Side of the window in cells, or None for :func:`default_pool_size`.
+        height: Height of the feature map in cells.
+        width: Width of the feature map in cells.
+
+    Returns:
+        The side of the window, an int.
+
+    Raises:
+        ValueError: ``pool_size`` is no whole number from 1 to the map's shorter side.
+    """
+    shorter = min(height, width)
+    if pool_size is None:
+        pool_size = default_pool_size(shorter)
+        reason = f"the paper's rule asks for pool_size={pool_size}"
+    else:
+        reason = f"received pool_size={pool_size!r}"
+    if not is_whole(pool_size) or pool_size > shorter:
+        raise ValueError(
+            f"A feature map of {height}×{width} cells takes a pool_size from 1 to {shorter} (a whole number; "
+            f"1: no pre-averaging); {reason}. Use a larger image or a smaller pool_size."
+        )
+    return int(pool_size)
+
+
+def check_layout(cover, sharing):
+    """Refuse a way to lay a kernel on a map that there is none of.
+
+    Args:
+        cover: One of ``COVERS``.
+        sharing: One of ``SHARINGS``.
+
+    Raises:
+        ValueError: Another value; the valid ones are listed.
+    """
+    for name, value, valid in (("cover", cover, COVERS), ("sharing", sharing, SHARINGS)):
+        if value not in valid:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, valid))}; received {value!r}.")
+
+
+def block_sides(length, window, cover="blocks"):
+    """The sides of the blocks along one axis of a map, in cells.
+
+    Args:
+        length: Of the axis, in cells.
+        window: Side p of a block, at most ``length``.
+        cover: "blocks" (default): ⌊length/p⌋ blocks of p, and cells that fill none are left out (the paper's).
+            "exact" (the project's own): as many blocks that leave nothing out, whose sides differ by one cell at
+            most; the same from both ends, but where an odd number of cells goes into an even number of blocks.
+
+    Returns:
+        Tuple of int: 7 by 2 gives (2, 2, 2) or, exactly, (2, 3, 2).
+    """
+    count = length // window
+    if cover == "blocks":
+        return (window,) * count
+    half = [(2 * k * length + count) // (2 * count) for k in range(count // 2 + 1)]  # k·length/count, rounded
+    edges = half + [length - edge for edge in reversed(half[: (count + 1) // 2])]
+    return tuple(np.diff(edges).tolist())
+
+
+def _squared_distances(rows, columns):
+    """Of every block of a kernel from the kernel's centre, in blocks: array (rows, columns)."""
+    y, x = (np.arange(count) - (count - 1) / 2 for count in (rows, columns))
+    return y[:, None] ** 2 + x**2  # multiples of 1/4, so equal ones are equal to the last bit
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
+    """How the weights of a kernel lie on a feature map.
+
+    Attributes:
+        height: Of the map, in cells.
+        width: Of the map, in cells.
+        rows: Height of each row of blocks, in cells.
+        columns: Width of each column of blocks, in cells.
+        numbers: Array (rows, columns): which weight each block has, counted from 0.
+    """
+
+    height: int
+    width: int
+    rows: tuple
+    columns: tuple
+    numbers: np.ndarray
+
+    @property
+    def count(self):
+        """How many weights there are for a channel."""
+        return int(self.numbers.max()) + 1
+
+    @functools.cached_property
+    def cells(self):
+        """Array (height, width): which weight each cell has; ``count`` where a cell is in no block."""
+        cells = self.numbers.repeat(self.rows, axis=0).repeat(self.columns, axis=1)
+        spare = (0, self.height - len(cells)), (0, self.width - cells.shape[1])
+        return np.pad(cells, spare, constant_values=self.count)
+
+    @property
+    def covered(self):
+        """Number of cells that are in a block."""
+        return sum(self.rows) * sum(self.columns)
+
+    @functools.cached_property
+    def sizes(self):
+        """Array (count,): cells in a block, the mean over the blocks that have the weight.
+
+        A weight is a block's average's, so a cell has that weight over this size. Blocks of several sizes that share
+        a weight give all their cells the same.
+        """
+        return np.bincount(self.cells.ravel(), minlength=self.count)[: self.count] / np.bincount(self.numbers.ravel())
+
+    @property
+    def averaging(self):
+        """Array (count,): the weights that make the weighted sum the mean of all cells that are covered."""
+        return self.sizes / self.covered
+
+
+def lay_out(height, width, window, cover="blocks", sharing=None):
+    """Lay a kernel on a feature map.
+
+    Args:
+        height: Of the map, in cells.
+        width: Of the map, in cells.
+        window: Side of a block in cells, as :func:`check_pool_size` returns it.
+        cover: As for :func:`block_sides`.
+        sharing: None (default): every block has a weight of its own, numbered row by row. "radial" (the project's
+            own): blocks at one distance from the kernel's centre share one, numbered from the centre outwards.
+
+    Returns:
+        Layout.
+
+    Raises:
+        ValueError: As :func:`check_layout`.
+    """
+    check_layout(cover, sharing)
+    rows, columns = (block_sides(length, window, cover) for length in (height, width))
+    shape = len(rows), len(columns)
+    numbers = np.arange(shape[0] * shape[1])
+    if sharing == "radial":
+        numbers = np.unique(_squared_distances(*shape), return_inverse=True)[1]
+    return Layout(height, width, rows, columns, numbers.reshape(shape))
+
+
+# Blocks of a feature map, and weighted sums of them: the arithmetic behind the pooling layers.
+
+ops = keras.ops
+
+
+def average_blocks(features, pool_size):
+    """Average blocks of a feature map; rows and columns that fill no block are dropped.
+
+    ``AveragePooling2D`` with a gradient of its own: every cell gets its block's, divided by the block's
+    size. XLA's gradient of the pooling takes several times as long on a CPU.
+
+    Args:
+        features: Tensor (N, H, W, C), height and width known.
+        pool_size: Side of a block in cells.
+
+    Returns:
+        Tensor (N, H // pool_size, W // pool_size, C).
+    """
+    if pool_size == 1:
+        return features
+    height, width = features.shape[1:3]
+
+    @ops.custom_gradient
+    def pool(x):
+        def backward(*args, upstream=None):
+            return _spread(_upstream(args, upstream) / pool_size**2, pool_size, height, width)
+
+        return ops.average_pool(x, pool_size, strides=pool_size, padding="valid"), backward
+
+    return pool(features)
+
+
+def _spread(blocks, pool_size, height, width):
+    """Every block's value at each of its cells, 0 where no block lies: (N, h, w, C) → (N, height, width, C).
+
+    A broadcast and one padding: repeating along both axes would copy the whole map once more.
+    """
+    count, rows, columns, channels = ops.shape(blocks)
+    cells = ops.reshape(blocks, (-1, rows, 1, columns, 1, channels))
+    cells = ops.broadcast_to(cells, (count, rows, pool_size, columns, pool_size, channels))
+    cells = ops.reshape(cells, (-1, rows * pool_size, columns * pool_size, channels))
+    spare = height - rows * pool_size, width - columns * pool_size
+    return ops.pad(cells, [(0, 0), (0, spare[0]), (0, spare[1]), (0, 0)]) if any(spare) else cells
+
+
+def _upstream(args, upstream):
+    """The gradient that reaches a custom one: TensorFlow and JAX hand it over by position, PyTorch by name."""
+    return args[0] if upstream is None else upstream
+
+
+def spread_blocks(weights, pool_size, height, width):
+    """Weights of averaged blocks as weights of the cells under them; cells that fill no block have 0.
+
+    Args:
+        weights: NumPy array (height // pool_size, width // pool_size, …).
+        pool_size: Side of a block in cells.
+        height: Of the feature map, in cells.
+        width: Of the feature map, in cells.
+
+    Returns:
+        NumPy array (height, width, …).
+    """
+    cells = np.zeros((height, width, *weights.shape[2:]), weights.dtype)
+    spread = (weights / pool_size**2).repeat(pool_size, axis=0).repeat(pool_size, axis=1)
+    cells[: spread.shape[0], : spread.shape[1]] = spread
+    return cells
+
+
+def cell_weights(weights, layout):
+    """Weights of a kernel as weights of the cells under them; cells in no block have 0.
+
+    Args:
+        weights: Tensor (``layout.count``, C).
+        layout: :class:`wisesr_helpers.layers.blocks.Layout`.
+
+    Returns:
+        Tensor (H, W, C, 1), the kernel of :func:`global_depthwise_pool` that averages nothing.
+    """
+    of_cells = weights / ops.cast(layout.sizes[:, None], weights.dtype)  # (count, C)
+    of_cells = ops.pad(of_cells, [(0, 1), (0, 0)])  # the number beyond the last: of the cells in no block
+    return ops.expand_dims(ops.take(of_cells, layout.cells, axis=0), -1)
+
+
+def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
+    """Average blocks of a feature map, then take one weighted sum per channel.
+
+    It equals ``AveragePooling2D(pool_size)`` → ``DepthwiseConv2D`` whose kernel covers the whole
+    map → ``Flatten``. A convolution that can be placed only once is a weighted sum, and computed as
+    one it is several times faster.
+
+    The gradient of a cell is its image's, times the weight of its block: written out here, it is one
+    multiplication that makes one array of the map's size; derived step by step it would make several.
+
+    Args:
+        features: Tensor (N, H, W, C), height and width known.
+        kernel: Tensor (H // pool_size, W // pool_size, C, 1), DepthwiseConv2D's layout.
+        bias: Tensor (C,), or None.
+        pool_size: Side of the averaged blocks in cells; 1 averages nothing.
+
+    Returns:
+        Tensor (N, C).
+    """
+    height, width = features.shape[1:3]
+    rows, columns, channels, _ = kernel.shape
+
+    @ops.custom_gradient
+    def pool(x, weights):  # (N, H, W, C), (h·w, C)
+        blocks = x if pool_size == 1 else ops.average_pool(x, pool_size, strides=pool_size, padding="valid")
+        blocks = ops.reshape(blocks, (-1, rows * columns, channels))
+
+        def backward(*args, upstream=None):
+            gradient = ops.expand_dims(_upstream(args, upstream), 1)  # (N, 1, C)
+            cells = ops.reshape(weights / pool_size**2, (1, rows, columns, channels))
+            cells = ops.reshape(_spread(cells, pool_size, height, width), (height * width, channels))
+            of_features = ops.reshape(gradient * cells, (-1, height, width, channels))
+            return of_features, ops.sum(blocks * gradient, axis=0)
+
+        return ops.sum(blocks * weights, axis=1), backward
+
+    pooled = pool(features, ops.reshape(kernel, (rows * columns, channels)))  # (N, C)
+    return pooled if bias is None else pooled + bias

@@ -1,0 +1,346 @@
+"""The poolings that the heads are made of, as Keras layers."""
+
+import math
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers.blocks import (
+    average_blocks,
+    cell_weights,
+    check_layout,
+    check_pool_size,
+    global_depthwise_pool,
+    is_whole,
+    lay_out,
+)
+from wisesr_helpers.published import number
+
+# Keras layers of the project: the pooling that the heads are made of, and the paper's preprocessing.
+
+ops = keras.ops
+
+PACKAGE = "wisesr_helpers"
+
+# The normal distribution that the paper's (Tables 4 and 8) and its authors' layers start from.
+START = {
+    "mean": number("README", "code example, initializers", "Mean"),
+    "stddev": number("README", "code example, initializers", "Standard deviation"),
+}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class BlockAveragePooling2D(keras.layers.AveragePooling2D):
+    """``AveragePooling2D`` of separate blocks, by :func:`average_blocks`: the same values, a faster gradient under XLA.
+
+    Args:
+        pool_size: Side of a block in cells.
+
+    Input shape:
+        4D tensor ``(batch_size, height, width, channels)``; height and width must be known.
+
+    Output shape:
+        4D tensor ``(batch_size, height // pool_size, width // pool_size, channels)``.
+    """
+
+    def call(self, inputs):
+        return average_blocks(inputs, self.pool_size[0])
+
+
+def check_known_shape(layer, input_shape):
+    """Refuse an input that a layer with a weight for every position can't be built for.
+
+    Args:
+        layer: The layer; the message has its name.
+        input_shape: What ``build`` was given.
+
+    Raises:
+        ValueError: Keras is set to channels first, or the shape is not (batch, height, width, channels)
+            with all but the batch known.
+    """
+    name = type(layer).__name__
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            f"{name} takes feature maps with their channels last, but keras.config.image_data_format() is "
+            f"'{keras.config.image_data_format()}'; valid is 'channels_last': call "
+            "keras.config.set_image_data_format('channels_last') before the model is built."
+        )
+    if len(input_shape) != 4 or None in tuple(input_shape[1:]):
+        raise ValueError(
+            f"{name} gives every position a weight, so it needs an input (batch, height, width, channels) with all but "
+            f"the batch known; received {tuple(input_shape)}. Give the model an input of fixed size."
+        )
+
+
+# Arguments of GlobalAveragePooling2D, where these layers are put instead → what to do without.
+_NOT_HERE = {
+    "data_format": "It takes channels-last feature maps only: leave the argument out, and set Keras to "
+    "'channels_last' if it isn't.",
+    "keepdims": "Its output is always (batch_size, channels): leave the argument out, and for "
+    "(batch_size, 1, 1, channels) add keras.layers.Reshape((1, 1, channels)) behind it.",
+}
+
+
+class PositionPooling2D(keras.layers.Layer):
+    """What the poolings with weights by position share: (batch_size, height, width, channels) in, one vector out.
+
+    Raises:
+        TypeError: A keyword argument of ``GlobalAveragePooling2D`` that has no counterpart here.
+    """
+
+    def __init__(self, **kwargs):
+        for option, instead in _NOT_HERE.items():
+            if option in kwargs:
+                raise TypeError(
+                    f"{type(self).__name__} has no argument {option}; received {option}={kwargs[option]!r}. {instead}"
+                )
+        super().__init__(**kwargs)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[3])
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class GlobalDepthwisePooling2D(PositionPooling2D):
+    """Pool a feature map to one value per channel with a learned weight for every position of it.
+
+    The heart of Wise-SrNet (sections 2.3 and 2.4, Figures 1c, 3c–3f): where global average pooling
+    gives every position the weight 1/(H·W), each channel learns its own. The defaults are the
+    paper's final design: pre-averaging, a start near zero, non-negative weights, a bias.
+
+    A drop-in for ``keras.layers.GlobalAveragePooling2D``:
+
+    >>> outputs = keras.layers.Dense(67, "softmax")(GlobalDepthwisePooling2D()(backbone.output))
+
+    A saved model loads with ``keras.models.load_model`` once ``wisesr_helpers`` is imported.
+
+    Weights have the names, shapes and order of ``DepthwiseConv2D(depth_multiplier=1)``:
+    ``depthwise_kernel`` (H // p, W // p, C, 1), then ``bias`` (C,). With ``sharing="radial"`` the first is
+    ``radial_kernel`` (distances, C), the centre's first.
+
+    The project's own and not the paper's are ``depthwise_initializer="average"``, ``cover="exact"`` and
+    ``sharing="radial"``; each goes with each, and with every ``pool_size``.
+
+    Args:
+        pool_size: Side p of the averaged blocks in cells. None: the paper's rule, the smallest
+            p ≥ 2 with side // p ≤ 5. 1: no pre-averaging (Figures 3c and 3d).
+        use_bias: Whether a bias is added per channel. Default True.
+        depthwise_initializer: Default None: the paper's normal distribution (Tables 4 and 8), ``START``.
+            "average": the weights with which the layer is the mean of all cells that it covers; where it covers
+            every cell, and the bias is 0, it starts as ``GlobalAveragePooling2D``.
+        bias_initializer: Default "zeros" (Tables 4 and 8).
+        depthwise_regularizer: Default None.
+        bias_regularizer: Default None.
+        depthwise_constraint: Default "non_neg" (section 2.4); None lifts it.
+        bias_constraint: Default None.
+        cover: "blocks" (default, the paper's): separate blocks of p×p cells; rows and columns that fill none are
+            dropped. "exact": as many blocks, of nearly equal sides, that leave no cell out
+            (:func:`wisesr_helpers.layers.blocks.block_sides`).
+        sharing: None (default): every block has its own weight. "radial": a channel has one weight for each distance
+            of a block from the kernel's centre, 6 for 5×5 blocks and 3 for 3×3. Initialiser, regulariser and
+            constraint are those weights'. Blocks of several sizes that share one give all their cells the same.
+        activation: Of the pooled vector, the bias added. Default None (section 2.4).
+
+    Input shape:
+        4D tensor ``(batch_size, height, width, channels)``; height and width must be known.
+
+    Output shape:
+        2D tensor ``(batch_size, channels)``.
+
+    Raises:
+        TypeError: ``data_format`` or ``keepdims`` is given; neither has a counterpart here.
+        ValueError: The input is not 4D, its height, width or channels are unknown, it is smaller than the
+            window, or Keras is set to channels first; or another ``cover`` or ``sharing``.
+    """
+
+    def __init__(
+        self,
+        pool_size=None,
+        use_bias=True,
+        depthwise_initializer=None,
+        bias_initializer="zeros",
+        depthwise_regularizer=None,
+        bias_regularizer=None,
+        depthwise_constraint="non_neg",
+        bias_constraint=None,
+        cover="blocks",
+        sharing=None,
+        activation=None,
+        **kwargs,
+    ):
+        check_layout(cover, sharing)
+        super().__init__(**kwargs)
+        if depthwise_initializer is None:
+            depthwise_initializer = keras.initializers.RandomNormal(**START)
+        self.pool_size = int(pool_size) if is_whole(pool_size) else pool_size  # a saved model holds no NumPy integers
+        self.use_bias = use_bias
+        self.starts_as_average = isinstance(depthwise_initializer, str) and depthwise_initializer == "average"
+        self.depthwise_initializer = (
+            depthwise_initializer if self.starts_as_average else keras.initializers.get(depthwise_initializer)
+        )
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.depthwise_regularizer = keras.regularizers.get(depthwise_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.depthwise_constraint = keras.constraints.get(depthwise_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.cover = cover
+        self.sharing = sharing
+        self.activation = keras.activations.get(activation)
+
+    def lay_out(self, height, width):
+        """How the kernel lies on a map of that size: :class:`wisesr_helpers.layers.blocks.Layout`."""
+        window = check_pool_size(self.pool_size, height, width)
+        return lay_out(height, width, window, self.cover, self.sharing)
+
+    def build(self, input_shape):
+        check_known_shape(self, input_shape)
+        _, height, width, channels = input_shape
+        self.window = check_pool_size(self.pool_size, height, width)
+        self.layout = self.lay_out(height, width)
+        radial = self.sharing == "radial"
+        self.kernel = self.add_weight(
+            name="radial_kernel" if radial else "depthwise_kernel",
+            shape=(self.layout.count, channels) if radial else (*self.layout.numbers.shape, channels, 1),
+            initializer=self._average if self.starts_as_average else self.depthwise_initializer,
+            regularizer=self.depthwise_regularizer,
+            constraint=self.depthwise_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(channels,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def _average(self, shape, dtype=None):
+        """The kernel with which the layer is the mean of the cells that it covers."""
+        start = self.layout.averaging.repeat(shape[-1 if self.sharing else -2])
+        return ops.convert_to_tensor(start.reshape(shape), dtype)
+
+    def call(self, inputs):
+        layout = self.layout
+        equal = {*layout.rows, *layout.columns} == {self.window}
+        if self.sharing is None and equal:
+            pooled = global_depthwise_pool(inputs, self.kernel, self.bias, self.window)
+        else:
+            pooled = global_depthwise_pool(inputs, self._cell_weights(layout), self.bias)
+        return self.activation(pooled)
+
+    def _cell_weights(self, layout):
+        return cell_weights(ops.reshape(self.kernel, (layout.count, -1)), layout)
+
+    def count_flops(self, input_shape):
+        """Operations for one image: the averaging of blocks, the weighted sum of them, and the bias."""
+        channels = input_shape[3]
+        averaging = self.layout.covered * channels if self.window > 1 else 0
+        return averaging + 2 * self.layout.numbers.size * channels + (channels if self.use_bias else 0)
+
+    def position_weights(self, height, width):
+        """The weight of every cell of the map, (H, W, C), as a NumPy array; cells in no block have 0."""
+        return ops.convert_to_numpy(self._cell_weights(self.lay_out(height, width)))[..., 0]
+
+    def get_config(self):
+        initializer = self.depthwise_initializer
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "use_bias": self.use_bias,
+            "depthwise_initializer": (
+                initializer if self.starts_as_average else keras.initializers.serialize(initializer)
+            ),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "depthwise_regularizer": keras.regularizers.serialize(self.depthwise_regularizer),
+            "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
+            "depthwise_constraint": keras.constraints.serialize(self.depthwise_constraint),
+            "bias_constraint": keras.constraints.serialize(self.bias_constraint),
+            "cover": self.cover,
+            "sharing": self.sharing,
+            "activation": keras.activations.serialize(self.activation),
+        }
+
+
+# Global weighted average pooling: the two things that go by that name, each as a layer.
+
+
+def weighted_sum(features, weights):
+    """Sum a feature map over its positions with one weight a position.
+
+    Args:
+        features: Tensor (N, H, W, C), height and width known.
+        weights: Tensor (N or 1, H, W, 1).
+
+    Returns:
+        Tensor (N, C).
+    """
+    positions = math.prod(features.shape[1:3])
+    rows = ops.reshape(weights, (-1, 1, positions))  # (N or 1, 1, H·W)
+    columns = ops.reshape(features, (-1, positions, features.shape[3]))  # (N, H·W, C)
+    return ops.matmul(rows, columns)[:, 0]
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class GlobalWeightedAveragePooling2D(PositionPooling2D):
+    """Average a feature map with weights that are computed from the features themselves.
+
+    The class-agnostic module of Qiu (2018, "Global Weighted Average Pooling Bridges Pixel-level
+    Localization and Image-level Classification"), which the paper cites for GWAP: a 1×1 convolution scores
+    every position, a sigmoid bounds the scores, and a softmax over the positions makes weights of them. An
+    image has one weight a position, the same for all channels.
+
+    Weights: ``kernel`` (C, 1), then ``bias`` (1,).
+
+    Input shape:
+        4D tensor ``(batch_size, height, width, channels)``; height, width and channels must be known.
+
+    Output shape:
+        2D tensor ``(batch_size, channels)``.
+    """
+
+    def build(self, input_shape):
+        check_known_shape(self, input_shape)
+        self.kernel = self.add_weight(name="kernel", shape=(input_shape[3], 1), initializer="glorot_uniform")
+        self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
+
+    def position_weights(self, inputs):
+        """The weight of every position of every image: (N, H, W, 1), summing to 1 an image."""
+        scores = ops.sigmoid(ops.matmul(inputs, self.kernel) + self.bias)  # (N, H, W, 1)
+        weights = ops.softmax(ops.reshape(scores, (-1, math.prod(scores.shape[1:]))), axis=1)  # (N, H·W)
+        return ops.reshape(weights, (-1, *scores.shape[1:]))
+
+    def call(self, inputs):
+        return weighted_sum(inputs, self.position_weights(inputs))
+
+    def count_flops(self, input_shape):
+        """Operations for one image: the 1×1 convolution with its bias, and the weighted sum."""
+        return 4 * math.prod(input_shape[1:]) + math.prod(input_shape[1:3])
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class SharedPositionPooling2D(PositionPooling2D):
+    """Sum a feature map with one learned matrix of weights, the same for all channels and images.
+
+    GWAP as the paper describes it (section 2.3, Figure 1b). It starts as global average pooling, every weight
+    1/(H·W), and nothing bounds or normalises the weights afterwards; the paper says neither.
+
+    Weights: ``kernel`` (H, W).
+
+    Input shape:
+        4D tensor ``(batch_size, height, width, channels)``; all but the batch must be known.
+
+    Output shape:
+        2D tensor ``(batch_size, channels)``.
+    """
+
+    def build(self, input_shape):
+        check_known_shape(self, input_shape)
+        _, height, width, _ = input_shape
+        start = keras.initializers.Constant(1 / (height * width))
+        self.kernel = self.add_weight(name="kernel", shape=(height, width), initializer=start)
+
+    def call(self, inputs):
+        return weighted_sum(inputs, ops.expand_dims(self.kernel, (0, 3)))
+
+    def count_flops(self, input_shape):
+        """Operations for one image: the weighted sum."""
+        return 2 * math.prod(input_shape[1:])

@@ -1,0 +1,256 @@
+"""Ways to make a feature map smaller before the learned weights: those of section 3.4, "Methods that didn't work".
+
+What the paper leaves open is decided here. Interpolation is that of ``tf.image.resize`` with its defaults, the likely
+tool of authors who work with TensorFlow: centres of cells half a cell in, no anti-aliasing, cubic kernel with
+a = −0.5; "area" averages what lies under an output cell, parts of cells by their share. Strides are those of the
+pre-averaging alone. Cells are padded before averaging and count as cells.
+"""
+
+import numpy as np
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers.blocks import check_pool_size, is_whole
+from wisesr_helpers.layers.pooling import PACKAGE, START, check_known_shape
+
+ops = keras.ops
+
+INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "area")
+REDUCTIONS = ("average", *INTERPOLATIONS, "depthwise")
+PADDINGS = ("none", "zeros", "ones")
+
+
+def check_reduction(reduction="average", padding="none", strides=0, pool_size=None):
+    """Refuse a combination that no feature map takes.
+
+    Args:
+        reduction: One of ``REDUCTIONS``.
+        padding: One of ``PADDINGS``.
+        strides: Cells from block to block; 0: the block's side.
+        pool_size: Side of a block in cells; None: not known yet.
+
+    Raises:
+        ValueError: An unknown value, padding or strides without averaging, a stride larger than the block, or padding
+            around blocks of one cell.
+    """
+    for name, value, valid in (("reduction", reduction, REDUCTIONS), ("padding", padding, PADDINGS)):
+        if value not in valid:
+            raise ValueError(f"{name} must be one of {', '.join(valid)}; received {value!r}.")
+    if not is_whole(strides, least=0):
+        raise ValueError(f"strides must be a whole number of cells, 0 for the block's side; received {strides!r}.")
+    if pool_size is not None and not is_whole(pool_size):
+        raise ValueError(f"pool_size must be a whole number of cells, at least 1; received {pool_size!r}.")
+    if reduction != "average" and (padding, strides) != ("none", 0):
+        raise ValueError(
+            f"padding and strides belong to reduction='average'; received padding={padding!r} and strides={strides} "
+            f"with reduction={reduction!r}: leave them out."
+        )
+    if pool_size is not None and strides > pool_size:
+        raise ValueError(
+            f"A stride of {strides} would leave cells between blocks of {pool_size}×{pool_size} out; give strides "
+            f"from 1 to {pool_size}, 0 for the block's side, or a larger pool_size."
+        )
+    if pool_size == 1 and padding != "none":
+        raise ValueError(
+            f"A pool_size of 1 averages nothing, so there is nothing to pad; received padding={padding!r}: leave it "
+            "out, or give a pool_size of at least 2."
+        )
+
+
+def reduction_layers(pool_size, reduction="average", padding="none", strides=0):
+    """The layers that make a feature map smaller: (N, H, W, C) → (N, h, w, C).
+
+    Args:
+        pool_size: Side p of a block in cells.
+        reduction: "average" (default); "bilinear", "bicubic", "nearest" or "area" interpolation to ⌊H/p⌋ × ⌊W/p⌋;
+            or "depthwise", a depthwise convolution of kernel p and stride p with the start, the non-negative weights
+            and the bias of the head's own (sections 2.4 and 3.4).
+        padding: "none" (default), "zeros" or "ones" around a map that is averaged; see :class:`FixedReduction2D`.
+        strides: Cells from one averaged block to the next; default 0: p.
+
+    Returns:
+        List of one Keras layer, named "reduction".
+
+    Raises:
+        ValueError: As :func:`check_reduction`.
+    """
+    check_reduction(reduction, padding, strides, pool_size)
+    if reduction != "depthwise":
+        return [FixedReduction2D(pool_size, reduction, padding, strides, name="reduction")]
+    return [
+        keras.layers.DepthwiseConv2D(
+            pool_size,
+            strides=pool_size,
+            depthwise_initializer=keras.initializers.RandomNormal(**START),
+            depthwise_constraint="non_neg",
+            data_format="channels_last",
+            name="reduction",
+        )
+    ]
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class FixedReduction2D(keras.layers.Layer):
+    """Average or interpolate a feature map to a smaller one; nothing is learned (section 3.4).
+
+    Every output is a fixed weighted sum of cells, and the weights are a product of one for the row and one for the
+    column: the layer multiplies rows and columns with two constant matrices.
+
+    Args:
+        pool_size: Side p of a block in cells.
+        reduction: "average" (default), "bilinear", "bicubic", "nearest" or "area"; interpolations give
+            ⌊H/p⌋ × ⌊W/p⌋ cells.
+        padding: "none" (default): rows and columns that fill no block are dropped. "zeros" or "ones": they are filled
+            up with as many rows and columns of that number as the last block lacks, half of them before the map
+            (an odd one goes behind it); a map that leaves nothing over gets as many as one more block takes, at least
+            one on either side. 7 cells in blocks of 2 become 0 + 7 + 1, 16 in blocks of 3 become 1 + 16 + 1, 8 in
+            blocks of 2 become 1 + 8 + 1.
+        strides: Cells from one block to the next, at most p; default 0: p.
+
+    Input shape:
+        4D tensor ``(batch_size, height, width, channels)``; height and width must be known.
+
+    Output shape:
+        4D tensor ``(batch_size, rows, columns, channels)``; with neither padding nor strides
+        ``(batch_size, height // pool_size, width // pool_size, channels)``.
+
+    Raises:
+        ValueError: As :func:`check_reduction`; or the input is not 4D, its height, width or channels are unknown, it is
+            smaller than a block, or Keras is set to channels first.
+    """
+
+    def __init__(self, pool_size, reduction="average", padding="none", strides=0, **kwargs):
+        check_reduction(reduction, padding, strides, pool_size)
+        if reduction == "depthwise":
+            raise ValueError(
+                "reduction='depthwise' has weights to learn and is not fixed; reduction_layers makes its layer."
+            )
+        super().__init__(**kwargs)
+        self.pool_size = int(pool_size)  # a saved model holds no NumPy integers
+        self.reduction = reduction
+        self.padding = padding
+        self.strides = int(strides)
+
+    def build(self, input_shape):
+        check_known_shape(self, input_shape)
+        _, height, width, _ = input_shape
+        check_pool_size(self.pool_size, height, width)
+        rows, columns = self._matrix(height), self._matrix(width)
+        self.rows, self.columns = rows.astype(np.float32), columns.astype(np.float32)  # (h, H), (w, W)
+        beside = 1 - np.outer(rows.sum(axis=1), columns.sum(axis=1))  # how much of each block lies beside the map
+        self.constant = beside[..., None].astype(np.float32) if self.padding == "ones" else None  # (h, w, 1)
+
+    def _matrix(self, side):
+        if self.reduction == "average":
+            return averaging_matrix(side, self.pool_size, self.strides or self.pool_size, self.padding != "none")
+        return interpolation_matrix(side, side // self.pool_size, self.reduction)
+
+    def call(self, inputs):
+        (h, height), (w, width) = self.rows.shape, self.columns.shape
+        channels = inputs.shape[3]
+        rows, columns = (ops.cast(matrix, self.compute_dtype) for matrix in (self.rows, self.columns))
+        x = ops.matmul(rows, ops.reshape(inputs, (-1, height, width * channels)))  # (N, h, W·C)
+        x = ops.matmul(columns, ops.reshape(x, (-1, width, channels)))  # (N·h, w, C)
+        x = ops.reshape(x, (-1, h, w, channels))
+        return x if self.constant is None else x + ops.cast(self.constant, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, len(self._matrix(height)), len(self._matrix(width)), channels)
+
+    def spread(self, weights):
+        """Weights of the outputs as weights of the cells, what padding adds left out.
+
+        Args:
+            weights: NumPy array (h, w, C).
+
+        Returns:
+            NumPy array (H, W, C).
+        """
+        return np.einsum("hH,hwc,wW->HWc", self.rows, weights, self.columns, optimize=True).astype(weights.dtype)
+
+    def count_flops(self, input_shape):
+        """Operations for one image: a block's size per output, or the multiply-adds of both matrix products, 2 each."""
+        _, height, width, channels = input_shape
+        _, h, w, _ = self.compute_output_shape(input_shape)
+        if self.reduction == "average":
+            return self.pool_size**2 * h * w * channels
+        return 2 * h * width * (height + w) * channels
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "reduction": self.reduction,
+            "padding": self.padding,
+            "strides": self.strides,
+        }
+
+
+def spread_windows(kernel, weights, height, width):
+    """Weights of the outputs of a depthwise convolution without overlaps as weights of the cells.
+
+    Args:
+        kernel: NumPy array (p, q, C, 1), as ``DepthwiseConv2D`` with a stride of its kernel's size and no padding has.
+        weights: NumPy array (height // p, width // q, C).
+        height: Of the feature map, in cells.
+        width: Of the feature map, in cells.
+
+    Returns:
+        NumPy array (height, width, C); cells that fill no window have 0.
+    """
+    (p, q), (h, w, channels) = kernel.shape[:2], weights.shape
+    cells = np.zeros((height, width, channels), weights.dtype)
+    windows = weights[:, None, :, None] * kernel[None, :, None, ..., 0]  # (h, p, w, q, C)
+    cells[: h * p, : w * q] = windows.reshape(h * p, w * q, channels)
+    return cells
+
+
+def averaging_matrix(side, pool_size, strides, padded=False):
+    """Averages of blocks along one axis, as a matrix.
+
+    Args:
+        side: Cells along the axis.
+        pool_size: Cells of a block.
+        strides: Cells from block to block.
+        padded: Whether cells are put around, as many as :class:`FixedReduction2D` says; they have no column here.
+
+    Returns:
+        NumPy array (blocks, side).
+    """
+    spare = (side - pool_size) % strides
+    # A stride of 1 leaves nothing over and would ask for one cell; it takes two for one on either side.
+    added = (strides - spare if spare else max(strides, 2)) if padded else 0
+    before = added // 2
+    blocks = (side + added - pool_size) // strides + 1
+    first = np.arange(blocks)[:, None] * strides - before
+    cells = np.arange(side)
+    return ((first <= cells) & (cells < first + pool_size)) / pool_size
+
+
+def interpolation_matrix(side, size, reduction):
+    """Interpolation along one axis, as a matrix.
+
+    Args:
+        side: Cells along the axis.
+        size: Cells that it is reduced to.
+        reduction: One of ``INTERPOLATIONS``.
+
+    Returns:
+        NumPy array (size, side); each row sums to 1.
+    """
+    scale = side / size
+    out, cells = np.arange(size)[:, None], np.arange(side)
+    if reduction == "nearest":
+        return (cells == np.floor((out + 0.5) * scale)) * 1.0
+    if reduction == "area":
+        under = np.minimum(cells + 1, (out + 1) * scale) - np.maximum(cells, out * scale)
+        return np.maximum(under, 0) / scale
+    centre = (out + 0.5) * scale - 0.5
+    distance = np.abs(centre - cells)
+    if reduction == "bilinear":
+        weights = np.maximum(1 - distance, 0)
+    else:  # Keys' cubic convolution with a = -0.5
+        near = (1.5 * distance - 2.5) * distance**2 + 1
+        far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+        weights = np.where(distance < 1, near, np.where(distance < 2, far, 0))
+    return weights / weights.sum(axis=1, keepdims=True)  # at the border, cells that aren't there have no share

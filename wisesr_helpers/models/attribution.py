@@ -1,0 +1,475 @@
+"""What each position of the feature map adds to a class, exactly or by gradients."""
+
+import dataclasses
+import functools
+import weakref
+
+import numpy as np
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers.blocks import is_whole, spread_blocks
+from wisesr_helpers.layers.pooling import (
+    GlobalDepthwisePooling2D,
+    GlobalWeightedAveragePooling2D,
+    SharedPositionPooling2D,
+)
+from wisesr_helpers.layers.reductions import FixedReduction2D, spread_windows
+
+# A classifier cut in two at a feature map: images → feature map, feature map → logits, and their gradient.
+
+layers, ops = keras.layers, keras.ops
+
+SOFTMAX, LINEAR = keras.activations.softmax, keras.activations.linear
+SHOWN = 4  # layers named in an error
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cut:
+    """A classifier, cut at a feature map. The halves share the model's layers, so they follow its weights.
+
+    Attributes:
+        name: The model's.
+        image: Keras tensor of the images, (None, H, W, channels).
+        features: Keras tensor of the feature map, (None, h, w, C).
+        scores: Keras tensor of the model's output, (None, classes).
+        tail_end: Keras tensor of the logits (None, classes); where a fully connected layer makes them, of its input
+            instead, for with a softmax inside that layer no tensor of the graph is the logits.
+        classifier: That fully connected layer, or None.
+        steps: The operations from the feature map to ``tail_end``, first to last, without dropout.
+    """
+
+    name: str
+    image: object
+    features: object
+    scores: object
+    tail_end: object
+    classifier: layers.Dense | None
+    steps: tuple
+
+    @functools.cached_property
+    def front(self):
+        """``keras.Model``: images in; feature map and scores out."""
+        return keras.Model(self.image, [self.features, self.scores])
+
+    @functools.cached_property
+    def tail(self):
+        """``keras.Model``: feature map in, the logits or the classifier's input out."""
+        return keras.Model(self.features, self.tail_end)
+
+    def run(self, images):
+        """Feature maps, float32 (N, h, w, C), and scores (N, classes) of images, as NumPy arrays."""
+        features, scores = (ops.convert_to_numpy(x) for x in self.front.predict_on_batch(images))
+        return features.astype(np.float32, copy=False), scores
+
+    def logits(self, features):
+        """The logits (N, classes) of feature maps (N, h, w, C), before any softmax, as a NumPy array."""
+        x = ops.convert_to_numpy(self.tail(features, training=False))
+        if self.classifier is None:
+            return x
+        bias = self.classifier.bias
+        return x @ ops.convert_to_numpy(self.classifier.kernel) + (0 if bias is None else ops.convert_to_numpy(bias))
+
+    def gradient(self, features, classes):
+        """The gradient of every image's logit of one class with respect to its feature map.
+
+        Args:
+            features: NumPy array (N, h, w, C), float32.
+            classes: NumPy array (N,), whole numbers.
+
+        Returns:
+            NumPy array (N, h, w, C), float32.
+        """
+        differentiate = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
+        gradient = differentiate(lambda x: self._chosen_logits(x, classes), ops.convert_to_tensor(features))
+        return ops.convert_to_numpy(gradient)
+
+    def _chosen_logits(self, features, classes):
+        """The logits of the given classes but for their biases, which no gradient sees, added over the images.
+
+        Each depends on its own image's feature map only, so the gradient of the sum is all of theirs.
+        """
+        x = self.tail(features, training=False)
+        if self.classifier is not None:
+            x = ops.matmul(x, self.classifier.kernel)
+        return ops.sum(ops.take_along_axis(x, ops.convert_to_tensor(classes[:, None]), axis=1))
+
+
+def _tensorflow(function, x):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    return tape.gradient(y, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def _jax(function, x):
+    import jax
+
+    return jax.grad(function)(x)
+
+
+def _torch(function, x):
+    import torch
+
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(function(x), x, materialize_grads=True)[0]
+
+
+# A half is compiled when first used, and a tail leaves a node behind in each of the model's layers: once is enough.
+_CUTS = weakref.WeakKeyDictionary()
+
+
+def cut_at(model, layer="features"):
+    """A classifier, cut at the feature map that a layer gives.
+
+    Args:
+        model: ``keras.Model`` made of a graph (functional, or sequential and built): one input of images, one
+            output (None, classes) that is a softmax or logits.
+        layer: Name of a layer whose output is 4-D, channels last, and which everything passes on the way from the
+            images to the scores.
+
+    Returns:
+        Cut; the same one for as long as the model and its output are.
+
+    Raises:
+        TypeError: ``model`` is no Keras model.
+        ValueError: It has no such graph or no such layer, or its last layer is neither a softmax nor linear.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"A Keras model is needed; received an object of type '{type(model).__name__}'.")
+    known = _CUTS.setdefault(model, {})
+    cut = known.get(layer)
+    if cut is None or cut.scores is not model.outputs[0]:  # a sequential model may have been continued
+        cut = known[layer] = _cut(model, layer)
+    return cut
+
+
+def _cut(model, layer):
+    inputs, outputs = (getattr(model, end, None) or () for end in ("inputs", "outputs"))
+    if [len(tensor.shape) for tensor in (*inputs, *outputs)] != [4, 2]:
+        raise ValueError(
+            f"'{model.name}' must be a functional model, or a sequential one that is built, with one input of images "
+            "(None, height, width, channels) and one output of class scores (None, classes)."
+        )
+    features = _feature_map(model, layer)
+    tail_end, classifier = _tail_end(model)
+    passed = [step for _, step in _ancestry(tail_end, features)]
+    if any(isinstance(step, layers.InputLayer) for step in passed):
+        raise ValueError(
+            f"'{model.name}' can't be cut at '{layer}': a path leads past it from the images to the class scores. Take "
+            "a layer that every path passes."
+        )
+    steps = tuple(step for step in reversed(passed) if not isinstance(step, layers.Dropout))
+    return Cut(model.name, inputs[0], features, outputs[0], tail_end, classifier, steps)
+
+
+def _feature_map(model, layer):
+    maps = [(tensor, step) for tensor, step in _ancestry(model.outputs[0]) if len(tensor.shape) == 4]
+    found = [tensor for tensor, step in maps if step.name == layer]
+    if len(found) != 1:
+        names = list(dict.fromkeys(step.name for _, step in maps if not isinstance(step, layers.InputLayer)))
+        named = ", ".join(f"'{name}'" for name in names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+        raise ValueError(
+            f"'{model.name}' has no layer '{layer}' that gives one feature map (N, h, w, C) on the way to the class "
+            f"scores; {f'those that do, the last first: {named}' if names else 'no layer does'}."
+        )
+    return found[0]
+
+
+def _tail_end(model):
+    """(tensor, classifier): the input of the fully connected layer that makes the logits, or the logits and None.
+
+    The layers' own inputs don't tell: a layer may be called more than once, in this model or another.
+
+    Raises:
+        ValueError: The model ends in neither a softmax nor a linear layer.
+    """
+    tensor = model.outputs[0]
+    last, sources = _origin(tensor)
+    activation = getattr(last, "activation", None)
+    apart = isinstance(last, layers.Softmax) or (isinstance(last, layers.Activation) and activation is SOFTMAX)
+    if apart:  # what goes into it are the logits, whatever made them
+        tensor = sources[0]
+        last, sources = _origin(tensor)
+        activation = getattr(last, "activation", None)
+    if isinstance(last, layers.Dense) and (activation is LINEAR or (activation is SOFTMAX and not apart)):
+        return sources[0], last
+    if apart or activation is LINEAR:
+        return tensor, None
+    raise ValueError(
+        f"The logits of '{model.name}' can't be told from its outputs: its last layer, '{last.name}', must be a "
+        "softmax, or a layer with an activation that is softmax (fully connected layers) or none."
+    )
+
+
+def _origin(tensor):
+    """The operation that gives a Keras tensor, and the Keras tensors that it takes."""
+    history = tensor._keras_history  # Keras has no public name for it
+    return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
+
+
+def _ancestry(tensor, end=None):
+    """What a Keras tensor is computed from, itself included, the nearest first, up to ``end``, which is left out.
+
+    Yields:
+        (tensor, the operation that gives it).
+    """
+    waiting, seen = [tensor], {id(end)}
+    while waiting:
+        tensor = waiting.pop(0)
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            operation, sources = _origin(tensor)
+            yield tensor, operation
+            waiting += sources
+
+
+# Where a classifier looks: Grad-CAM, HiResCAM, and what every position of the feature map adds to a logit.
+#
+# For a head that is linear up to the logits, all three come from the head's weights, without a gradient.
+
+
+def grad_cam(model, images, class_indices=None, relu=False, layer="features", batch_size=15):
+    """Grad-CAM: the feature map's channels, each weighted by the mean of the logit's gradient over its positions.
+
+    What the paper draws in Figure 9 (section 3.3.1), after Selvaraju et al. (2017, "Grad-CAM: Visual Explanations from
+    Deep Networks via Gradient-based Localization"). The mean throws away where a head has its weights: for heads with
+    weights by position, :func:`hires_cam` is what they use.
+
+    Args:
+        model: A classifier with any head, or anybody's ``keras.Model`` with one input of images and one output of
+            class scores, a softmax or logits. The logits, before the softmax, are differentiated.
+        images: Array (N, H, W, 3) as the model takes it: uint8 or float RGB, 0..255, for those of
+            ``ws.build_classifier``. One image is ``image[None]``.
+        class_indices: One class for all images, a list of one an image, or None (default): the predicted ones.
+        relu: Whether what speaks against the class is set to 0, as in the source; default False: raw.
+        layer: Name of the layer that gives the feature map, channels last; default "features".
+        batch_size: Images that are processed at once; default 15.
+
+    Returns:
+        float32 array (N, h, w), h×w the cells of the feature map, in the logit's unit; they don't add up to it.
+
+    Raises:
+        TypeError: ``model`` is no Keras model.
+        ValueError: Images of another shape, a class that the model doesn't have, another number of classes than of
+            images, a ``batch_size`` that is no whole number; or a model without that layer (some that it has are
+            listed), with a path that leads past it, or whose last layer is neither a softmax nor linear.
+    """
+    cut = cut_at(model, layer)
+    weigh = _linear_weights(cut) or cut.gradient
+    maps = _maps(cut, images, class_indices, batch_size, lambda *batch: weigh(*batch).mean(axis=(1, 2), keepdims=True))
+    return np.maximum(maps, 0) if relu else maps
+
+
+def hires_cam(model, images, class_indices=None, relu=False, layer="features", batch_size=15):
+    """HiResCAM: the feature map times the logit's gradient, position by position, added over the channels.
+
+    After Draelos & Carin (2020, "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural
+    networks"). For a head that is linear up to the logits it equals :func:`contribution_map`; behind global average
+    pooling it equals :func:`grad_cam`, too.
+
+    Args:
+        model: As for :func:`grad_cam`.
+        images: As for :func:`grad_cam`.
+        class_indices: One class for all images, a list of one an image, or None (default): the predicted ones.
+        relu: Whether what speaks against the class is set to 0; default False: raw.
+        layer: Name of the layer that gives the feature map, channels last; default "features".
+        batch_size: Images that are processed at once; default 15.
+
+    Returns:
+        float32 array (N, h, w), h×w the cells of the feature map, in the logit's unit.
+
+    Raises:
+        TypeError, ValueError: As :func:`grad_cam`.
+    """
+    cut = cut_at(model, layer)
+    maps = _maps(cut, images, class_indices, batch_size, _linear_weights(cut) or cut.gradient)
+    return np.maximum(maps, 0) if relu else maps
+
+
+def contribution_map(model, images, class_indices=None, layer="features", batch_size=15):
+    """What every position of the feature map adds to a class's logit; the sum plus the biases is the logit.
+
+    For a head that is linear up to the logits it equals :func:`hires_cam`. The head "gwap" takes its weights from the
+    image; here they count as they are, in :func:`hires_cam` also for how the features change them.
+
+    Args:
+        model: A classifier with any head but "vgg_fc".
+        images: As for :func:`grad_cam`.
+        class_indices: One class for all images, a list of one an image, or None (default): the predicted ones.
+        layer: Name of the layer that gives the feature map, channels last; default "features".
+        batch_size: Images that are processed at once; default 15.
+
+    Returns:
+        float32 array (N, h, w), h×w the cells of the feature map: raw contributions in the logit's unit, negative
+        ones included.
+
+    Raises:
+        TypeError: As :func:`grad_cam`.
+        ValueError: As :func:`grad_cam`, or the head can't be taken apart by positions.
+    """
+    cut = cut_at(model, layer)
+    weigh = _linear_weights(cut) or _gwap_weights(cut)
+    if weigh is None:
+        raise _inseparable(cut, layer)
+    return _maps(cut, images, class_indices, batch_size, weigh)
+
+
+def position_weights(model, layer="features"):
+    """The weight of every position of every channel in every logit, of a head that is linear up to the logits.
+
+    The weight of a channel's position, as the pooling has it, times the channel's weight in the
+    classifier. Global average pooling is the special case of 1/(H·W) everywhere.
+
+    Args:
+        model: A classifier with any head but "gwap" and "vgg_fc".
+        layer: Name of the layer that gives the feature map, channels last; default "features".
+
+    Returns:
+        Array (H, W, C, classes).
+
+    Raises:
+        TypeError: ``model`` is no Keras model.
+        ValueError: The head is not linear up to the logits, or the model can't be cut at that layer.
+    """
+    cut = cut_at(model, layer)
+    spread = _linear_head(cut)
+    if spread is None:
+        raise _inseparable(cut, layer)
+    return spread(_kernel(cut))
+
+
+def _inseparable(cut, layer):
+    return ValueError(
+        f"'{cut.name}' can't be taken apart by positions: that needs one pooling whose weights are given (or a "
+        f"flattening) behind '{layer}', a map of known size, and then one fully connected layer. ws.grad_cam and "
+        "ws.hires_cam take any head."
+    )
+
+
+def _kernel(cut):
+    return keras.ops.convert_to_numpy(cut.classifier.kernel)
+
+
+def _linear_head(cut):
+    """How a linear head makes weights of positions, (h, w, C, n), from columns of the classifier's kernel, (…, n).
+
+    Returns:
+        A function from the one to the other; None for any other head.
+    """
+    _, height, width, channels = cut.features.shape
+    if cut.classifier is None or None in (height, width):
+        return None
+    match cut.steps:
+        case [layers.GlobalAveragePooling2D(data_format="channels_last")]:
+            positions = np.full((height, width, channels), 1 / (height * width), np.float32)
+        case [GlobalDepthwisePooling2D() as pooling] if _is_linear(pooling):
+            positions = pooling.position_weights(height, width)
+        case [FixedReduction2D() as first, GlobalDepthwisePooling2D() as pooling] if _is_linear(pooling):
+            _, rows, columns, _ = first.compute_output_shape(cut.features.shape)
+            positions = first.spread(pooling.position_weights(rows, columns))
+        case [
+            layers.DepthwiseConv2D(padding="valid", depth_multiplier=1, data_format="channels_last") as first,
+            GlobalDepthwisePooling2D() as pooling,
+        ] if first.kernel_size == first.strides and _is_linear(first) and _is_linear(pooling):
+            _, rows, columns, _ = first.compute_output_shape(cut.features.shape)
+            kernel = keras.ops.convert_to_numpy(first.kernel)
+            positions = spread_windows(kernel, pooling.position_weights(rows, columns), height, width)
+        case [SharedPositionPooling2D() as pooling]:
+            positions = keras.ops.convert_to_numpy(pooling.kernel)[..., None].repeat(channels, axis=-1)
+        case [layers.Flatten(data_format="channels_last")]:
+            return lambda kernel: kernel.reshape(height, width, channels, -1)
+        case [layers.AveragePooling2D(pool_size=(p, q)) as average, layers.Flatten(data_format="channels_last")] if (
+            p == q and (average.strides, average.padding, average.data_format) == ((p, p), "valid", "channels_last")
+        ):
+            blocks = (height // p, width // p, channels, -1)
+            return lambda kernel: spread_blocks(kernel.reshape(blocks), p, height, width)
+        case _:
+            return None
+    return lambda kernel: positions[..., None] * kernel
+
+
+def _is_linear(layer):
+    return layer.activation in (None, keras.activations.linear)
+
+
+def _linear_weights(cut):
+    """As ``cut.gradient``, for a linear head: its weights, whatever the features are; None for any other head."""
+    spread = _linear_head(cut)
+    if spread is None:
+        return None
+    kernel = _kernel(cut)
+    return lambda features, classes: np.moveaxis(spread(kernel[:, classes]), -1, 0)
+
+
+def _gwap_weights(cut):
+    """(features, classes) → weights (N, h, w, C) of the head "gwap", as they are; None for any other head."""
+    match cut.steps, cut.classifier:
+        case [[GlobalWeightedAveragePooling2D() as pooling], layers.Dense()]:
+            kernel = _kernel(cut)  # (C, classes)
+            return lambda features, classes: (
+                keras.ops.convert_to_numpy(pooling.position_weights(features)) * kernel.T[classes][:, None, None]
+            )
+    return None
+
+
+def _maps(cut, images, class_indices, batch_size, weigh):
+    """Feature maps, weighted and added over the channels: float32 (N, h, w).
+
+    Args:
+        cut: Cut.
+        images: As the user gave them.
+        class_indices: As the user gave them.
+        batch_size: Images at once.
+        weigh: Function of feature maps (n, h, w, C) and classes (n,): what to multiply the maps with.
+    """
+    images = _checked_images(cut, images)
+    count = len(images)
+    given = None if class_indices is None else _checked_classes(cut, class_indices, count)
+    if not is_whole(batch_size):
+        raise ValueError(f"batch_size must be a whole number of at least 1; received {batch_size!r}.")
+    size = min(batch_size, count)
+    maps = []
+    for start in range(0, count, size):
+        rows = np.minimum(np.arange(start, start + size), count - 1)  # batches stay of one size: each is compiled for
+        features, scores = cut.run(images[rows])
+        classes = scores.argmax(axis=1).astype(np.int32) if given is None else given[rows]
+        maps.append((features * weigh(features, classes)).sum(axis=-1))
+    return np.concatenate(maps)[:count]
+
+
+def _checked_images(cut, images):
+    taken = tuple(cut.image.shape)
+    images = _array(images)
+    fits = images.ndim == 4 and all(side in (None, own) for side, own in zip(taken, images.shape, strict=True))
+    if not fits or images.dtype.kind not in "uif" or not images.size:
+        one = " One image is image[None]." if images.ndim == 3 else ""
+        raise ValueError(
+            f"'{cut.name}' takes images {taken}, all of one size, uint8 or other numbers; received {images.dtype} of "
+            f"shape {images.shape}.{one}"
+        )
+    return images
+
+
+def _checked_classes(cut, class_indices, count):
+    """One class an image, (N,)."""
+    classes = cut.scores.shape[1]
+    given = _array(class_indices)
+    whole = given.dtype.kind in "ui" and given.shape in ((), (count,))
+    if not whole or (given < 0).any() or (given >= classes).any():
+        raise ValueError(
+            f"class_indices must be one class for all images, a list of {count} (one an image), or None for the "
+            f"predicted ones; a class of '{cut.name}' is a whole number from 0 to {classes - 1}. Received "
+            f"{class_indices!r}."
+        )
+    return np.broadcast_to(given.astype(np.int32), count)
+
+
+def _array(given):
+    """What a user gave as an array, of objects where it is none."""
+    try:
+        return np.asarray(given)
+    except ValueError:  # a list of lists or arrays of several sizes
+        return np.array([*given, None], object)[:-1]

@@ -1,0 +1,247 @@
+"""Backbones by name: ``keras.applications`` and two small ones, with the paper's preprocessing inside."""
+
+import os
+import pathlib
+import re
+import warnings
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers.blocks import is_whole
+from wisesr_helpers.layers.preprocessing import ImageNetPreprocessing
+
+layers = keras.layers
+
+# These begin with a normalisation of their own, so the paper's preprocessing would be applied on top of it.
+NORMALISES_INSIDE = ("EfficientNet", "ConvNeXt", "MobileNetV3")
+# What the ImageNet weights of the others were trained with; of those not named here, "caffe".
+_OF_WEIGHTS = {"tf": ("Xception", "Inception", "MobileNet", "NASNet", "ResNet50V2", "ResNet101V2", "ResNet152V2")}
+_OF_WEIGHTS["torch"] = ("DenseNet",)
+
+
+def _block(x, filters, size, strides, padding, name):
+    x = layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(momentum=0.95, name=f"{name}_bn")(x)  # short runs need quick statistics
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def small_patch(inputs):
+    """Separate patches of 32×32 pixels: no overlap, no padding, receptive field = stride = 32.
+
+    What it sees of one patch can't depend on any other, so the head alone can bring in positions.
+
+    Args:
+        inputs: Keras tensor (N, H, W, 3).
+
+    Returns:
+        Feature map (N, H // 32, W // 32, 96).
+    """
+    x = _block(inputs, 64, 16, 16, "valid", "patch1")
+    x = _block(x, 64, 1, 1, "valid", "mix1")
+    x = _block(x, 96, 2, 2, "valid", "patch2")
+    return _block(x, 96, 1, 1, "valid", "mix2")
+
+
+def small_conv(inputs):
+    """Ordinary convolutions, stride 32: overlapping and zero-padded, so positions leak in by themselves.
+
+    Args:
+        inputs: Keras tensor (N, H, W, 3).
+
+    Returns:
+        Feature map (N, ⌈H / 32⌉, ⌈W / 32⌉, 96).
+    """
+    x = _block(inputs, 16, 7, 4, "same", "conv1")
+    x = _block(x, 32, 3, 2, "same", "conv2")
+    x = _block(x, 64, 3, 2, "same", "conv3")
+    x = _block(x, 96, 3, 2, "same", "conv4")
+    x = _block(x, 96, 3, 1, "same", "conv5")
+    return _block(x, 96, 3, 1, "same", "conv6")
+
+
+SMALL = {"small_patch": small_patch, "small_conv": small_conv}
+
+
+def backbone_names():
+    """Every name that :func:`build_backbone` takes, the small ones first."""
+    applications = [name for name in dir(keras.applications) if name[0].isupper()]
+    return [*SMALL, *applications]
+
+
+def check_backbone(name):
+    """Refuse a name that is no backbone.
+
+    Raises:
+        ValueError: With the names that are meant most likely, and where the rest are listed.
+    """
+    if name in backbone_names():
+        return
+    import difflib
+
+    near = difflib.get_close_matches(str(name), backbone_names(), n=3, cutoff=0.5)
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise ValueError(
+        f"Unknown backbone '{name}'.{meant} Valid: {', '.join(SMALL)}, and any model of keras.applications by its "
+        "Keras name (Xception, ResNet50, DenseNet121, …)."
+    )
+
+
+def preprocessing_mode(name, preprocessing=None):
+    """Which preprocessing goes into the model.
+
+    Args:
+        name: Backbone.
+        preprocessing: None: "caffe" as in the paper (Table 3), and "none" for backbones that normalise
+            inside; "caffe", "tf", "torch" or "none".
+
+    Returns:
+        "caffe", "tf", "torch" or "none".
+
+    Raises:
+        ValueError: An unknown value, or one other than "none" for a backbone that normalises inside.
+    """
+    inside = name.startswith(NORMALISES_INSIDE)
+    if preprocessing is None:
+        return "none" if inside else "caffe"
+    if preprocessing not in ("caffe", "tf", "torch", "none"):
+        raise ValueError(f"Unknown preprocessing '{preprocessing}'. Valid: caffe, tf, torch, none.")
+    if inside and preprocessing != "none":
+        raise ValueError(
+            f"{name} normalises its input itself, so preprocessing must be 'none' or left out; "
+            f"received '{preprocessing}'."
+        )
+    return preprocessing
+
+
+def preprocessing_of_weights(name):
+    """The preprocessing that a backbone's ImageNet weights were trained with, whatever the paper's runs use.
+
+    Args:
+        name: Backbone, a model of ``keras.applications``.
+
+    Returns:
+        "caffe", "tf", "torch", or "none" for backbones that normalise inside.
+    """
+    if name.startswith(NORMALISES_INSIDE):
+        return "none"
+    return next((mode for mode, names in _OF_WEIGHTS.items() if name.startswith(names)), "caffe")
+
+
+def image_shape(image_size):
+    """(height, width) of ``image_size``, a side in pixels or a pair.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    pair = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+    if len(pair) != 2 or not all(is_whole(side) for side in pair):
+        raise ValueError(
+            f"image_size must be a side in pixels or (height, width), whole numbers; received {image_size!r}."
+        )
+    return tuple(int(side) for side in pair)
+
+
+def check_weights(name, weights):
+    """Refuse weights that can't be a backbone's, before anything is built or downloaded.
+
+    Args:
+        name: Backbone.
+        weights: None (random), "imagenet", or the path of a weights file.
+
+    Returns:
+        None, "imagenet", or the file as a ``pathlib.Path``.
+
+    Raises:
+        ValueError: ``weights`` is none of the three, or "imagenet" for a small backbone.
+        FileNotFoundError: The file isn't there.
+    """
+    if weights is None:
+        return None
+    if not isinstance(weights, (str, os.PathLike)):
+        raise ValueError(f"weights must be None (random), 'imagenet' or the path of a file; received {weights!r}.")
+    if weights == "imagenet":
+        if name in SMALL:
+            raise ValueError(f"{name} has no ImageNet weights; weights must be None or a path.")
+        return weights
+    path = pathlib.Path(weights).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no weights file '{path}'. Give the path of one, 'imagenet', or None for random weights."
+        )
+    return path
+
+
+def build_backbone(name, image_size, weights=None, preprocessing=None):
+    """A backbone up to its last feature map.
+
+    Args:
+        name: "small_patch", "small_conv", or a model of ``keras.applications`` by its Keras name.
+        image_size: Side in pixels, or (height, width).
+        weights: None (random), "imagenet" (downloaded once), or the path of a weights file.
+        preprocessing: See :func:`preprocessing_mode`.
+
+    Returns:
+        ``keras.Model``: RGB images (N, H, W, 3), 0..255, in; the feature map (N, h, w, C), of the
+        layer named "features", out. The backbone's layers are the model's own, not a model inside it.
+
+    Raises:
+        ValueError: An unknown backbone, size or preprocessing, or weights that it doesn't have or that
+            don't fit.
+        FileNotFoundError: The weights file isn't there.
+        OSError: The ImageNet weights can't be downloaded; the file and its folder are named.
+    """
+    check_backbone(name)
+    weights = check_weights(name, weights)
+    height, width = image_shape(image_size)
+    inputs = keras.Input((height, width, 3), name="image")
+    mode = preprocessing_mode(name, preprocessing)
+    x = inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing", dtype="float32")(inputs)
+    try:
+        features = _features(name, x, weights)
+        if 0 in features.shape:
+            raise ValueError("the feature map is empty")
+    except ValueError as error:
+        raise ValueError(
+            f"{name} can't be built for images of {height}×{width} pixels; use larger ones. ({error})"
+        ) from error
+    features = layers.Identity(name="features")(features)
+    model = keras.Model(inputs, features, name=name)
+    if weights not in (None, "imagenet"):
+        _load_weights(model, name, weights)
+    return model
+
+
+def _features(name, x, weights):
+    if name in SMALL:
+        return SMALL[name](x)
+    application = getattr(keras.applications, name)
+    downloaded = "imagenet" if weights == "imagenet" else None
+    try:
+        return application(include_top=False, weights=downloaded, input_tensor=x, input_shape=x.shape[1:]).output
+    except Exception as error:  # Keras raises a plain Exception when a download fails
+        failed = re.search(r"URL fetch failure on (\S+/(\S+?)):? ", f"{error} ")
+        if not failed:
+            raise
+        url, file = failed.groups()
+        file = _OTHER_FILE_NAMES.get(file, file)
+        folder = os.environ.get("KERAS_HOME") or "~/.keras"
+        raise OSError(
+            f"The ImageNet weights of {name} could not be downloaded. Connect to the network once, or fetch {url} "
+            f"elsewhere and put it here as {folder}/models/{file}."
+        ) from error
+
+
+# Where Keras stores a download under another name than the address has.
+_OTHER_FILE_NAMES = {
+    "NASNet-large-no-top.h5": "nasnet_large_no_top.h5",
+    "NASNet-mobile-no-top.h5": "nasnet_mobile_no_top.h5",
+}
+
+
+def _load_weights(model, name, weights):
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns when it leaves a layer as it was; other kinds of warnings say nothing about weights.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(weights)
+    except (OSError, ValueError, UserWarning) as error:
+        raise ValueError(f"The weights in '{weights}' do not fit {name}: {error}") from error

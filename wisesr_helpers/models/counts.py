@@ -1,0 +1,167 @@
+"""Parameters and floating-point operations of a model, counted from its layers."""
+
+import math
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers.pooling import (
+    GlobalDepthwisePooling2D,
+    GlobalWeightedAveragePooling2D,
+    SharedPositionPooling2D,
+)
+from wisesr_helpers.models.heads import head_layers
+
+layers = keras.layers
+
+
+def count_params(model):
+    """Number of weights, trainable or not, as the paper's tables count them."""
+    return model.count_params()
+
+
+def count_flops(model):
+    """Floating-point operations for one image, as Table 1 counts them.
+
+    2 per multiply-add, 1 per bias output, 2 per batch-normalisation output, 1 per output of a
+    residual addition, the window's size per pooled output; activations and concatenations 0. Layers that
+    Table 1's models lack are counted alike: a normalisation 2 per output, a scaling 1.
+
+    Args:
+        model: ``keras.Model`` with an input of known size.
+
+    Returns:
+        int; Table 1 prints it in G = 10⁹.
+
+    Raises:
+        ValueError: A layer has weights and no rule.
+    """
+    return sum(_layer_flops(layer) for layer in model.layers)
+
+
+def _layer_flops(layer):
+    if isinstance(layer, keras.Model):
+        return count_flops(layer)
+    if hasattr(layer, "count_flops"):  # the project's own layers know theirs
+        return layer.count_flops(layer.input.shape)
+    for kind, rule in _RULES:
+        if isinstance(layer, kind):
+            return rule(layer, _size(layer.output))
+    if type(layer).__name__ == "LayerScale":  # ConvNeXt's; keras.applications does not export its class
+        return _size(layer.output)
+    if layer.weights:
+        raise ValueError(f"No rule counts the operations of '{layer.name}' ({type(layer).__name__}).")
+    return 0
+
+
+def _size(tensor):
+    """Values of a tensor for one image."""
+    return math.prod(tensor.shape[1:])
+
+
+def _bias(layer, outputs):
+    return outputs if layer.use_bias else 0
+
+
+def _conv(layer, outputs):
+    per_output = math.prod(layer.kernel_size) * layer.input.shape[-1] // layer.groups
+    return 2 * per_output * outputs + _bias(layer, outputs)
+
+
+def _depthwise(layer, outputs):
+    return 2 * math.prod(layer.kernel_size) * outputs + _bias(layer, outputs)
+
+
+def _separable(layer, outputs):
+    between = outputs // layer.filters * layer.input.shape[-1] * layer.depth_multiplier
+    pointwise = 2 * layer.input.shape[-1] * layer.depth_multiplier * outputs
+    return 2 * math.prod(layer.kernel_size) * between + pointwise + _bias(layer, outputs)
+
+
+def _dense(layer, outputs):
+    return 2 * layer.input.shape[-1] * outputs + _bias(layer, outputs)
+
+
+def _window(layer, outputs):
+    return math.prod(layer.pool_size) * outputs
+
+
+_RULES = (  # the first that fits; subclasses before their parents
+    (layers.SeparableConv2D, _separable),
+    (layers.DepthwiseConv2D, _depthwise),
+    (layers.Conv2D, _conv),
+    (layers.Dense, _dense),
+    ((layers.BatchNormalization, layers.LayerNormalization, layers.Normalization), lambda layer, outputs: 2 * outputs),
+    (layers.Add, lambda layer, outputs: (len(layer.input) - 1) * outputs),
+    ((layers.MaxPooling2D, layers.AveragePooling2D), _window),
+    ((layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D), lambda layer, outputs: _size(layer.input)),
+)
+
+
+def head_params(head, feature_shape, classes, **options):
+    """Parameters of a head, from its layers and their shapes; large ones are never built.
+
+    Args:
+        head: One of ``ws.HEADS``.
+        feature_shape: (H, W, C) of the feature map.
+        classes: Number of classes.
+        **options: As :func:`wisesr_helpers.models.heads.head_layers` takes them.
+
+    Returns:
+        int, the classifier included.
+    """
+    total, shape = 0, tuple(feature_shape)
+    for layer in head_layers(head, shape, classes, **options):
+        total += _layer_params(layer, shape)
+        shape = tuple(layer.compute_output_shape((None, *shape))[1:])
+    return total
+
+
+def head_flops(head, feature_shape, classes, **options):
+    """Operations of a head for one image, layer by layer; fully connected ones are never built, for they can be huge.
+
+    Args:
+        head: One of ``ws.HEADS``.
+        feature_shape: (H, W, C) of the feature map.
+        classes: Number of classes.
+        **options: As :func:`wisesr_helpers.models.heads.head_layers` takes them.
+
+    Returns:
+        int, the classifier included, as :func:`wisesr_helpers.models.counts.count_flops` counts them.
+    """
+    total, shape = 0, tuple(feature_shape)
+    for layer in head_layers(head, shape, classes, **options):
+        if isinstance(layer, layers.Dense):
+            total += (2 * shape[-1] + layer.use_bias) * layer.units
+        else:
+            total += count_flops(keras.Sequential([keras.Input(shape), layer]))
+        shape = tuple(layer.compute_output_shape((None, *shape))[1:])
+    return total
+
+
+def _layer_params(layer, shape):
+    if isinstance(layer, layers.Dense):
+        return (shape[-1] + layer.use_bias) * layer.units
+    if isinstance(layer, GlobalDepthwisePooling2D):
+        return (layer.lay_out(*shape[:2]).count + layer.use_bias) * shape[2]
+    if isinstance(layer, SharedPositionPooling2D):
+        return math.prod(shape[:2])
+    if isinstance(layer, GlobalWeightedAveragePooling2D):
+        return shape[2] + 1
+    if not layer.built:
+        layer.build((None, *shape))
+    return layer.count_params()
+
+
+def cells_looked_at(height, width, pool_size=None):
+    """Which cells of a map a pre-averaged head can give a weight.
+
+    Args:
+        height: Of the map, in cells.
+        width: Of the map, in cells.
+        pool_size: Side of a block; None: the paper's rule.
+
+    Returns:
+        (array (H, W) of bool, the side of a block).
+    """
+    layer = GlobalDepthwisePooling2D(pool_size, depthwise_initializer="ones")
+    layer.build((None, height, width, 1))
+    return layer.position_weights(height, width)[..., 0] > 0, layer.window

@@ -1,0 +1,144 @@
+"""Images as figures: samples of a dataset, what augmentation does to them, and where a model looks in them."""
+
+import numpy as np
+
+from wisesr_helpers.data.augment import CONVENTIONS, IDENTITY, apply_transform
+
+
+def labelled_sample(dataset, axes):
+    """Test images of the first classes, one on each of the axes, titled with its class."""
+    labels = np.asarray(dataset.test.labels)
+    for ax, label in zip(np.ravel(axes), np.unique(labels), strict=False):
+        index = int(np.flatnonzero(labels == label)[0])
+        show_image(dataset.test.rgb([index])[0], dataset.classes[label], ax)
+    return axes
+
+
+def augmented_sample(dataset, augmentation, axes, seed=0):
+    """The first training image, then what its first epochs make of it; as it is everywhere if nothing is done.
+
+    Args:
+        dataset: Dataset.
+        augmentation: ``Augmentation`` or None.
+        axes: Axes to draw on, one an image.
+        seed: The run's.
+    """
+    from wisesr_helpers.data.batches import Batches
+
+    batches = Batches(dataset.train, len(dataset.train), seed, augmentation=augmentation, threads=1)
+    for epoch, ax in enumerate(np.ravel(axes), start=-1):
+        image = dataset.train.rgb([0])[0] if epoch < 0 else batches.augmented(0, epoch)
+        show_image(image, "as it is" if epoch < 0 else f"epoch {epoch + 1}", ax)
+    return axes
+
+
+def augmentation_steps(image, params, convention="keras3"):
+    """What each step of the augmentation does to an image, one at a time, then all of them.
+
+    Args:
+        image: uint8 array (H, W, 3).
+        params: dict, see :func:`wisesr_helpers.data.augment.apply_transform`.
+        convention: One of ``CONVENTIONS``.
+
+    Returns:
+        dict, title → uint8 array (H, W, 3).
+    """
+    chosen = {**IDENTITY, **params}
+    steps = {
+        "rotation": ("theta",),
+        "shift": ("tx", "ty"),
+        "zoom": ("zx", "zy"),
+        "flips": ("flip_horizontal", "flip_vertical"),
+        "channel shift": ("channel_shift_intensity",),
+        "brightness": ("brightness",),
+        "all of them": tuple(IDENTITY),
+    }
+    shown = {
+        title: apply_transform(image, {key: chosen[key] for key in keys}, convention) for title, keys in steps.items()
+    }
+    return {"as it is": image, **shown}
+
+
+def both_conventions(image, params):
+    """An image under both conventions, and how far they are apart.
+
+    Returns:
+        (dict title → uint8 array (H, W, 3), mean absolute difference in grey levels).
+    """
+    shown = {convention: apply_transform(image, params, convention) for convention in CONVENTIONS}
+    first, second = (image.astype(float) for image in shown.values())
+    return shown, float(np.abs(first - second).mean())
+
+
+def show_images(images, axes):
+    """Images with their titles, one on each of the axes."""
+    for ax, (title, image) in zip(np.ravel(axes), images.items(), strict=True):
+        show_image(image, title, ax)
+    return axes
+
+
+def show_image(image, title, ax):
+    """One image with a title, without a frame."""
+    ax.imshow(image)
+    ax.set_title(title, fontsize=9)
+    ax.set_axis_off()
+    return ax
+
+
+def contributions(model, dataset, axes):
+    """Test images, spread over the classes, with what every position adds to the predicted class.
+
+    A head that can't be taken apart by positions is said, and the images stand alone.
+    """
+    from wisesr_helpers.models.attribution import contribution_map
+
+    labels = np.asarray(dataset.test.labels)
+    present = np.unique(labels)
+    chosen = present[np.linspace(0, len(present) - 1, np.size(axes)).astype(int)]
+    indices = np.array([np.flatnonzero(labels == label)[0] for label in chosen])
+    images = dataset.test.rgb(indices)
+    predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)
+    try:
+        added = contribution_map(model, images, predicted)
+    except ValueError as error:
+        print(error)
+        added = [None] * len(images)
+    for ax, image, label, guess, map_ in zip(np.ravel(axes), images, labels[indices], predicted, added, strict=True):
+        attention(image, map_, ax)
+        ax.set_title(f"{dataset.classes[label]}\n→ {dataset.classes[guess]}", fontsize=9)
+    return axes
+
+
+def describe_contributions(axes):
+    """:func:`contributions` in words, from what it has drawn: the classes, and the strongest cell of each map."""
+    parts = []
+    for ax in np.ravel(axes):
+        label, guess = ax.get_title().split("\n→ ")
+        said = f"{label}, predicted {guess}"
+        if len(ax.images) > 1:
+            added = np.asarray(ax.images[-1].get_array())
+            row, column = np.unravel_index(np.abs(added).argmax(), added.shape)
+            place = f"row {row + 1} of {added.shape[0]} and column {column + 1} of {added.shape[1]}"
+            said += f", most from the cell in {place}: {added[row, column]:+.2g}"
+        parts.append(said)
+    return f"Test images with what every position adds to the predicted class. {'; '.join(parts)}."
+
+
+def attention(image, contributions, ax):
+    """An image with the contribution of every position over it (None: alone): red adds, blue takes away."""
+    height, width = image.shape[:2]
+    ax.imshow(image, extent=(0, width, height, 0))
+    ax.set_axis_off()
+    if contributions is None:
+        return ax
+    most = float(np.abs(contributions).max()) or 1.0
+    ax.imshow(
+        contributions,
+        cmap="RdBu_r",
+        vmin=-most,
+        vmax=most,
+        alpha=0.55,
+        extent=(0, width, height, 0),
+        interpolation="nearest",
+    )
+    return ax

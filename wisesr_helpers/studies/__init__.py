@@ -1,0 +1,1 @@
+"""Studies: what is run, how it is run and reported, and what else was tried."""

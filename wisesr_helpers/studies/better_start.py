@@ -1,0 +1,148 @@
+"""The project's own options of the head beside the paper's: what they make of the weights before training begins."""
+
+import numpy as np
+import pandas as pd
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.models.counts import head_params
+from wisesr_helpers.models.heads import head_layers
+from wisesr_helpers.studies.grid import STUDIES
+
+GAP, PAPERS, ALL = "gap", "wise", "all three"
+_OPTIONS = {
+    PAPERS: {},
+    "wise, start 1/N": {"start": "uniform"},
+    "wise, exact cover": {"cover": "exact"},
+    "wise, radial": {"sharing": "radial"},
+    ALL: {"start": "uniform", "cover": "exact", "sharing": "radial"},
+}
+
+
+def typed_rows(study):
+    """What each row types, for ``ws.Rows``: title → keywords of ``ws.Experiment``.
+
+    Args:
+        study: One of the paper's four studies.
+
+    Raises:
+        ValueError: Another study.
+    """
+    papers = [name for name, known in STUDIES.items() if not known.datasets]
+    if study not in papers:
+        raise ValueError(f"study must be one of the paper's four: {', '.join(papers)}; received {study!r}.")
+    return {GAP: {"head": "gap"}} | {title: {"head": "wise", "options": own} for title, own in _OPTIONS.items()}
+
+
+def poolings(feature_shape, seed=0):
+    """The pooling of every row that has weights, untrained, as its options start it.
+
+    Args:
+        feature_shape: (H, W, C) of the feature map.
+        seed: Of the drawn weights.
+
+    Returns:
+        dict: title → built ``GlobalDepthwisePooling2D``.
+    """
+    built = {}
+    for title, options in _OPTIONS.items():
+        keras.utils.set_random_seed(seed)
+        built[title] = head_layers("wise", feature_shape, 2, **options)[0]
+        built[title].build((None, *feature_shape))
+    return built
+
+
+def starts(feature_shape, classes, seed=0):
+    """What each row's pooling has to learn, and what it starts from.
+
+    Args:
+        feature_shape: (H, W, C) of the feature map.
+        classes: Number of classes.
+        seed: Of the drawn weights.
+
+    Returns:
+        DataFrame, a row a pooling: "row", "blocks", "sides of blocks" (cells), "weights a channel", "parameters" (of
+        the head, its classifier included), "cells without weight", "set to 0 at once" (share of the
+        weights that the constraint lifts to 0), "sum of those left" (mean over the channels; 1 for GAP).
+    """
+    height, width, _ = feature_shape
+    rows = []
+    for title, layer in poolings(feature_shape, seed).items():
+        layout, weights = layer.layout, layer.position_weights(height, width)
+        sides = {*layout.rows, *layout.columns}
+        rows.append(
+            {
+                "row": title,
+                "blocks": "×".join(map(str, layout.numbers.shape)),
+                "sides of blocks": " and ".join(map(str, sorted(sides))),
+                "weights a channel": layout.count,
+                "parameters": f"{head_params('wise', feature_shape, classes, **_OPTIONS[title]):,}",
+                "cells without weight": f"{height * width - layout.covered} of {height * width}",
+                "set to 0 at once": f"{(keras.ops.convert_to_numpy(layer.kernel) < 0).mean():.0%}",
+                "sum of those left": f"{np.maximum(weights, 0).sum(axis=(0, 1)).mean():.3f}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def pooled(experiment, images):
+    """What an experiment's untrained classifier makes of images, up to the pooled vector.
+
+    Args:
+        experiment: ``ws.Experiment`` with a head that has a layer "pooling".
+        images: Array (N, H, W, 3).
+
+    Returns:
+        float32 array (N, C).
+    """
+    model = experiment.build()
+    up_to_pooling = keras.Model(model.input, model.get_layer("pooling").output)
+    return keras.ops.convert_to_numpy(up_to_pooling(images, training=False)).astype("float32")
+
+
+def draw_starts(feature_shape, axes, seed=0):
+    """The weight of every cell in one channel, a column a row of the table: as drawn, and after the constraint.
+
+    A weight is shown as a multiple of global average pooling's; cells without one are grey.
+
+    Args:
+        feature_shape: (H, W, C) of the feature map.
+        axes: Array of Axes (2, rows).
+        seed: Of the drawn weights.
+    """
+    maps = _maps(feature_shape, seed)
+    most = max(np.nanmax(np.abs(drawn)) for drawn, _ in maps.values())
+    for column, (title, both) in zip(axes.T, maps.items(), strict=True):
+        for ax, values in zip(column, both, strict=True):
+            image = ax.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)
+            ax.set_facecolor("0.6")
+            ax.set_xticks([])
+            ax.set_yticks([])
+        column[0].set_title(title, fontsize=9)
+    for ax, label in zip(axes[:, 0], ("as drawn", "not below 0"), strict=True):
+        ax.set_ylabel(label, fontsize=9)
+    axes[0, 0].figure.colorbar(image, ax=axes, shrink=0.8, label="weight, as GAP's = 1")
+    return axes
+
+
+def describe_starts(feature_shape, seed=0):
+    """:func:`draw_starts` in words, from the same data."""
+    said = []
+    for title, (drawn, kept) in _maps(feature_shape, seed).items():
+        low, high = (f"{end(drawn):.2f}" for end in (np.nanmin, np.nanmax))
+        values = f"from {low} to {high}" if low != high else f"{low} everywhere"
+        said.append(
+            f"{title}: {values}, {np.isnan(drawn).sum()} cells without one; after the constraint {(kept == 0).sum()} "
+            "cells have 0"
+        )
+    return f"Weights of the first channel as multiples of global average pooling's. {'; '.join(said)}."
+
+
+def _maps(feature_shape, seed):
+    """Title → (weights as drawn, after the constraint), each (H, W), NaN where a cell is in no block."""
+    height, width, _ = feature_shape
+    maps = {}
+    for title, layer in poolings(feature_shape, seed).items():
+        drawn = layer.position_weights(height, width)[..., 0] * height * width
+        drawn[layer.layout.cells == layer.layout.count] = np.nan
+        maps[title] = drawn, np.maximum(drawn, 0)
+    return maps

@@ -1,0 +1,472 @@
+"""The course report's deeper networks, and what they confuse."""
+
+import numpy as np
+import pandas as pd
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.metrics import top_k_correct, wilson_interval
+from wisesr_helpers.models.classifiers import build_classifier, predict_split
+from wisesr_helpers.plots.images import show_image
+from wisesr_helpers.plots.runs import OTHER_COLOURS, describe_row_curves, row_curves, row_styles
+from wisesr_helpers.published import number, published
+from wisesr_helpers.studies.experiment import Experiment, Rows
+from wisesr_helpers.studies.grid import STUDIES
+
+# A classifier's mistakes: which classes are taken for which, and which images.
+
+MOST_COUNTED = 20  # classes up to which every cell of the figure prints its count
+NAMED = 5  # mistakes named in words
+TICKS = 35  # names along a side, at most
+
+
+def confusion_matrix(labels, predicted, classes):
+    """How many images of each class were taken for each class.
+
+    Args:
+        labels: Integer array (N,), the true classes.
+        predicted: Integer array (N,).
+        classes: Number of classes; both arrays hold values from 0 to below it.
+
+    Returns:
+        Int array (classes, classes): rows the true class, columns the predicted one.
+
+    Raises:
+        ValueError: The arrays differ in length, or a value is no class.
+    """
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    if labels.ndim != 1 or labels.shape != predicted.shape:
+        raise ValueError(
+            f"labels and predicted must be two arrays of the same length; received shapes {labels.shape} and "
+            f"{predicted.shape}."
+        )
+    for name, values in (("labels", labels), ("predicted", predicted)):
+        if len(values) and not (values.dtype.kind in "iu" and values.min() >= 0 and values.max() < classes):
+            raise ValueError(
+                f"{name} must be whole numbers from 0 to {classes - 1}, one of {classes} classes; received "
+                f"{values.dtype} from {values.min()} to {values.max()}."
+            )
+    flat = labels.astype(np.int64) * classes + predicted.astype(np.int64)
+    return np.bincount(flat, minlength=classes**2).reshape(classes, classes)
+
+
+def class_accuracies(counts, names):
+    """How well each class is recognised, a row a class.
+
+    Args:
+        counts: As :func:`confusion_matrix` returns it.
+        names: Of the classes.
+
+    Returns:
+        DataFrame: "class", "images", "correct", "accuracy", "95 % interval" (Wilson's), "most often taken for".
+    """
+    rows = []
+    for k, name in enumerate(names):
+        images, correct = int(counts[k].sum()), int(counts[k, k])
+        wrong = counts[k] * (np.arange(len(names)) != k)
+        other = int(wrong.argmax())
+        low, high = wilson_interval(correct, images) if images else (0, 1)
+        rows.append(
+            {
+                "class": name,
+                "images": images,
+                "correct": correct,
+                "accuracy": f"{correct / images:.1%}" if images else "none",
+                "95 % interval": f"{low:.1%} to {high:.1%}" if images else "none",
+                "most often taken for": f"{names[other]} ({wrong[other]})" if wrong[other] else "no other",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def draw_confusion(counts, names, ax):
+    """A confusion matrix: shades for the share of a class's images, and the counts where there is room for them.
+
+    The shades are of the share's square root, so that one mistake in a hundred is seen. A cell without a number is 0.
+
+    Args:
+        counts: As :func:`confusion_matrix` returns it.
+        names: Of the classes.
+        ax: Axes to draw on.
+    """
+    from matplotlib.colors import PowerNorm
+
+    images = counts.sum(axis=1, keepdims=True)
+    share = counts / np.maximum(images, 1)  # (classes, classes)
+    drawn = ax.imshow(share, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
+    if len(names) <= MOST_COUNTED:
+        for row, column in np.argwhere(counts):
+            colour = "white" if share[row, column] > 0.3 else "black"
+            size = 9 if len(names) <= 10 else 6
+            ax.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=size)
+    ticks = np.arange(0, len(names), -(-len(names) // TICKS))
+    shown = [names[k] for k in ticks]
+    size = 9 if len(names) <= 10 else 6
+    turned = {"rotation": 90} if max(map(len, shown)) > 2 else {}
+    ax.set_xticks(ticks, shown, fontsize=size, **turned)
+    ax.set_yticks(ticks, shown, fontsize=size)
+    ax.set(xlabel="predicted class", ylabel="true class")
+    bar = ax.figure.colorbar(drawn, ax=ax, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1], label="share of the class's images")
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    return ax
+
+
+def describe_confusion(counts, names):
+    """:func:`draw_confusion` in words, from the same data: how many are right, and the most frequent mistakes."""
+    wrong = np.where(np.eye(len(names), dtype=bool), 0, counts)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:NAMED]
+    pairs = [np.unravel_index(place, wrong.shape) for place in order]
+    said = [
+        f"{names[i]} taken for {names[j]} ({wrong[i, j]:,} of {counts[i].sum():,})" for i, j in pairs if wrong[i, j]
+    ]
+    return (
+        f"Confusion matrix of {counts.sum():,} test images in {len(names)} classes, a row a true class, a column a "
+        f"predicted one: {np.trace(counts):,} on the diagonal. "
+        + (f"Most frequent mistakes: {'; '.join(said)}." if said else "No mistakes.")
+    )
+
+
+def misclassified(probabilities, labels, names):
+    """The images that a classifier gets wrong, those first of which it is surest.
+
+    Args:
+        probabilities: Array (N, classes), as ``models.predict_split`` returns it.
+        labels: Integer array (N,), the true classes.
+        names: Of the classes.
+
+    Returns:
+        DataFrame: "image" (its index in the split), "class" (the true one), "predicted", "probability" (of the
+        predicted class), "probability of the class" (of the true one).
+
+    Raises:
+        ValueError: A probability is not finite.
+    """
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    if not np.isfinite(probabilities).all():
+        raise ValueError("The probabilities hold values that are not finite: this classifier's outputs are no classes.")
+    wrong = np.flatnonzero(~top_k_correct(probabilities, labels))
+    predicted = probabilities.argmax(axis=1)
+    wrong = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")]
+    return pd.DataFrame(
+        {
+            "image": wrong,
+            "class": [names[k] for k in labels[wrong]],
+            "predicted": [names[k] for k in predicted[wrong]],
+            "probability": probabilities[wrong, predicted[wrong]].astype(float),
+            "probability of the class": probabilities[wrong, labels[wrong]].astype(float),
+        }
+    )
+
+
+def draw_misclassified(split, table, axes):
+    """Misclassified images, one on each of the axes, with the true class and the predicted one's probability.
+
+    Args:
+        split: ``Split`` that the images are of.
+        table: As :func:`misclassified` returns it; its first rows are shown.
+        axes: Axes to draw on; those without an image are left empty.
+    """
+    for ax in np.ravel(axes):
+        ax.set_axis_off()
+    for ax, row in zip(np.ravel(axes), table.to_dict("records"), strict=False):
+        title = f"{row['class']} → {row['predicted']} ({row['probability']:.0%})"
+        show_image(split.rgb([row["image"]])[0], title, ax)
+    return axes
+
+
+def describe_misclassified(table, shown):
+    """:func:`draw_misclassified` in words, from the same data, for ``shown`` images."""
+    if table.empty:
+        return "No test image is misclassified."
+    parts = [
+        f"test image {row['image']} of class {row['class']} taken for {row['predicted']} with a probability of "
+        f"{row['probability']:.0%}"
+        for row in table.head(shown).to_dict("records")
+    ]
+    return f"{len(parts)} of {len(table):,} misclassified test images, the surest mistakes first: {'; '.join(parts)}."
+
+
+# The course report "Deeper Networks for Image Classification": its table, its figures and its architectures.
+
+STUDY = STUDIES["deeper_networks"]
+DATASETS = {name: study for name, study in STUDY.datasets.items() if study.source}
+IMAGENET = int(number("Section 2", "ImageNet", "Number of Classes", source="report"))
+MEASURES = ("top-1", "top-5")
+# Kind of layer → what the names of its classes have in common.
+KINDS = {"convolutions": "Conv", "normalisations": "Normalization", "poolings": "Pool", "dense layers": "Dense"}
+CURVES = {"top1": "training top-1", "test_top1": "test top-1", "loss": "training loss"}
+
+
+def rows(dataset, head="", backbone="", **common):
+    """What the study's notebook trains.
+
+    Args:
+        dataset: One of the study's.
+        head: Empty: each backbone's own.
+        backbone: Empty: at paper scale VGG16, else every small network that stands in for the report's.
+        **common: Further keywords of ``ws.Experiment``.
+
+    Returns:
+        ``ws.Rows``.
+
+    Raises:
+        ValueError, FileNotFoundError, OSError: As ``ws.Experiment`` says.
+    """
+    first = Experiment(STUDY.name, head, backbone, dataset=dataset, **common)
+    pairs = [(first.backbone, first.head.name)]
+    if first.plan and not backbone:
+        pairs = [(name, head or own) for name, own in first.plan.rows]
+    typed = {f"{name} + {own}": {"backbone": name, "head": own} for name, own in pairs}
+    return Rows(STUDY.name, typed, dataset=dataset, **common)
+
+
+def predictions(rows):
+    """Class probabilities of every row's trained classifier on the test split: title → float32 (N, classes)."""
+    return {
+        title: predict_split(experiment.load(), experiment.dataset.test, experiment.recipe.micro_batch)
+        for title, experiment in rows.experiments.items()
+    }
+
+
+def confusion_matrices(probabilities, dataset):
+    """The confusion matrix of every row on the test split: title → int array (classes, classes)."""
+    labels, classes = dataset.test.labels, len(dataset.classes)
+    return {title: confusion_matrix(labels, values.argmax(axis=1), classes) for title, values in probabilities.items()}
+
+
+def draw_confusions(counts, names, axes):
+    """Appendix A: a confusion matrix a row, side by side; see
+    :func:`wisesr_helpers.studies.deeper_networks.draw_confusion`.
+    """
+    for ax, (title, matrix) in zip(np.ravel(axes), counts.items(), strict=True):
+        draw_confusion(matrix, names, ax).set_title(title, fontsize=10)
+    return axes
+
+
+def describe_confusions(counts, names):
+    """:func:`draw_confusions` in words, from the same data."""
+    return " ".join(f"{title}: {describe_confusion(matrix, names)}" for title, matrix in counts.items())
+
+
+def draw_mistakes(probabilities, dataset, axes):
+    """Appendix B: the misclassified test images of which a row is surest; returns the table of all of them."""
+    table = misclassified(probabilities, dataset.test.labels, dataset.classes)
+    draw_misclassified(dataset.test, table, axes)
+    return table
+
+
+def joined(tables):
+    """Tables of several models under each other: title → DataFrame becomes one DataFrame with a column "model"."""
+    named = [table.assign(model=title)[["model", *table.columns]] for title, table in tables.items()]
+    return pd.concat(named, ignore_index=True)
+
+
+def table_1():
+    """The report's Table 1, a row a model; the intervals and the last column are computed here.
+
+    Returns:
+        DataFrame: "dataset", "backbone", "top-1" and "top-5" as printed, each with the 95 % interval that the size
+        of its test set gives, and "beside the best": whether the interval of top-1 meets that of the dataset's best.
+    """
+    printed = published().query("source == 'report' and where == 'Table 1'").set_index(["row", "column"])["value"]
+    spelt = {name.casefold(): name for name in STUDY.backbones}
+    rows = []
+    for label in dict.fromkeys(row for row, _ in printed.index):
+        dataset, backbone = label.split(" / ")
+        study = next(study for study in DATASETS.values() if study.printed_dataset.startswith(dataset))
+        row = {"dataset": study.printed_dataset, "backbone": spelt[backbone.casefold()]}
+        for measure in MEASURES:
+            value = printed[label, f"{measure.capitalize()} accuracy"]
+            row |= {measure: value, f"95 % interval of {measure}": _percent(_interval(value, study))}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    table["beside the best"] = [_beside_best(row, table) for row in table.to_dict("records")]
+    return table
+
+
+def _interval(value, study):
+    return wilson_interval(round(float(value) * study.test_images), study.test_images)
+
+
+def _percent(interval):
+    return "{:.2%} to {:.2%}".format(*interval)
+
+
+def _beside_best(row, table):
+    study = next(study for study in DATASETS.values() if study.printed_dataset == row["dataset"])
+    best = table.loc[table["dataset"] == row["dataset"], "top-1"].max()  # four digits each: as text they sort alike
+    if row["top-1"] == best:
+        return "best"
+    return "intervals meet" if _interval(row["top-1"], study)[1] >= _interval(best, study)[0] else "lower"
+
+
+def published_bars(table, axes):
+    """Figures 2, 4 and 6: the printed accuracies as bars with their 95 % intervals, a panel a dataset.
+
+    Args:
+        table: As :func:`table_1` returns it.
+        axes: One Axes for each dataset.
+    """
+    for ax, (dataset, rows) in zip(np.ravel(axes), table.groupby("dataset", sort=False), strict=True):
+        study = next(study for study in DATASETS.values() if study.printed_dataset == dataset)
+        for k, row in enumerate(rows.to_dict("records")):
+            places = np.arange(len(MEASURES)) + (k - 1) * 0.27
+            values = [float(row[measure]) for measure in MEASURES]
+            ends = np.array([_interval(row[measure], study) for measure in MEASURES])
+            reach = np.abs(ends.T - values)  # (2, measures): below and above
+            label = row["backbone"] if ax is np.ravel(axes)[0] else None
+            ax.bar(places, values, 0.25, yerr=reach, color=OTHER_COLOURS[k], label=label, capsize=2)
+            for place, measure, high in zip(places, MEASURES, ends[:, 1], strict=True):
+                ax.text(place, high + 0.02, row[measure], rotation=90, ha="center", va="bottom", fontsize=7)
+        ax.set_xticks(range(len(MEASURES)), MEASURES)
+        ax.set(title=dataset, ylim=(0, 1.25), yticks=np.linspace(0, 1, 6))
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    np.ravel(axes)[0].figure.legend(loc="outside lower center", ncols=len(STUDY.backbones), frameon=False, fontsize=8)
+    return axes
+
+
+def describe_published_bars(table):
+    """:func:`published_bars` in words, from the same data."""
+    parts = []
+    for dataset, rows in table.groupby("dataset", sort=False):
+        said = [f"{row['backbone']} {row['top-1']} and {row['top-5']}" for row in rows.to_dict("records")]
+        parts.append(f"{dataset}: {', '.join(said)}")
+    return f"Top-1 and top-5 accuracies as the report prints them, bars with 95 % intervals. {'; '.join(parts)}."
+
+
+def recipe_in_words():
+    """What the report prints of its training, which every run at paper scale follows, in a sentence."""
+    recipe, sizes = STUDY.recipe, {name: STUDY.size_for(name) for name in STUDY.backbones}
+    epochs = ", ".join(f"{study.recipe.epochs} epochs on {study.printed_dataset}" for study in DATASETS.values())
+    return (
+        f"Learning rate {recipe.learning_rate:g}, batch {recipe.batch_size}, "
+        f"{'augmented' if recipe.augmentation else 'no augmentation'}; {epochs}; images of "
+        f"{', '.join(f'{side}×{side} for {name}' for name, side in sizes.items())}."
+    )
+
+
+def slips():
+    """Where the report disagrees with itself, or leaves out what is needed: "where", "printed", "remark"."""
+    found = published().query("source == 'report' and slip != ''").drop_duplicates("slip")
+    return pd.DataFrame({"where": found["where"], "printed": found["value"], "remark": found["slip"]}).reset_index(
+        drop=True
+    )
+
+
+def training_curves(runs, axes):
+    """Figures 3, 5 and 7: training top-1, training loss and seconds an epoch, and the test top-1; a colour a row.
+
+    Args:
+        runs: DataFrame as ``ws.Rows.run`` returns it.
+        axes: Four Axes.
+    """
+    axes = np.ravel(axes)
+    for ax, (measure, label) in zip(axes[:3], CURVES.items(), strict=True):
+        row_curves(runs, ax, measure).get_legend().remove()
+        ax.set_ylabel(label)
+    epoch_seconds(runs, axes[3])
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return axes
+
+
+def describe_training_curves(runs):
+    """:func:`training_curves` in words, from the same data."""
+    said = []
+    for row in runs.itertuples():
+        seconds = row.record["execution"]["seconds"]
+        took = f"median {np.median(seconds):.3g}, the first {seconds[0]:.3g}" if seconds else "no whole epoch"
+        said.append(f"{row.row}: {took}")
+    trained = {"test_top1": ""}
+    curves = [trained.get(measure, "In training, ") + describe_row_curves(runs, measure) for measure in CURVES]
+    return f"{' '.join(curves)} Seconds an epoch. {'; '.join(said)}."
+
+
+def epoch_seconds(runs, ax):
+    """Seconds that each epoch took, measurement on the test split included: a line and a colour a row.
+
+    Args:
+        runs: DataFrame as ``ws.Rows.run`` returns it.
+        ax: Axes to draw on.
+    """
+    for row, (colour, dashes) in zip(runs.itertuples(), row_styles(runs["row"]), strict=True):
+        seconds = row.record["execution"]["seconds"]
+        ax.plot(range(1, len(seconds) + 1), seconds, dashes, color=colour, label=row.row)
+    ax.set(xlabel="epoch", ylabel="seconds an epoch")
+    ax.set_ylim(bottom=0)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def architecture(model):
+    """A model's layers, gathered by the size of the map that they give; after the last map, a row a layer.
+
+    Args:
+        model: ``keras.Model`` of one image input.
+
+    Returns:
+        DataFrame: "output" (the stage's shape with most channels), how many layers of each of ``KINDS`` and of other
+        kinds, and "parameters", which add up to the model's.
+    """
+    stages, waiting = {}, []
+    for layer in model.layers:
+        waiting.append(layer)
+        if not isinstance(layer, keras.layers.ZeroPadding2D):  # a margin belongs to the convolution that follows
+            shape = tuple(layer.output.shape[1:])
+            stages.setdefault(shape[:2] if len(shape) == 3 else layer.name, []).extend(waiting)
+            waiting = []
+    rows = []
+    for layers in stages.values():
+        names = [type(layer).__name__ for layer in layers]
+        kinds = {kind: sum(part in name for name in names) for kind, part in KINDS.items()}
+        widest = max((layer.output.shape[1:] for layer in layers), key=lambda shape: shape[-1])
+        rows.append(
+            {
+                "output": "×".join(map(str, widest)),
+                **kinds,
+                "other layers": len(layers) - sum(kinds.values()),
+                "parameters": sum(layer.count_params() for layer in layers),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def architectures():
+    """The report's three networks, built without weights for ImageNet's classes: :func:`architecture` of each.
+
+    Returns:
+        DataFrame with the columns of :func:`architecture` after "backbone".
+    """
+    tables = []
+    for backbone, head in STUDY.rows:
+        table = architecture(build_classifier(backbone, head, IMAGENET, STUDY.size_for(backbone)))
+        table.insert(0, "backbone", backbone)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def parameters_beside_keras(table):
+    """Parameters of the three networks beside those that ``keras.applications`` counts for its own.
+
+    Args:
+        table: As :func:`architectures` returns it.
+
+    Returns:
+        DataFrame, a row a backbone: "parameters, counted here" and "parameters, keras.applications" with ImageNet's
+        classes; for each number of classes of the report's datasets, the parameters with the class layer replaced,
+        as here, and with another one behind it, as the report's words can be read.
+    """
+    rows = []
+    for backbone, stages in table.groupby("backbone", sort=False)["parameters"]:
+        total = int(stages.sum())
+        row = {
+            "backbone": backbone,
+            "parameters, counted here": total,
+            "parameters, keras.applications": getattr(keras.applications, backbone)(weights=None).count_params(),
+        }
+        for classes in sorted({study.classes for study in DATASETS.values()}):
+            a_class = int(stages.iloc[-1]) // IMAGENET
+            row[f"{classes} classes, layer replaced"] = total + (classes - IMAGENET) * a_class
+            row[f"{classes} classes, layer added"] = total + classes * (IMAGENET + 1)
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,519 @@
+"""The live explorer: combinations of head and backbone, maps of images, and the controls."""
+
+import dataclasses
+import functools
+import html
+import io
+
+import numpy as np
+import pandas as pd
+
+from wisesr_helpers import plots
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers.blocks import is_whole
+from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.models import attribution
+from wisesr_helpers.models.attribution import cut_at
+from wisesr_helpers.models.backbones import SMALL, backbone_names, build_backbone, check_backbone
+from wisesr_helpers.models.counts import cells_looked_at, count_flops, count_params, head_flops, head_params
+from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
+from wisesr_helpers.plots.heads import describe_looked_at, head_steps, looked_at
+from wisesr_helpers.published import number, printed, published
+from wisesr_helpers.studies.grid import DEMO_NOTE, STUDIES
+from wisesr_helpers.training.runs import load_classifier
+
+# A head on a backbone: what it costs, which cells it looks at, and what the paper prints for it.
+
+LARGEST = 2048  # side of the images in pixels: of larger ones, the cells of the map are too small to be told apart
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Combination:
+    """What a head costs and looks at on one backbone, for one image size and number of classes.
+
+    Attributes:
+        head: One of ``ws.HEADS``.
+        backbone: Its Keras name, or one of the small ones.
+        image_size: Side in pixels.
+        classes: Number of classes.
+        feature_shape: (H, W, C) of the feature map.
+        head_params: Parameters of the head, the classifier included.
+        params: Parameters of the whole model.
+        head_flops: Operations of the head for one image, as :func:`wisesr_helpers.models.counts.count_flops` counts
+            them.
+        flops: Operations of the whole model.
+        seen: Array (H, W) of bool: the cells that the head looks at.
+        pool_size: Side of the averaged blocks in cells; 1 for a head that averages none.
+    """
+
+    head: str
+    backbone: str
+    image_size: int
+    classes: int
+    feature_shape: tuple
+    head_params: int
+    params: int
+    head_flops: int
+    flops: int
+    seen: np.ndarray
+    pool_size: int
+
+    def costs(self):
+        """DataFrame, a row for the backbone, the head and the whole model: parameters, FLOPs for one image."""
+        parts = {
+            "backbone": (self.params - self.head_params, self.flops - self.head_flops),
+            "head": (self.head_params, self.head_flops),
+            "whole model": (self.params, self.flops),
+        }
+        rows = [(part, f"{params:,}", f"{flops:,}") for part, (params, flops) in parts.items()]
+        return pd.DataFrame(rows, columns=["part", "parameters", "FLOPs for one image"])
+
+    def published(self):
+        """What the paper's tables print for exactly this combination.
+
+        Returns:
+            DataFrame, a row a printed value: where, study, what, printed, computed here (parameters and GFLOPs
+            counted; of an accuracy the 95 % interval from the size of the test set), note (what is wrong with the
+            printed value, or ""). No rows if nothing is printed.
+        """
+        rows = []
+        for entry in self._entries().itertuples():
+            study, *setting = _settings()[entry.where]
+            if setting == [self.image_size, self.classes]:
+                what = entry.unit if entry.where == "Table 1" else entry.column
+                name = study.name if study else ""
+                rows.append((entry.where, name, what, entry.value, self._computed(entry, study), entry.slip))
+        return pd.DataFrame(rows, columns=["where", "study", "what", "printed", "computed here", "note"])
+
+    def _entries(self):
+        of_paper = published().query("source == 'paper'")
+        return of_paper[(of_paper["backbone"] == self.backbone) & (of_paper["head"] == self.head)]
+
+    def _computed(self, entry, study):
+        if entry.unit == "parameters":
+            return f"{self.params:,}"
+        if entry.unit == "GFLOPs":
+            return f"{self.flops / 1e9:.2f}"
+        low, high = wilson_interval(round(entry.number * study.test_images), study.test_images)
+        return f"95 % interval {low:.1%} to {high:.1%}"
+
+    def unpublished(self):
+        """A sentence for where nothing is printed: that it is so, and where this head on this backbone is."""
+        places = [(where, *_settings()[where][1:]) for where in dict.fromkeys(self._entries()["where"])]
+        said = "; ".join(f"{size} pixels and {classes} classes in {where}" for where, size, classes in places)
+        elsewhere = f" {self.backbone} with {self.head} is printed for {said}." if said else ""
+        return f"Nothing is published in the paper for this combination.{elsewhere}"
+
+    def looked_at(self):
+        """A sentence: which share of the feature map the head looks at."""
+        count, size = int(self.seen.sum()), self.seen.size
+        if self.pool_size == 1:
+            return f"The head looks at all {size} cells of the {self.seen.shape[0]}×{self.seen.shape[1]} feature map."
+        blocks = describe_looked_at(self.seen, self.pool_size)
+        return f"The head looks at {count} of {size} cells ({count / size:.0%}): {blocks}."
+
+    def figure(self):
+        """The head's diagram above its map of cells.
+
+        Returns:
+            (figure, description).
+        """
+        steps = head_steps(head_layers(self.head, self.feature_shape, self.classes), self.feature_shape)
+        wide = plots.head_diagram_width(steps, self.feature_shape) / 72 + 0.2
+        drawn, (above, below) = plots.figure(max(8.3, wide), 3.4, rows=2, height_ratios=(1, 3))
+        plots.head_diagram(steps, self.feature_shape, above)
+        above.set_title(f"{self.head} on {self.backbone}, {self.image_size}×{self.image_size}", loc="left", fontsize=9)
+        outlined = self.pool_size if self.pool_size > 1 else max(self.seen.shape) + 1  # no block fits: none is outlined
+        looked_at(self.seen, outlined, below).set_anchor("W")
+        share = "all cells are looked at" if self.seen.all() else f"{self.seen.mean():.0%} of the cells; hatched: never"
+        below.set_title(f"what it looks at: {share}", loc="left", fontsize=9)
+        diagram = plots.describe_head_diagram(steps, self.feature_shape)
+        return drawn, f"Diagram of the head {self.head}: {diagram}. {self.looked_at()}"
+
+
+def combination(head, backbone, image_size, classes):
+    """Count a combination without weights and without a network; a backbone is built once for each image size.
+
+    Args:
+        head: One of ``ws.HEADS``.
+        backbone: As ``ws.build_backbone`` takes it.
+        image_size: Side in pixels, at most ``LARGEST``.
+        classes: Number of classes, at least 2.
+
+    Returns:
+        Combination.
+
+    Raises:
+        ValueError: A value that can't be used, with those that can, or values that don't go together.
+    """
+    pools = get_head(head).pools
+    check_backbone(backbone)
+    if not is_whole(classes, least=2):
+        raise ValueError(f"classes must be a whole number of at least 2; received {classes!r}.")
+    if not is_whole(image_size) or image_size > LARGEST:
+        raise ValueError(
+            f"The explorer takes an image_size from 1 to {LARGEST:,}, a side in whole pixels; received {image_size!r}."
+        )
+    shape, params, flops = _backbone_costs(backbone, image_size)
+    params_of_head, flops_of_head = _head_costs(head, shape, classes)
+    seen, pool_size = cells_looked_at(*shape[:2]) if pools else (np.ones(shape[:2], bool), 1)
+    return Combination(
+        *(head, backbone, image_size, classes, shape),
+        head_params=params_of_head,
+        params=params + params_of_head,
+        head_flops=flops_of_head,
+        flops=flops + flops_of_head,
+        seen=seen,
+        pool_size=pool_size,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _backbone_costs(backbone, image_size):
+    """(shape of the feature map, parameters, FLOPs): the model itself is let go."""
+    model = build_backbone(backbone, image_size)
+    return tuple(model.output.shape[1:]), count_params(model), count_flops(model)
+
+
+@functools.lru_cache(maxsize=256)
+def _head_costs(head, feature_shape, classes):
+    """(parameters, FLOPs), the classifier included."""
+    return head_params(head, feature_shape, classes), head_flops(head, feature_shape, classes)
+
+
+@functools.cache
+def _settings():
+    """Where the paper prints models → (Study or None, side in pixels, classes)."""
+    tables = set(published().query("source == 'paper' and unit == 'fraction' and backbone != ''")["where"])
+    studies = {study.table: study for study in STUDIES.values() if study.table in tables}
+    side = int(printed("Table 1 caption", "images", "Image Size").split("×")[0])
+    table_1 = (None, side, int(number("Table 1 caption", "classes", "Number of Classes")))
+    return {"Table 1": table_1} | {table: (s, s.image_size, s.classes) for table, s in studies.items()}
+
+
+# What the positions of one test image have to do with a class: the map, and whether it sums to the logit.
+
+METHODS = {
+    "contribution": attribution.contribution_map,
+    "HiResCAM": attribution.hires_cam,
+    "Grad-CAM": attribution.grad_cam,
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageMap:
+    """What the positions of one test image's feature map have to do with one class.
+
+    Attributes:
+        names: Of the classes.
+        index: Of the image in the test split.
+        label: The true class, an index.
+        predicted: The predicted class.
+        chosen: The class of the map.
+        method: One of ``METHODS``.
+        probability: What the model's output is for the chosen class.
+        logit: Of the chosen class.
+        empty: The logit of a feature map of zeros: what the biases alone make it.
+        values: Array (h, w) in the logit's unit; None where the head has no such map.
+        problem: Why it has none, a sentence, or "".
+        precision: Relative, of the arithmetic that the logit was computed in.
+    """
+
+    names: tuple
+    index: int
+    label: int
+    predicted: int
+    chosen: int
+    method: str
+    probability: float
+    logit: float
+    empty: float
+    values: np.ndarray | None
+    problem: str = ""
+    precision: float = 1e-3
+
+    @property
+    def adds_up(self):
+        """Whether the map's cells and the logit of an empty map sum to the logit, to the precision."""
+        return self.values is not None and bool(
+            np.isclose(float(self.values.sum()) + self.empty, self.logit, rtol=self.precision, atol=self.precision)
+        )
+
+    def sentences(self):
+        """True and predicted class, the logit, and whether the map sums to it."""
+        said = [
+            f"Test image {self.index}: {self.names[self.label]}. Predicted: {self.names[self.predicted]}.",
+            f"Class of the map: {self.names[self.chosen]}, output {self.probability:.1%}, logit {self.logit:.4f}.",
+        ]
+        if self.values is None:
+            return [*said, self.problem]
+        total = float(self.values.sum())
+        row, column = np.unravel_index(np.abs(self.values).argmax(), self.values.shape)
+        return [
+            *said,
+            f"{self.method}: the cells sum to {total:.4f}; with the logit of an empty map, {self.empty:.4f}, that is "
+            f"{total + self.empty:.4f}, {'the' if self.adds_up else 'not the'} logit (to {self.precision:.1%}).",
+            f"The strongest of {self.values.size} cells is in row {row + 1} and column {column + 1} from the top left: "
+            f"{self.values[row, column]:+.4f}.",
+        ]
+
+    def figure(self, dataset):
+        """The image with the map over it, and a colour bar in the logit's unit.
+
+        Returns:
+            (figure, description).
+        """
+        drawn, ax = plots.figure(5.2, 4.4)
+        plots.attention(dataset.test.rgb([self.index])[0], self.values, ax)
+        if self.values is not None:
+            drawn.colorbar(ax.images[-1], label=f"{self.method}, in the logit's unit", shrink=0.85)
+        ax.set_title(f"{self.names[self.label]} → {self.names[self.predicted]}", fontsize=9)
+        drawn.suptitle("" if dataset.photographs else DEMO_NOTE, fontsize=9)
+        return drawn, " ".join(self.sentences())
+
+
+def image_map(model, dataset, index=0, chosen="predicted", method="contribution"):
+    """The map of one test image for one class.
+
+    Args:
+        model: As ``ws.contribution_map`` takes it.
+        dataset: Dataset of the model's image size and classes.
+        index: Of the image in the test split.
+        chosen: "predicted" (default), "true", or the index of a class.
+        method: "contribution" (default), "HiResCAM" or "Grad-CAM".
+
+    Returns:
+        ImageMap.
+
+    Raises:
+        TypeError: ``model`` is no Keras model.
+        ValueError: Model and dataset don't go together, or there is no such image, class or method.
+    """
+    cut = cut_at(model)
+    check_fit(cut, dataset)
+    names = dataset.classes
+    _check_choice("method", method, METHODS)
+    if not is_whole(index, least=0) or index >= len(dataset.test):
+        raise ValueError(f"index must be that of a test image, 0 to {len(dataset.test) - 1}; received {index!r}.")
+    image = dataset.test.rgb([index])
+    features, scores = cut.run(image)
+    label, predicted = int(dataset.test.labels[index]), int(scores[0].argmax())
+    known = {"predicted": predicted, "true": label} | {k: k for k in range(len(names))}
+    _check_choice("chosen", chosen, known)
+    chosen = known[chosen]
+    try:
+        values, problem = METHODS[method](model, image, [chosen])[0], ""
+    except ValueError as error:  # a head that can't be taken apart by positions
+        values, problem = None, str(error)
+    logits = [float(cut.logits(maps)[0, chosen]) for maps in (features, np.zeros_like(features))]
+    return ImageMap(
+        *(names, index, label, predicted, chosen, method, float(scores[0, chosen]), *logits, values, problem),
+        precision=1e-3 if {layer.compute_dtype for layer in model.layers} <= {"float32", "float64"} else 2e-2,
+    )
+
+
+def check_fit(cut, dataset):
+    """Refuse a dataset that is not the model's.
+
+    Args:
+        cut: :class:`wisesr_helpers.models.attribution.Cut` of the model.
+        dataset: Dataset.
+
+    Raises:
+        ValueError: Their image sizes or their numbers of classes differ.
+    """
+    size, count = tuple(cut.image.shape[1:3]), cut.scores.shape[1]
+    if count != len(dataset.classes) or any(a not in (None, b) for a, b in zip(size, dataset.test.size, strict=True)):
+        raise ValueError(
+            f"'{cut.name}' has images of {size} pixels and {count} classes, {dataset.name} {dataset.test.size} and "
+            f"{len(dataset.classes)}. Give the dataset that the model was trained on."
+        )
+
+
+def _check_choice(name, value, valid):
+    if value not in valid:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, valid))}; received {value!r}.")
+
+
+# The live explorer: controls for a running kernel, and the same content as pictures and tables for a page.
+
+try:
+    import ipywidgets
+except ModuleNotFoundError as error:
+    if error.name != "ipywidgets":
+        raise
+    raise ModuleNotFoundError(
+        "wisesr_helpers.studies.explore needs ipywidgets, which is not installed. Install it with "
+        "pip install 'wisesr_helpers[notebooks]'.",
+        name=error.name,
+    ) from None
+
+BACKBONES = tuple(dict.fromkeys([*SMALL, *(name for study in STUDIES.values() for name in study.backbones)]))
+OTHER = "another, typed below"
+
+
+def static_explorer(head, backbone, image_size, classes):
+    """Display what :func:`explorer` shows for one choice, for readers without a kernel: figure, sentences, tables.
+
+    Args:
+        head, backbone, image_size, classes: As for :func:`wisesr_helpers.studies.explore.combination`.
+
+    Returns:
+        Combination.
+
+    Raises:
+        ValueError: As :func:`wisesr_helpers.studies.explore.combination`.
+    """
+    from IPython.display import display
+
+    chosen = combination(head, backbone, image_size, classes)
+    plots.show(*chosen.figure())
+    print(chosen.looked_at())
+    display(chosen.costs())
+    rows = chosen.published()
+    with pd.option_context("display.max_colwidth", None):  # a note is a sentence
+        display(rows) if len(rows) else print(chosen.unpublished())
+    return chosen
+
+
+def explorer(head="wise", backbone="small_conv", image_size=512, classes=67):
+    """Controls for head, backbone, image size and classes; below them what a combination costs and looks at.
+
+    Nothing is trained or downloaded. A choice that can't be is answered with the sentence that says why.
+
+    Args:
+        head, backbone, image_size, classes: What the controls start with, as for
+            :func:`wisesr_helpers.studies.explore.combination`.
+
+    Returns:
+        ``ipywidgets.VBox``, to be displayed in a live notebook.
+
+    Raises:
+        ValueError: As :func:`wisesr_helpers.studies.explore.combination`, of the values to start with.
+    """
+    combination(head, backbone, image_size, classes)
+    known = backbone in BACKBONES
+    heads = _labelled(ipywidgets.Dropdown, "head", options=list(REGISTRY), value=head)
+    short = _labelled(ipywidgets.Dropdown, "backbone", options=[*BACKBONES, OTHER], value=backbone if known else OTHER)
+    typed = _labelled(
+        ipywidgets.Combobox,
+        "other backbone",
+        options=backbone_names(),
+        value="" if known else backbone,
+        placeholder="a model of keras.applications",
+        continuous_update=False,
+        disabled=known,
+    )
+    size = _labelled(ipywidgets.IntText, "image size", value=image_size, step=32)
+    count = _labelled(ipywidgets.IntText, "classes", value=classes)
+
+    def draw():
+        name = typed.value.strip() if short.value == OTHER else short.value
+        if not name:
+            raise ValueError(
+                "Type a model of keras.applications into 'other backbone', such as VGG16, and press Enter."
+            )
+        chosen = combination(heads.value, name, size.value, count.value)
+        drawn, said = chosen.figure()
+        rows = chosen.published()
+        found = _table(rows) if len(rows) else _paragraph(chosen.unpublished())
+        words = _paragraph(f"{chosen.head}: {get_head(chosen.head).description}.") + _paragraph(said)
+        return drawn, said, words + _table(chosen.costs()) + found
+
+    short.observe(lambda change: setattr(typed, "disabled", change["new"] != OTHER), "value")
+    return _live((heads, short, typed, size, count), draw, "counting …")
+
+
+def static_viewer(run_or_model, dataset, index=0, chosen="predicted", method="contribution"):
+    """Display what :func:`contribution_viewer` shows for one choice, for readers without a kernel.
+
+    Args:
+        run_or_model: As for :func:`contribution_viewer`.
+        dataset, index, chosen, method: As for :func:`wisesr_helpers.studies.explore.image_map`.
+
+    Returns:
+        ImageMap.
+
+    Raises:
+        TypeError, ValueError: As :func:`wisesr_helpers.studies.explore.image_map`.
+    """
+    shown = image_map(_model(run_or_model), dataset, index, chosen, method)
+    plots.show(*shown.figure(dataset))
+    print(*shown.sentences(), sep="\n")
+    return shown
+
+
+def contribution_viewer(run_or_model, dataset):
+    """Controls for test image, class and method; below them the image with its map, and the sum beside the logit.
+
+    Args:
+        run_or_model: A run's folder, as for ``ws.load_classifier``, or a classifier.
+        dataset: Dataset of the model's image size and classes; its test images are shown.
+
+    Returns:
+        ``ipywidgets.VBox``, to be displayed in a live notebook.
+
+    Raises:
+        TypeError, ValueError: As :func:`wisesr_helpers.studies.explore.image_map`.
+        FileNotFoundError: As ``ws.load_classifier``.
+    """
+    model = _model(run_or_model)
+    check_fit(cut_at(model), dataset)
+    last = len(dataset.test) - 1
+    index = _labelled(ipywidgets.IntSlider, "test image", min=0, max=last, continuous_update=False)
+    classes = [("predicted", "predicted"), ("true", "true"), *((name, k) for k, name in enumerate(dataset.classes))]
+    chosen = _labelled(ipywidgets.Dropdown, "class", options=classes, value="predicted")
+    method = _labelled(ipywidgets.Dropdown, "map", options=list(METHODS), value="contribution")
+
+    def draw():
+        shown = image_map(model, dataset, index.value, chosen.value, method.value)
+        drawn, said = shown.figure(dataset)
+        return drawn, said, "".join(_paragraph(sentence) for sentence in shown.sentences())
+
+    return _live((index, chosen, method), draw, "looking …")
+
+
+def _model(run_or_model):
+    return run_or_model if isinstance(run_or_model, keras.Model) else load_classifier(run_or_model)
+
+
+def _labelled(kind, description, **traits):
+    return kind(description=description, style={"description_width": "8em"}, layout={"width": "28em"}, **traits)
+
+
+def _live(controls, draw, waiting):
+    """Controls, in the order in which the Tab key reaches them, above what they choose.
+
+    Args:
+        controls: Widgets with a ``value``.
+        draw: Function without arguments → (figure, its description, HTML below it); ValueError: what can't be.
+        waiting: What is said until it is drawn.
+    """
+    status, words = ipywidgets.HTML(), ipywidgets.HTML()
+    picture = ipywidgets.Image(format="png", layout={"max_width": "100%", "align_self": "flex-start"})
+
+    def update(_=None):
+        status.value = _paragraph(waiting)
+        try:
+            drawn, said, markup = draw()
+        except ValueError as error:
+            picture.layout.display, words.value, status.value = "none", "", _paragraph(error)
+            return
+        png = io.BytesIO()
+        drawn.savefig(png, format="png", dpi=110, metadata={"Description": said, "Software": None})
+        picture.value, words.value = png.getvalue(), markup
+        picture.layout.display, status.value = "block", ""
+
+    for control in controls:
+        control.observe(update, "value")
+    update()
+    return ipywidgets.VBox([*controls, status, picture, words])
+
+
+def _paragraph(text):
+    return f"<p>{html.escape(str(text))}</p>"
+
+
+def _table(rows):
+    with pd.option_context("display.max_colwidth", None):  # a note is a sentence
+        return rows.to_html(index=False, border=0, justify="left")

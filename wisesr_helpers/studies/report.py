@@ -1,0 +1,323 @@
+"""Results as tables and sentences: the paper's numbers and ours, each saying which kind it is."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pandas as pd
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.metrics import no_better_than_chance, wilson_interval
+from wisesr_helpers.models.backbones import build_backbone
+from wisesr_helpers.models.classifiers import build_classifier
+from wisesr_helpers.models.counts import count_flops, count_params
+from wisesr_helpers.models.heads import get_head, head_layers
+from wisesr_helpers.progress import duration
+from wisesr_helpers.published import number, printed, published
+from wisesr_helpers.studies.choices import check_options
+from wisesr_helpers.studies.grid import DEMO_NOTE, get_study
+from wisesr_helpers.training.runs import canonical, chance, ending
+from wisesr_helpers.versions import are_current
+
+NO_BETTER = "no better than chance"
+NO_END = SimpleNamespace(top1=None, correct=None, images=None)  # in place of a final epoch
+
+
+def describe_result(record):
+    """How a run ended, in a few sentences with the kind of data.
+
+    Complete: the final epoch's accuracy, its interval, and whether it is no better than chance. Running: the same of
+    the epochs so far, without that judgement. Diverged: where, and what is kept; no accuracy, for the recipe's end
+    was not reached.
+    """
+    outcome = record["outcome"]
+    final = outcome["final"]
+    model = "{backbone} + {head}".format(**outcome["parameters"])
+    kind = "" if outcome["dataset"]["photographs"] else f" ({DEMO_NOTE})"
+    if outcome["status"] == "diverged":
+        return f"{model} {_divergence(outcome, kind)}"
+    if outcome["status"] != "complete":
+        model += f", {ending(outcome)}"
+    if final is None:
+        return f"{model}: no whole epoch{kind}."
+    classes = len(outcome["dataset"]["classes"])
+    learned = f" That is no better than a guess among {classes} classes: nothing shows that it learned."
+    return (
+        f"{model}: top-1 {final['top1']:.1%} "
+        f"(95 % interval {_interval(final['top1_correct'], final['count'])}) after epoch {final['epoch']}, "
+        f"{final['top1_correct']} of {final['count']} test images; chance is "
+        f"{chance(record):.1%}{kind}." + (learned if only_guesses(record) else "")
+    )
+
+
+def _divergence(outcome, kind):
+    """Where and how a run diverged and what is left of it: the rest of a sentence, and more."""
+    where, epochs = outcome.get("divergence"), len(outcome["history"])
+    kept = f"Kept are the weights {f'of epoch {epochs}' if epochs else 'that it started with'}."
+    if not where:  # an older record
+        return f"{ending(outcome)}{kind}. {kept}"
+    last = "There was no finite loss" if where["loss"] is None else f"The last finite loss was {where['loss']:.3g}"
+    return (
+        f"{ending(outcome)}, step {where['step']}, at a learning rate of {where['learning_rate']:.3g}: the loss or a "
+        f"weight ceased to be finite{kind}. {last}. {kept}"
+    )
+
+
+def only_guesses(record):
+    """Whether a run is complete and its final top-1 no better than chance, see :mod:`wisesr_helpers.metrics`."""
+    outcome = record["outcome"]
+    final = outcome["final"]
+    if outcome["status"] != "complete" or final is None:
+        return False
+    return no_better_than_chance(final["top1_correct"], final["count"], len(outcome["dataset"]["classes"]))
+
+
+def published_results(study):
+    """The paper's results of a study, with intervals computed from its test set's size.
+
+    Args:
+        study: Name of a study.
+
+    Returns:
+        DataFrame, a row a model: "backbone", "head", "parameters, printed", "top-1, printed" and "top-5, printed",
+        each where the table has it; the last two columns, the 95 % interval of top-1 and whether it is better than
+        chance, are computed here.
+    """
+    study = get_study(study)
+    images = study.test_images
+    printed = published().query("where == @study.table and source == 'paper'")
+    rows = printed.pivot(index=["backbone", "head"], columns="column", values="value")
+    rows = rows.loc[list(dict.fromkeys(zip(printed["backbone"], printed["head"], strict=True)))].reset_index()
+    correct = [round(float(value) * images) for value in rows["Top-1 accuracy"]]
+    rows["95 % interval of top-1, computed here"] = [_interval(c, images) for c in correct]
+    guesses = [no_better_than_chance(c, images, study.classes) for c in correct]
+    rows[f"beside chance ({1 / study.classes:.1%}), computed here"] = [NO_BETTER if g else "better" for g in guesses]
+    rows.columns.name = None
+    return rows.rename(
+        columns={
+            "Parameters": "parameters, printed",
+            "Top-1 accuracy": "top-1, printed",
+            "Top-5 accuracy": "top-5, printed",
+        }
+    )
+
+
+def impossible_accuracies(study):
+    """How many of a study's printed accuracies no whole number of its test images gives.
+
+    Returns:
+        (impossible, printed): numbers of accuracies, top-1 and top-5 together.
+    """
+    study = get_study(study)
+    printed = published().query("where == @study.table and source == 'paper' and unit == 'fraction'")["value"]
+
+    def possible(value):
+        digits = len(value.partition(".")[2])
+        near = round(float(value) * study.test_images)
+        return any(f"{k / study.test_images:.{digits}f}" == value for k in (near - 1, near, near + 1))
+
+    return sum(not possible(value) for value in printed), len(printed)
+
+
+def published_gains(study):
+    """Gain in top-1 of "wise" over "gap" in a study's table, in percentage points: backbone → float."""
+    study = get_study(study)
+    printed = published().query("where == @study.table and column == 'Top-1 accuracy' and source == 'paper'")
+    top1 = printed.set_index(["backbone", "head"])["number"]
+    return {name: 100 * (top1[name, "wise"] - top1[name, "gap"]) for name in study.backbones}
+
+
+def counts_beside_published(study, head):
+    """Parameters of the paper's models, counted on models built now, beside the printed ones.
+
+    Args:
+        study: Name of a study.
+        head: One of ``ws.HEADS``.
+
+    Returns:
+        DataFrame: "backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted" (of one image); a
+        row for every backbone for which the study's table has this head, so none if it has not.
+    """
+    study = get_study(study)
+    printed = published().query("where == @study.table and column == 'Parameters' and head == @head")
+    rows = []
+    for entry in printed.itertuples():
+        model = build_classifier(entry.backbone, head, study.classes, study.image_size)
+        gflops = round(count_flops(model) / 1e9, 2)
+        rows.append((entry.backbone, f"{int(entry.number):,}", f"{count_params(model):,}", gflops))
+    return pd.DataFrame(rows, columns=["backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted"])
+
+
+def results_table(runs):
+    """Our runs, a row each: model, seed, epochs, final and best top-1, the interval of the final one, and chance.
+
+    Only a complete run has a final epoch: any other has "none" there and in the interval, so that nobody takes a
+    training cut short for the recipe's result. How far it got is seen from its best epoch, given with its number,
+    and from the status.
+
+    Args:
+        runs: DataFrame as ``ws.load_runs`` returns it, or as ``ws.Rows.run`` does, whose rows have titles.
+    """
+    rows = list(runs.itertuples())
+    ends = [row if row.status == "complete" else NO_END for row in rows]
+    return pd.DataFrame(
+        {
+            **({"row": runs["row"]} if "row" in runs else {}),
+            "kind": [_kind(row) for row in rows],
+            "backbone": runs["backbone"],
+            "head": runs["head"],
+            "seed": runs["seed"],
+            **({"options": runs["options"]} if "row" not in runs and runs["options"].any() else {}),
+            "parameters": [f"{value:,}" for value in runs["params"]],
+            "epochs": runs["epochs"],
+            "top-1, final epoch": [_share(end.top1) for end in ends],
+            "95 % interval": [_interval(end.correct, end.images) for end in ends],
+            "chance": [f"{chance(record):.1%}" for record in runs["record"]],
+            "top-1, best epoch": [_best(record["outcome"]) for record in runs["record"]],
+            "status": [status(record) for record in runs["record"]],
+        }
+    )
+
+
+def status(record):
+    """How a run ended: "complete", "complete, no better than chance", "diverged in epoch 3, step 17", "running (…)"."""
+    outcome = record["outcome"]
+    where = outcome.get("divergence")
+    more = [f"step {where['step']}"] if where else [NO_BETTER] if only_guesses(record) else []
+    return ", ".join([ending(outcome), *more])
+
+
+def provenance(runs, whose):
+    """Where runs come from, a row each: data, device, software, commit, time and the command that makes them.
+
+    Args:
+        runs: DataFrame as ``ws.load_runs`` returns it.
+        whose: "committed" or "yours".
+    """
+    rows = []
+    for row in runs.itertuples():
+        execution, data = row.record["execution"], row.record["outcome"]["dataset"]
+        versions = execution["versions"]
+        rows.append(
+            {
+                "run": row.identity,
+                "whose": whose,
+                "data": f"{row.dataset}, {data['train']:,} + {data['test']:,} images",
+                "device": f"{execution['device']}, {execution['threads']} threads, {execution['machine']}",
+                "software": f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}",
+                "commit": _commit(execution),
+                "code": "today's" if is_current(row.record) else "older",
+                "time": duration(sum(execution["seconds"])),
+                "command": execution["command"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def is_current(record):
+    """Whether the command of a record would make it today: versions of the code, recipe, and plan of the data."""
+    outcome = record["outcome"]
+    chosen, data = outcome["parameters"], outcome["dataset"]
+    if not are_current(record["execution"].get("behaviour")):
+        return False
+    try:
+        study = get_study(chosen["study"], chosen["dataset"])
+        plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[chosen["scale"]]
+        recipe = plan.recipe if plan else study.recipe
+        _, recipe, _ = check_options(chosen["options"], get_head(chosen["head"]), recipe)
+    except ValueError:  # a study, head or option that is no more
+        return False
+    recipe = dataclasses.replace(recipe, epochs=outcome["recipe"]["epochs"])
+    planned = (plan.classes, plan.train, plan.test) if plan else None
+    return (
+        canonical(dataclasses.asdict(recipe)) == canonical(outcome["recipe"])
+        and data["image_size"] == [study.size_for(chosen["backbone"])] * 2
+        and planned in (None, (len(data["classes"]), data["train"], data["test"]))
+    )
+
+
+def _commit(execution):
+    if execution["commit"] is None:
+        return "none: not run from a checkout"
+    return execution["commit"][:10] + ("" if execution["clean"] else ", with uncommitted changes")
+
+
+def _kind(row):
+    return row.scale if row.record["outcome"]["dataset"]["photographs"] else DEMO_NOTE
+
+
+def _interval(correct, images):
+    if pd.isna(images):
+        return "none"
+    low, high = wilson_interval(correct, images)
+    return f"{low:.1%} to {high:.1%}"
+
+
+def _best(outcome):
+    """Top-1 of the best epoch, with its number where the run is not complete."""
+    best = outcome["best"]
+    after = f" (epoch {best['epoch']})" if best and outcome["status"] != "complete" else ""
+    return _share(best and best["top1"]) + after
+
+
+def _share(value):
+    return "none" if pd.isna(value) else f"{value:.1%}"
+
+
+def measured_on(report):
+    """A sentence on where and from which code a benchmark's file was measured.
+
+    Args:
+        report: The file's content: "machine", as :func:`wisesr_helpers.training.runs.environment` gives it, "versions".
+    """
+    machine = report["machine"]
+    versions = machine["versions"]
+    commit = (machine["commit"] or "")[:10] or "unknown, not run from a checkout"
+    changed = "" if machine["clean"] or not machine["commit"] else ", with uncommitted changes"
+    stale = "" if are_current(report.get("versions")) else "; by an older version of the code"
+    return (
+        f"Measured on {machine['device']} ({machine['processor']}, {machine['threads']} threads) with Python "
+        f"{versions['python']} and Keras {versions['keras']} on {machine['backend']}; commit {commit}{changed}{stale}."
+    )
+
+
+def table_1():
+    """Table 1, recomputed on models built now.
+
+    Returns:
+        DataFrame, a row a model: backbone, head ("none" for the base model), printed and counted parameters,
+        printed and counted GFLOPs (text, rounded as printed), and whether all that is printed agrees.
+    """
+    where = published().query("source == 'paper' and where == 'Table 1'")
+    classes = int(number("Table 1 caption", "classes", "Number of Classes"))
+    side = side_of_table_1()
+    rows = []
+    for backbone, group in where.groupby("backbone", sort=False):
+        base = build_backbone(backbone, side)
+        for head, cells in group.groupby("head", sort=False):
+            x = base.output
+            for layer in head_layers(head, x.shape[1:], classes) if head else []:
+                x = layer(x)
+            model = keras.Model(base.input, x)
+            values = dict(zip(cells["unit"], cells["value"], strict=True))
+            counted = {"parameters": f"{count_params(model):,}", "GFLOPs": f"{count_flops(model) / 1e9:.2f}"}
+            rows.append(
+                {
+                    "backbone": backbone,
+                    "head": head or "none",
+                    "parameters, printed": values["parameters"],
+                    "parameters, counted": counted["parameters"],
+                    "GFLOPs, printed": values.get("GFLOPs", ""),
+                    "GFLOPs, counted": counted["GFLOPs"],
+                    "agrees": _agrees(all(counted[unit] == value for unit, value in values.items())),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def side_of_table_1():
+    """Side of Table 1's images in pixels."""
+    return int(printed("Table 1 caption", "images", "Image Size").split("×")[0])
+
+
+def _agrees(whether):
+    return "yes" if whether else "no"

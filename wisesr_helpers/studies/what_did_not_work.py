@@ -1,0 +1,362 @@
+"""What was tried beside the paper's design, and its figures."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers.blocks import default_pool_size
+from wisesr_helpers.layers.reductions import FixedReduction2D, reduction_layers, spread_windows
+from wisesr_helpers.metrics import holm, mcnemar, paired_difference_interval
+from wisesr_helpers.models.backbones import build_backbone
+from wisesr_helpers.models.counts import count_flops, count_params
+from wisesr_helpers.models.heads import head_layers
+from wisesr_helpers.published import number
+from wisesr_helpers.studies.choices import choose_scale
+from wisesr_helpers.studies.grid import STUDIES, get_study
+from wisesr_helpers.studies.own_images import LEVEL
+from wisesr_helpers.studies.report import results_table
+from wisesr_helpers.training.runs import ending, was_right
+
+# What the paper tried beside its final design: sections 2.4 and 3.4, and EfficientNet of its discussion.
+
+EFFICIENTNET = "EfficientNetB0"  # the smallest of the family that the discussion is about
+FINAL = "wise"  # title of the paper's final design, beside which the others stand
+LEARNED = "two depthwise layers"  # title of the reduction with weights of its own
+
+
+@dataclasses.dataclass(frozen=True)
+class Alternative:
+    """One of the paper's attempts.
+
+    Attributes:
+        options: Of the head ``wise``, by name.
+        where: Where the paper has it.
+        finding: What the paper says of it, in our words.
+    """
+
+    options: Mapping
+    where: str
+    finding: str
+
+
+def alternatives(pool_size):
+    """The paper's final design and what it tried instead: title → Alternative.
+
+    Args:
+        pool_size: Side of the averaged blocks in cells, at least 2; the stride tried is one less.
+    """
+    no_gain = "no higher accuracy than averaging"
+    weaker = "weakens the results"
+    interpolations = ("bilinear", "bicubic", "nearest", "area")
+    return {
+        FINAL: Alternative({}, "sections 2.3 and 2.4", "the final design"),
+        LEARNED: Alternative({"reduction": "depthwise"}, "section 3.4, 1", "underfits, does not train"),
+        **{name: Alternative({"reduction": name}, "section 3.4, 2", no_gain) for name in interpolations},
+        "zero padding": Alternative({"padding": "zeros"}, "section 3.4, 3", weaker),
+        "unit padding": Alternative({"padding": "ones"}, "section 3.4, 3", weaker),
+        f"stride {pool_size - 1}": Alternative({"strides": pool_size - 1}, "section 3.4, 4", "the results degrade"),
+        "no bias": Alternative({"bias": False}, "section 2.4", "a bias is better"),
+        "relu": Alternative({"activation": "relu"}, "section 2.4", "no activation is better"),
+    }
+
+
+def paper_pool_size(study, backbone=""):
+    """Side of the blocks by the paper's rule, for a study's images on backbones with a 32nd of the image's side.
+
+    Args:
+        study: One of the paper's four studies.
+        backbone: Empty: the study's own.
+
+    Returns:
+        int: 2 at 224×224, 3 at 512×512.
+
+    Raises:
+        ValueError: Another study.
+    """
+    papers = [name for name, known in STUDIES.items() if not known.datasets]
+    if study not in papers:
+        raise ValueError(f"study must be one of the paper's four: {', '.join(papers)}; received {study!r}.")
+    side = get_study(study).size_for(backbone)
+    return default_pool_size(round(side * number("Section 3.3", "feature map side over image side", "Ratio")))
+
+
+def typed_rows(study, backbone="", scale="auto", data_dir="", efficientnet=False):
+    """What each row types, for ``ws.Rows``: title → keywords of ``ws.Experiment``.
+
+    Args:
+        study: One of the paper's four studies.
+        backbone: Of the rows that name none.
+        scale: "auto", "paper", "demo" or "smoke".
+        data_dir: Where data is looked for first; empty: the usual folders.
+        efficientnet: Whether EfficientNet with both heads is added; at the paper's scale it always is.
+
+    Raises:
+        ValueError: Another study or scale, or ``efficientnet`` is no bool.
+        FileNotFoundError: ``scale="paper"`` and the study's data is not there.
+    """
+    if not isinstance(efficientnet, bool):
+        raise ValueError(f"efficientnet must be True or False; received {efficientnet!r}.")
+    tried = alternatives(paper_pool_size(study, backbone))
+    rows = {title: {"options": dict(one.options)} for title, one in tried.items()}
+    if efficientnet or choose_scale(scale, get_study(study), backbone, data_dir or None)[0] == "paper":
+        rows |= {f"{EFFICIENTNET} + {head}": {"backbone": EFFICIENTNET, "head": head} for head in ("gap", "wise")}
+    return rows
+
+
+def beside_paper(runs):
+    """Results beside what the paper says.
+
+    Args:
+        runs: DataFrame as ``ws.Rows.run`` returns it for :func:`typed_rows`.
+
+    Returns:
+        DataFrame, a row a run: "row", "kind", "top-1, final epoch", "95 % interval", "top-1, best epoch", "status",
+        "beside wise" (how much better or worse on the same test images, or that no difference is shown), "the
+        paper", "where".
+    """
+    shown = results_table(runs)[["row", "kind", "top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]]
+    tried = alternatives(2) | alternatives(3)  # strides of both sizes
+    about = [tried.get(title, _DISCUSSED) for title in runs["row"]]
+    beside = _beside(runs)
+    return shown.assign(
+        **{
+            f"beside {FINAL}": [f"{beside[row][0]}, {beside[row][1]}" if row in beside else "" for row in runs["row"]],
+            "the paper": [one.finding for one in about],
+            "where": [one.where for one in about],
+        }
+    )
+
+
+_DISCUSSED = Alternative({}, "section 4", "no remarkable gain over GAP")
+
+
+def _beside(runs):
+    """Title → ("better", "worse" or "no difference shown", by how much), of the runs that the final design's is beside.
+
+    On the same test images, by McNemar's exact test, corrected by Holm for the number of rows.
+    """
+    complete = [row for row in runs.itertuples() if row.status == "complete" and EFFICIENTNET not in row.row]
+    right = {row.row: was_right(row.record) for row in complete}
+    if FINAL not in right:
+        return {}
+    final = right.pop(FINAL)
+    p_values = holm([mcnemar(own, final) for own in right.values()])
+    beside = {}
+    for (title, own), p in zip(right.items(), p_values, strict=True):
+        low, high = paired_difference_interval(own, final)
+        shown = p < LEVEL and not low <= 0 <= high
+        word = ("better" if low > 0 else "worse") if shown else "no difference shown"
+        points = [f"{100 * value:+.1f}".replace("-", "−") for value in (own.mean() - final.mean(), low, high)]
+        beside[title] = word, "{} points ({} to {})".format(*points)
+    return beside
+
+
+def verdict(runs):
+    """How the rows do beside the final design, in sentences, computed.
+
+    Args:
+        runs: DataFrame as ``ws.Rows.run`` returns it for :func:`typed_rows`.
+    """
+    words = pd.Series({title: word for title, (word, _) in _beside(runs).items()}, dtype=object)
+    if words.empty:
+        return f"Nothing to compare: that takes a finished run of '{FINAL}' and one of another row."
+    parts = []
+    for word in ("worse", "better", "no difference shown"):
+        titles = ", ".join(f"'{title}'" for title in words.index[words == word])
+        parts.append(f"{word}: {titles or 'none'}")
+    apart = [f"'{row.row}' {ending(row.record['outcome'])}" for row in runs.itertuples() if row.status != "complete"]
+    if apart:
+        parts.append(f"not counted: {', '.join(apart)}")
+    comparisons = "1 comparison" if len(words) == 1 else f"{len(words)} comparisons"
+    return (
+        f"Beside '{FINAL}', on the same test images, {'; '.join(parts)}. McNemar's exact test at 5 %, corrected for "
+        f"{comparisons}. Each row is one run with one seed: this is the chance of the test images, not that of "
+        "training, whose last epoch may also be an unlucky one (see the best epoch)."
+    )
+
+
+def efficientnet_counts(study):
+    """EfficientNet with both heads beside each other, built now without weights.
+
+    Args:
+        study: One of the paper's four studies; its image size and classes count.
+
+    Returns:
+        DataFrame: "backbone", "head", "parameters", "GFLOPs" (of one image).
+    """
+    study = get_study(study)
+    base = build_backbone(EFFICIENTNET, study.image_size)
+    rows = []
+    for head in ("gap", "wise"):
+        x = base.output
+        for layer in head_layers(head, x.shape[1:], study.classes):
+            x = layer(x)
+        model = keras.Model(base.input, x)
+        rows.append((EFFICIENTNET, head, f"{count_params(model):,}", f"{count_flops(model) / 1e9:.4f}"))
+    return pd.DataFrame(rows, columns=["backbone", "head", "parameters", "GFLOPs"])
+
+
+# What the reductions of section 3.4 do to a feature map: counted, drawn, and said in words.
+
+
+def reductions(pool_size):
+    """Title → layer, of what reduces the map in other ways than the final design, and of that itself.
+
+    The learned one has weights as after its start and the constraint (section 2.4), drawn with seed 0.
+    """
+    keys = ("reduction", "padding", "strides")
+    keras.utils.set_random_seed(0)
+    return {
+        title: reduction_layers(pool_size, **one.options)[0]
+        for title, one in alternatives(pool_size).items()
+        if not one.options or any(key in one.options for key in keys)
+    }
+
+
+def example_map(experiment):
+    """One channel of the feature map that an experiment's untrained backbone makes of the first test image.
+
+    Returns:
+        float32 array (H, W): the channel whose values differ most.
+    """
+    model = experiment.build()
+    features = keras.Model(model.input, model.get_layer("features").output)
+    values = keras.ops.convert_to_numpy(features.predict_on_batch(experiment.dataset.test.rgb([0])))[0]
+    return values[..., values.std(axis=(0, 1)).argmax()]
+
+
+def cell_weights(layer, height, width):
+    """How much each cell weighs in all outputs of a reduction together, as a multiple of the mean over the cells.
+
+    Args:
+        layer: As :func:`wisesr_helpers.layers.reductions.reduction_layers` makes it.
+        height: Of the map, in cells.
+        width: Of the map, in cells.
+
+    Returns:
+        Array (height, width); under global average pooling it would be 1 everywhere.
+    """
+    _, rows, columns, _ = _built(layer, height, width).compute_output_shape((None, height, width, 1))
+    ones = np.ones((rows, columns, 1))
+    if isinstance(layer, FixedReduction2D):
+        weights = layer.spread(ones)
+    else:
+        kernel = keras.ops.convert_to_numpy(layer.depthwise_constraint(layer.kernel))
+        weights = spread_windows(kernel, ones, height, width)
+    return weights[..., 0] / weights.mean()
+
+
+def _built(layer, height, width):
+    if not layer.built:
+        layer.build((None, height, width, 1))
+    return layer
+
+
+def geometry(height, width, pool_size):
+    """What each reduction leaves of a map, exactly.
+
+    Returns:
+        DataFrame, a row a reduction: "row", "map" (after it), "learned weights a channel" (with the pooling's behind
+        it, biases left out), "cells not read", "largest weight of a cell" (the mean is 1; of fixed ones only).
+    """
+    rows = []
+    for title, layer in reductions(pool_size).items():
+        weights = cell_weights(layer, height, width)
+        _, h, w, _ = layer.compute_output_shape((None, height, width, 1))
+        fixed = isinstance(layer, FixedReduction2D)
+        learned = h * w + (0 if fixed else pool_size**2)
+        none = _left_out(layer, height, width)
+        rows.append((title, f"{h}×{w}", learned, none, f"{weights.max():.2f}" if fixed else "learned"))
+    names = ("row", "map", "learned weights a channel", "cells not read", "largest weight of a cell")
+    return pd.DataFrame(rows, columns=names)
+
+
+def _left_out(layer, height, width):
+    """Cells that no output reads."""
+    _built(layer, height, width)
+    if isinstance(layer, FixedReduction2D):
+        read = [int(matrix.any(axis=0).sum()) for matrix in (layer.rows, layer.columns)]
+    else:
+        read = [side // window * window for side, window in zip((height, width), layer.kernel_size, strict=True)]
+    return height * width - read[0] * read[1]
+
+
+def draw_reduced(feature_map, pool_size, axes):
+    """A feature map as it is, and after every reduction; the fixed ones in the same colours.
+
+    Args:
+        feature_map: Array (H, W).
+        pool_size: Side of a block in cells.
+        axes: As many Axes as reductions, and one more; any others stay empty.
+    """
+    maps = {"the map": feature_map}
+    for title, layer in reductions(pool_size).items():
+        maps[title] = _reduce(layer, feature_map)
+    fixed = [values for title, values in maps.items() if title != LEARNED]
+    low, high = min(values.min() for values in fixed), max(values.max() for values in fixed)
+    for ax, (title, values) in _panels(axes, maps):
+        size = f"{values.shape[0]}×{values.shape[1]}"
+        if title == LEARNED:  # it starts near zero, which in the others' colours would be one grey
+            ax.imshow(values)
+            ax.set_title(f"{title}\n{size}, own colours", fontsize=9)
+        else:
+            ax.imshow(values, vmin=low, vmax=high)
+            ax.set_title(f"{title}\n{size}", fontsize=9)
+    return axes
+
+
+def describe_reduced(feature_map, pool_size):
+    """:func:`draw_reduced` in words, from the same data."""
+    said = [f"the map {feature_map.min():.2f} to {feature_map.max():.2f}"]
+    for title, layer in reductions(pool_size).items():
+        values = _reduce(layer, feature_map)
+        said.append(f"{title} {values.shape[0]}×{values.shape[1]} cells, {values.min():.3g} to {values.max():.3g}")
+    height, width = feature_map.shape
+    return f"A feature map of {height}×{width} cells before and after each reduction. Values: {'; '.join(said)}."
+
+
+def _reduce(layer, feature_map):
+    """A feature map (H, W) after a reduction, whose constraint is applied as in training."""
+    _built(layer, *feature_map.shape)
+    if not isinstance(layer, FixedReduction2D):
+        layer.kernel.assign(layer.depthwise_constraint(layer.kernel))
+    return keras.ops.convert_to_numpy(layer(feature_map[None, ..., None].astype("float32")))[0, ..., 0]
+
+
+def draw_cell_weights(height, width, pool_size, axes):
+    """How much each cell of the map weighs in all outputs together, a panel a reduction; the mean is 1 in each.
+
+    Args:
+        height: Of the map, in cells.
+        width: Of the map, in cells.
+        pool_size: Side of a block in cells.
+        axes: As many Axes as reductions at least; any others stay empty.
+    """
+    layers = reductions(pool_size)
+    weights = {title: cell_weights(layer, height, width) for title, layer in layers.items()}
+    most = max(np.abs(each).max() for each in weights.values())
+    for ax, (title, values) in _panels(axes, weights):
+        image = ax.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)
+        ax.set_title(f"{title}\n{_left_out(layers[title], height, width)} of {values.size} not read", fontsize=9)
+    axes.flat[0].figure.colorbar(image, ax=axes, shrink=0.7, label="weight, mean 1")
+    return axes
+
+
+def describe_cell_weights(height, width, pool_size):
+    """:func:`draw_cell_weights` in words, from the same data."""
+    rows = geometry(height, width, pool_size).itertuples(index=False)
+    cells, said = height * width, []
+    for title, _, _, none, largest in rows:
+        ends = "the weights of the others are learned" if largest == "learned" else f"the largest weight is {largest}"
+        said.append(f"{title}: {none} of {cells} cells are not read, {ends}")
+    return f"Weight of each cell in all outputs together, the mean being 1. {'; '.join(said)}."
+
+
+def _panels(axes, shown):
+    """Pairs of Axes and what they show; frames are taken off, and the Axes left over are empty."""
+    for ax in axes.flat:
+        ax.set_axis_off()
+    return zip(axes.flat, shown.items(), strict=False)

@@ -1,0 +1,566 @@
+"""Where models look: maps of classes, how they agree, and the weights of positions."""
+
+import functools
+
+import numpy as np
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.layers.blocks import is_whole
+from wisesr_helpers.models.attribution import contribution_map, cut_at, grad_cam, hires_cam, position_weights
+from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
+from wisesr_helpers.plots.images import attention
+from wisesr_helpers.plots.runs import colour, figure
+from wisesr_helpers.studies.experiment import Rows
+from wisesr_helpers.training.runs import was_right
+
+# Where two classifiers look, as figures: maps over images, and the logit taken apart.
+
+UNIT = "logit units"
+
+
+def logits(model, images):
+    """The logits of images, before the softmax, as the model itself computes them.
+
+    Args:
+        model: A classifier whose last layer is fully connected, such as those of ``ws.build_classifier``.
+        images: uint8 or float array (N, H, W, 3), RGB, 0..255; one at a time, so few.
+
+    Returns:
+        float32 array (N, classes).
+    """
+    cut = cut_at(model)
+    return np.concatenate([cut.logits(cut.run(image[None])[0]) for image in images])
+
+
+def decomposition(models, images, classes):
+    """The logit of a class, taken apart: what the positions add, and what the biases do.
+
+    What the pooling's bias adds is the logit of a feature map of zeros, without the classifier's bias.
+
+    Args:
+        models: Head → a classifier that is linear up to the logits.
+        images: As for :func:`logits`.
+        classes: One class an image, (N,).
+
+    Returns:
+        DataFrame, one row an image and head: image (its place in ``images``, from 0), head, class, positions (the sum
+        of the contribution map), pooling's bias, classifier's bias, their sum, and the logit that the model computes.
+    """
+    import pandas as pd
+
+    rows = []
+    for head, model in models.items():
+        cut = cut_at(model)
+        nothing = cut.logits(np.zeros((1, *cut.features.shape[1:]), np.float32))[0]
+        own = keras.ops.convert_to_numpy(cut.classifier.bias)
+        added = contribution_map(model, images, classes, batch_size=1).sum(axis=(1, 2))
+        for image, (k, positions, scores) in enumerate(zip(classes, added, logits(model, images), strict=True)):
+            parts = (positions, nothing[k] - own[k], own[k])
+            rows.append((image, head, int(k), *map(float, parts), float(sum(parts)), float(scores[k])))
+    names = ["image", "head", "class", "positions", "pooling's bias", "classifier's bias", "sum", "logit"]
+    return pd.DataFrame(rows, columns=names).sort_values("image", kind="stable", ignore_index=True)
+
+
+def class_maps(models, image, label):
+    """Grad-CAM, HiResCAM and contributions of one image for one class.
+
+    Args:
+        models: Head → classifier.
+        image: uint8 array (H, W, 3).
+        label: The class.
+
+    Returns:
+        dict, head → title → float32 array (h, w), in logit units.
+    """
+    kinds = {"Grad-CAM": grad_cam, "HiResCAM": hires_cam, "contribution": contribution_map}
+    return {
+        head: {title: draw(model, image[None], [label])[0] for title, draw in kinds.items()}
+        for head, model in models.items()
+    }
+
+
+def likeness(models, images, classes):
+    """How alike Grad-CAM and the contributions are, over images.
+
+    Args:
+        models: Head → classifier.
+        images: uint8 array (N, H, W, 3).
+        classes: One class an image, (N,).
+
+    Returns:
+        DataFrame, one row a head: "head", "images", "correlation, median", "correlation, lowest" (of the two maps of
+        an image, over their cells) and "other sign" (images whose two sums have not one sign).
+    """
+    import pandas as pd
+
+    rows = []
+    for head, model in models.items():
+        cams, exact = (draw(model, images, classes).reshape(len(images), -1) for draw in (grad_cam, contribution_map))
+        varied = (np.ptp(cams, axis=1) > 0) & (np.ptp(exact, axis=1) > 0)  # a constant map is like no other
+        alike = [np.corrcoef(*pair)[0, 1] for pair in zip(cams[varied], exact[varied], strict=True)]
+        other = int((np.sign(cams.sum(axis=1)) != np.sign(exact.sum(axis=1))).sum())
+        ends = [f"{end(alike):.3f}" if alike else "" for end in (np.median, np.min)]
+        rows.append((head, len(images), *ends, f"{other} ({other / len(images):.0%})"))
+    return pd.DataFrame(rows, columns=["head", "images", "correlation, median", "correlation, lowest", "other sign"])
+
+
+def rival_maps(models, image, label, rival):
+    """Contributions of one image to its class, to another one, and to the lead of the first over the second.
+
+    Args:
+        models: Head → classifier.
+        image: uint8 array (H, W, 3).
+        label: The image's class.
+        rival: Another class.
+
+    Returns:
+        dict, head → title → float32 array (h, w), in logit units.
+    """
+    drawn = {}
+    for head, model in models.items():
+        own, other = (contribution_map(model, image[None], [k])[0] for k in (label, rival))
+        drawn[head] = {"for its class": own, "for the other": other, "its lead": own - other}
+    return drawn
+
+
+def overlay(image, map_, ax, most=None):
+    """A map over its image: red adds to the logit, blue takes away, and nothing is white.
+
+    Args:
+        image: uint8 array (H, W, 3).
+        map_: float array (h, w), in logit units.
+        ax: Axes to draw on.
+        most: The colour scale reaches from −most to most; None: the largest value of the map, either way.
+    """
+    attention(image, map_, ax)
+    if most is not None:
+        ax.images[-1].set_clim(-most, most)
+    return ax
+
+
+def grid(image, maps, axes):
+    """One image and its maps: a row a head, the image first, a head's maps on one colour scale with a colour bar.
+
+    Not one scale for all heads: only differences of logits of one model decide, so another model's may be far larger.
+
+    Args:
+        image: uint8 array (H, W, 3).
+        maps: dict, head → title → array (h, w), as :func:`class_maps` and :func:`rival_maps` return it.
+        axes: Axes (heads, 1 + titles).
+    """
+    for row, (head, titled) in zip(axes, maps.items(), strict=True):
+        most = max(float(np.abs(map_).max()) for map_ in titled.values()) or 1.0
+        attention(image, None, row[0]).set_title(head, fontsize=9, fontweight="bold", color=colour(head))
+        for ax, (title, map_) in zip(row[1:], titled.items(), strict=True):
+            overlay(image, map_, ax, most).set_title(f"{title}\nsum {map_.sum():.3g}", fontsize=8)
+        bar = row[0].figure.colorbar(row[-1].images[-1], ax=list(row), shrink=0.8, label=UNIT)
+        bar.ax.tick_params(labelsize=7)
+    return axes
+
+
+def describe_grid(maps):
+    """:func:`grid` in words, from the same maps: sum, range and strongest place of each."""
+    parts = []
+    for head, titled in maps.items():
+        for title, map_ in titled.items():
+            row, column = np.unravel_index(np.abs(map_).argmax(), map_.shape)
+            place = f"row {row + 1} of {map_.shape[0]} and column {column + 1} of {map_.shape[1]}"
+            span = f"from {map_.min():.2g} to {map_.max():.2g}"
+            parts.append(f"{head}, {title}: sum {map_.sum():.3g}, {span}, strongest at {place}")
+    return f"An image with its maps ({UNIT}). " + "; ".join(parts) + "."
+
+
+# Two heads on the same test images: which of them gets which image right, and which images are shown of them.
+
+WITHOUT_WEIGHTS = ("gwap", "avg_fc", "flatten_fc", "vgg_fc")  # theirs depend on the image or on the class
+
+
+class Pair:
+    """Two runs of one study that differ in their head alone, image by image.
+
+    Everything typed is checked here, before anything is loaded.
+
+    Args:
+        study: One of ``ws.STUDIES``.
+        heads: Two names of ``ws.HEADS``, with a comma between them: see :func:`two_heads`.
+        images: How many images that both get right are shown; default 3.
+        **common: Further keywords of ``ws.Experiment`` for both runs.
+
+    Raises:
+        ValueError: A value that can't be used, with those that can.
+        FileNotFoundError: ``scale="paper"`` and the study's data is not there.
+        OSError: The runs folder can't be written.
+    """
+
+    def __init__(self, study, heads="gap, wise", images=3, **common):
+        self.heads = two_heads(heads)
+        if not is_whole(images):
+            raise ValueError(f"images must be a whole number of at least 1; received {images!r}.")
+        self.images = images
+        self.rows = Rows(study, {head: {"head": head} for head in self.heads}, **common)
+
+    @property
+    def note(self):
+        """What figures of these runs have to say about their data."""
+        return self.rows.note
+
+    def announce(self, notebook=""):
+        """Print what was chosen, why, and which runs there are: see
+        :meth:`wisesr_helpers.studies.experiment.Rows.announce`.
+        """
+        self.rows.announce(notebook)
+
+    @property
+    def dataset(self):
+        """The runs' dataset."""
+        return self.rows.first.dataset
+
+    @functools.cached_property
+    def runs(self):
+        """DataFrame as ``ws.Rows.run`` returns it; a run that is not finished is trained when this is first asked for.
+
+        Raises:
+            Held, ValueError, OSError, MemoryError: As :func:`wisesr_helpers.studies.run.run`.
+        """
+        return self.rows.run()
+
+    @functools.cached_property
+    def right(self):
+        """Head → bool array (N,): which test images its run classifies correctly after the last whole epoch."""
+        measured = {record["outcome"]["dataset"]["fingerprint"] for record in self.runs["record"]}
+        if measured != {self.dataset.fingerprint}:
+            other = "different test images" if len(measured) > 1 else "other test images than are here now"
+            raise ValueError(
+                f"The runs of {' and '.join(self.heads)} were measured on {other}. Train them again with "
+                "overwrite=True."
+            )
+        return {head: was_right(record) for head, record in zip(self.heads, self.runs["record"], strict=True)}
+
+    @functools.cached_property
+    def models(self):
+        """Head → its trained classifier after the last epoch."""
+        return {head: experiment.load() for head, experiment in self.rows.experiments.items()}
+
+    @functools.cached_property
+    def untrained(self):
+        """Head → a classifier of the same head on the same feature map, with weights as a training begins with them.
+
+        Without the backbone: what the positions weigh doesn't depend on it.
+        """
+        keras.utils.set_random_seed(self.rows.first.parameters.seed)
+        experiments = self.rows.experiments
+        return {head: _head_alone(head, model, experiments[head].head_options) for head, model in self.models.items()}
+
+    def both_right(self):
+        """Indices of ``images`` test images that both heads get right: see :func:`choose`."""
+        first, second = self.right.values()
+        return choose(first & second, self.dataset.test.labels, self.images, f"{' and '.join(self.heads)} get right")
+
+    def one_right(self):
+        """Indices of at most two test images: for each of the heads, the first that it alone gets right."""
+        first, second = self.right.values()
+        chosen = []
+        for head, mask in zip(self.heads, (first & ~second, second & ~first), strict=True):
+            chosen += choose(mask, self.dataset.test.labels, 1, f"only {head} gets right")
+        return chosen
+
+    def class_figure(self, index):
+        """Grad-CAM, HiResCAM and contributions of a test image for its own class, a row a head.
+
+        Returns:
+            (figure, description).
+        """
+        image, label = self._image(index)
+        return self._figure(index, class_maps(self.models, image, label), "")
+
+    def rival_figure(self, index):
+        """Contributions of a test image to its own class, to its rival, and their difference, a row a head.
+
+        The rival is the class that the head with the smallest lead has next to the image's own, or before it.
+
+        Returns:
+            (figure, description).
+        """
+        image, label = self._image(index)
+        scores = np.stack([logits(model, image[None])[0] for model in self.models.values()])
+        leads = scores[:, [label]] - np.delete(scores, label, axis=1)
+        rival = np.delete(np.arange(scores.shape[1]), label)[leads.min(axis=0).argmin()]
+        rivalry = f"; the other: {self.dataset.classes[rival]}"
+        return self._figure(index, rival_maps(self.models, image, label, rival), rivalry)
+
+    def _image(self, index):
+        return self.dataset.test.rgb([index])[0], int(self.dataset.test.labels[index])
+
+    def _figure(self, index, maps, more):
+        image, label = self._image(index)
+        drawn, axes = figure(9, 4.6, columns=4, rows=2)
+        grid(image, maps, axes)
+        guesses = {head: int(logits(model, image[None])[0].argmax()) for head, model in self.models.items()}
+        said = ", ".join(f"{head} says {self.dataset.classes[guess]}" for head, guess in guesses.items())
+        title = f"test image {index}, class: {self.dataset.classes[label]}{more}"
+        drawn.suptitle("\n".join(filter(None, (title, said, self.note))), fontsize=9)
+        return drawn, f"{title[0].upper()}{title[1:]}; {said}. {describe_grid(maps)}"
+
+
+def _head_alone(head, model, options):
+    features = keras.Input(model.get_layer("features").output.shape[1:])
+    x = keras.layers.Identity(name="features")(features)
+    for layer in head_layers(head, features.shape[1:], model.output_shape[-1], **options):
+        x = layer(x)
+    return keras.Model(features, x, name=head)
+
+
+def two_heads(heads):
+    """Two names of heads out of a text.
+
+    Args:
+        heads: Two different heads with a comma between them, each with weights of its positions that hold for every
+            image and class: all of ``ws.HEADS`` but "gwap", "avg_fc", "flatten_fc" and "vgg_fc".
+
+    Returns:
+        List of two names.
+
+    Raises:
+        ValueError: Another number of heads, one twice, one that is unknown or has no such weights.
+    """
+    names = [name.strip() for name in heads.split(",")] if isinstance(heads, str) else []
+    for name in filter(None, names):
+        if get_head(name).name in WITHOUT_WEIGHTS:
+            valid = ", ".join(other for other in REGISTRY if other not in WITHOUT_WEIGHTS)
+            raise ValueError(
+                f"Head '{name}' has no weights of positions that hold for every image and class. Valid heads: {valid}."
+            )
+    if len(names) != 2 or len(set(names)) != 2 or not all(names):
+        raise ValueError(
+            f"heads must be two different heads with a comma between them, such as 'gap, wise'; received {heads!r}."
+        )
+    return names
+
+
+def choose(mask, labels, count, what):
+    """Images of which something is true: the first of every class in turn, then the second ones, and so on.
+
+    Fewer than ``count`` are said in a printed sentence.
+
+    Args:
+        mask: Bool array (N,).
+        labels: Integer array (N,), each image's class.
+        count: How many are wanted.
+        what: What is true of them, in words: "only wise gets right".
+
+    Returns:
+        List of at most ``count`` indices.
+    """
+    found, labels = np.flatnonzero(mask), np.asarray(labels)
+    turns = np.zeros(len(found), int)
+    for k, index in enumerate(found):
+        turns[k] = (labels[found[:k]] == labels[index]).sum()
+    if len(found) < count:
+        print(
+            f"Of the {len(labels):,} test images, {len(found) or 'none'} {'is' if len(found) < 2 else 'are'} such "
+            f"that {what}; {count} {'was' if count == 1 else 'were'} asked for."
+        )
+    return [int(index) for index in found[np.lexsort((labels[found], turns))][:count]]
+
+
+def counts(right):
+    """How many test images both heads, either or neither gets right.
+
+    Args:
+        right: Head → bool array (N,), of two heads.
+
+    Returns:
+        DataFrame, the first head's rows "right" and "wrong", the second's columns.
+    """
+    import pandas as pd
+
+    (first, mine), (second, other) = right.items()
+    sides = ((True, "right"), (False, "wrong"))
+    return pd.DataFrame(
+        {
+            f"{second} {word}": [int(((other == side) & (mine == own)).sum()) for own, _ in sides]
+            for side, word in sides
+        },
+        index=[f"{first} {word}" for _, word in sides],
+    )
+
+
+def describe_selection(right):
+    """What showing only images that both heads get right leaves out, in words."""
+    (first, mine), (second, other) = right.items()
+    images, both = len(mine), int((mine & other).sum())
+    kept = f"The images that both {first} and {second} get right are {both:,} of {images:,} ({both / images:.0%})."
+    only_first, only_second, neither = (int(mask.sum()) for mask in (mine & ~other, other & ~mine, ~mine & ~other))
+    return (
+        f"{kept} Left out are {only_first:,} that only {first} gets right, {only_second:,} that only {second} gets "
+        f"right, and {neither:,} that neither does."
+    )
+
+
+# What each position of each channel weighs in the pooled vector: the weights, and figures of them.
+
+
+def weight_map(model):
+    """What every position of every channel weighs in the pooled vector.
+
+    Args:
+        model: A classifier whose head pools each channel to one value, whatever the image: "gap", "wise",
+            "depthwise", "gwap_fixed" and those like them.
+
+    Returns:
+        Array (H, W, C). A channel that no class listens to has 0.
+
+    Raises:
+        ValueError: The head is not linear up to the logits, or every class has weights of its own ("avg_fc",
+            "flatten_fc"): :func:`wisesr_helpers.models.attribution.position_weights` has those.
+    """
+    weights, kernel = position_weights(model), keras.ops.convert_to_numpy(cut_at(model).classifier.kernel)
+    channels = weights.shape[2]
+    if len(kernel) != channels:
+        raise ValueError(
+            f"In '{model.name}' every class has weights of its own, not every channel; "
+            "wisesr_helpers.models.attribution.position_weights has them."
+        )
+    # The class that listens most to a channel, divided out again.
+    loudest = np.abs(kernel).argmax(axis=1)
+    listened = kernel[np.arange(channels), loudest]
+    chosen = weights[:, :, np.arange(channels), loudest]
+    return np.divide(chosen, listened, out=np.zeros_like(chosen), where=listened != 0)
+
+
+def distances(height, width):
+    """Distance of every cell's centre from the map's, in cells: float array (height, width)."""
+    rows, columns = (np.arange(side) - (side - 1) / 2 for side in (height, width))
+    return np.hypot(rows[:, None], columns)
+
+
+def radial_profile(weights):
+    """Mean weight by distance from the centre of the map.
+
+    Args:
+        weights: Array (H, W, C), as :func:`weight_map` returns it.
+
+    Returns:
+        DataFrame, one row a ring, from the centre; ring k holds the cells at a distance from k to below k + 1 cells:
+        distance (their mean, in cells), cells (their number), mean (over cells and channels), low and high (the 10 %
+        and 90 % quantiles over the channels of each one's mean in the ring).
+    """
+    import pandas as pd
+
+    away = distances(*weights.shape[:2])
+    rows = []
+    for ring in np.unique(away.astype(int)):
+        inside = away.astype(int) == ring
+        by_channel = weights[inside].astype(np.float64).mean(axis=0)  # (C,)
+        rows.append((away[inside].mean(), int(inside.sum()), by_channel.mean(), *np.quantile(by_channel, (0.1, 0.9))))
+    return pd.DataFrame(rows, columns=["distance", "cells", "mean", "low", "high"])
+
+
+def never_seen(weights):
+    """The cells at which every channel has the weight 0: bool array (H, W)."""
+    return (weights == 0).all(axis=-1)
+
+
+def describe_unseen(weights):
+    """How much of the feature map counts for nothing, in words, from an array (H, W, C)."""
+    unseen = never_seen(weights)
+    zero = (weights[~unseen] == 0).mean()
+    return (
+        f"{int(unseen.sum())} of the {unseen.size} cells count for nothing in any channel; of the other cells' "
+        f"weights {zero:.0%} are exactly 0."
+    )
+
+
+def ranked_channels(weights, count=4):
+    """Channels from the one that looks nearest to the centre to the one that looks farthest from it, evenly spread.
+
+    Args:
+        weights: Array (H, W, C).
+        count: How many; fewer if there are fewer with any weight.
+
+    Returns:
+        List of channels.
+    """
+    sizes = np.abs(weights).sum(axis=(0, 1), dtype=np.float64)
+    alive = np.flatnonzero(sizes)
+    mean = (np.abs(weights) * distances(*weights.shape[:2])[..., None]).sum(axis=(0, 1))[alive] / sizes[alive]
+    places = np.linspace(0, len(alive) - 1, min(count, len(alive))).round().astype(int)
+    return [int(channel) for channel in alive[np.argsort(mean, kind="stable")][places]]
+
+
+def weight_grid(weights, axes):
+    """The mean over channels of the weights, then some channels, from the most central one to the outermost.
+
+    All panels have one colour scale; white is nothing. Cells that no channel looks at are crossed out.
+
+    Args:
+        weights: dict, head → array (H, W, C).
+        axes: Axes (heads, 1 + channels).
+    """
+    rows = []
+    for head, map_ in weights.items():
+        chosen = ranked_channels(map_, axes.shape[1] - 1)
+        named = {f"channel {channel}": map_[..., channel] for channel in chosen}
+        rows.append({f"{head}: mean of {map_.shape[2]} channels": map_.mean(axis=-1), **named})
+    most = max(float(np.abs(panel).max()) for panels in rows for panel in panels.values()) or 1.0
+    for row, panels, map_ in zip(axes, rows, weights.values(), strict=True):
+        for ax in row:
+            ax.set_axis_off()
+        for ax, (title, panel) in zip(row, panels.items(), strict=False):
+            drawn = ax.imshow(panel, cmap="RdBu_r", vmin=-most, vmax=most)
+            ax.plot(*np.argwhere(never_seen(map_)).T[::-1], "x", color="0.5", markersize=3, markeredgewidth=0.8)
+            ax.set_title(title, fontsize=8)
+    bar = axes[0, 0].figure.colorbar(drawn, ax=list(axes.flat), shrink=0.8, label="weight of a cell")
+    bar.ax.tick_params(labelsize=7)
+    return axes
+
+
+def describe_weight_grid(weights, channels=4):
+    """:func:`weight_grid` in words, from the same arrays."""
+    parts = []
+    for head, map_ in weights.items():
+        mean = map_.mean(axis=-1)
+        named = ", ".join(map(str, ranked_channels(map_, channels)))
+        parts.append(
+            f"{head}: the mean over channels reaches from {mean.min():.2g} to {mean.max():.2g}; channels {named}, from "
+            f"the most central to the outermost; {int(never_seen(map_).sum())} of {mean.size} cells crossed out"
+        )
+    return "Weights of the cells. " + "; ".join(parts) + "."
+
+
+def profiles(trained, untrained, ax):
+    """Mean weight by distance from the centre, with a band of the middle 80 % of channels; dashed: the start.
+
+    Args:
+        trained: dict, head → array (H, W, C).
+        untrained: The same before the training; heads that learn no weights are not drawn twice.
+        ax: Axes to draw on.
+    """
+    for head, weights in trained.items():
+        lines = {head: (weights, "-")}
+        if not np.array_equal(weights, untrained[head]):
+            lines[f"{head}, before the training"] = (untrained[head], "--")
+        for label, (each, dashes) in lines.items():
+            profile = radial_profile(each)
+            band = {"color": colour(head), "alpha": 0.15, "linewidth": 0}
+            ax.fill_between(profile["distance"], profile["low"], profile["high"], **band)
+            ax.plot(
+                profile["distance"], profile["mean"], dashes, color=colour(head), label=label, marker="o", markersize=3
+            )
+    ax.set(xlabel="distance from the centre of the feature map, in cells", ylabel="weight of a cell")
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
+def describe_profiles(trained, untrained):
+    """:func:`profiles` in words, from the same arrays."""
+    parts = []
+    for head, weights in trained.items():
+        ends = [radial_profile(each).iloc[[0, -1]] for each in (weights, untrained[head])]
+        now, before = (
+            f"{near:.2g} at the centre and {far:.2g} at the corner" for near, far in (end["mean"] for end in ends)
+        )
+        learned = "" if np.array_equal(weights, untrained[head]) else f", before the training {before}"
+        parts.append(f"{head}: {now}{learned}")
+    return "Mean weight by distance from the centre. " + "; ".join(parts) + "."
