@@ -584,11 +584,18 @@ def test_published_is_a_fresh_copy():
     assert "slip" in published().columns
 
 
-def test_the_package_offers_published_before_and_after_the_module_is_imported():
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "wisesr_helpers.published",
+        "wisesr_helpers.published as module",
+        "wisesr_helpers.layers, wisesr_helpers.published",
+    ],
+)
+def test_published_is_the_function_whatever_is_imported(imports):
     code = (
-        "import wisesr_helpers as ws; first = ws.published(); second = ws.published();"
-        "from wisesr_helpers.published import published;"
-        "assert first.equals(second) and first.equals(ws.published()) and first.equals(published())"
+        f"import {imports}\nfrom wisesr_helpers.published import number\nimport wisesr_helpers as ws\n"
+        "assert len(ws.published()) > 100 and 'published' in ws.__all__"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True, timeout=60)
 

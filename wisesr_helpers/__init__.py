@@ -6,9 +6,7 @@ neither Keras nor a backend.
 
 import importlib
 
-from wisesr_helpers import _registration
-
-# Bound here, before the module of the same name can take its place.
+# Bound now: the name stays the function's, since importing a module that is loaded binds nothing anew.
 from wisesr_helpers.published import published
 
 __version__ = "0.1.0"
@@ -33,11 +31,9 @@ _NAMES = {
     "Rows": "studies.experiment",
     "STUDIES": "studies.grid",
 }
-_MODULES = ("data", "layers", "plots")
+_MODULES = ("layers", "plots")
 
 __all__ = ["HEADS", "published", *_MODULES, *_NAMES]
-
-_registration.tell_keras()
 
 
 def __getattr__(name):

@@ -10,12 +10,10 @@ Sources: ``paper`` is Rahimzadeh et al., "Wise-SrNet", arXiv 2104.12294, with it
 
 import csv
 import re
-import sys
 from collections import namedtuple
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
-from types import ModuleType
 
 # Tables 5, 6, 7 and 9 name a run "<backbone>+<head>"; Table 1 names the head by its column.
 _HEAD_OF_LABEL = {
@@ -136,12 +134,3 @@ def number(where, row, column, unit=None, source="paper"):
         place = " / ".join((source, where, row, column))
         raise ValueError(f"{place} is printed as {entry.value!r}, which is not a number.")
     return entry.number
-
-
-class _Callable(ModuleType):
-    # Importing this module binds the package's name `published` to it: `ws.published()` must still work.
-    def __call__(self):
-        return self.published()
-
-
-sys.modules[__name__].__class__ = _Callable

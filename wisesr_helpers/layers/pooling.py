@@ -110,7 +110,7 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
 
     >>> outputs = keras.layers.Dense(67, "softmax")(GlobalDepthwisePooling2D()(backbone.output))
 
-    A saved model loads with ``keras.models.load_model`` once ``wisesr_helpers`` is imported.
+    A saved model loads with ``keras.models.load_model`` after ``import wisesr_helpers.layers``.
 
     Weights have the names, shapes and order of ``DepthwiseConv2D(depth_multiplier=1)``:
     ``depthwise_kernel`` (H // p, W // p, C, 1), then ``bias`` (C,). With ``sharing="radial"`` the first is

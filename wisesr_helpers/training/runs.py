@@ -383,6 +383,7 @@ def load_classifier(run, epoch="final"):
         ValueError: ``epoch`` is neither, ``run`` is a file, or the file of the model can't be loaded.
         FileNotFoundError: There is no such folder, it holds no trained classifier, or the best epoch's was not kept.
     """
+    from wisesr_helpers import layers  # noqa: F401 — registers what the file is made of
     from wisesr_helpers._keras import keras
 
     if epoch not in ("final", "best"):
