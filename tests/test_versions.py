@@ -144,10 +144,15 @@ def test_training(golden, run):
 
 # A change of behaviour → (file, what stands there, what is put there, the golden test that has to fail).
 EDITS = {
-    "another start of the head": ("layers.py", '"stddev": number(', '"stddev": 1.2 * number(', "training"),
-    "another layout of the digits": ("data/scenes.py", "OUTER = (0.33,", "OUTER = (0.35,", "scenes"),
-    "another step of the learning rate": ("recipes.py", "decay_steps=self", "decay_steps=2 * self", "training"),
-    "another rounding in the warp": ("augment.py", "np.trunc(values)", "np.rint(values)", "augment"),
+    "another start of the head": ("layers/pooling.py", '"stddev": 0.01', '"stddev": 0.012', "training"),
+    "another layout of the digits": ("data/embedded.py", "OUTER = (0.33,", "OUTER = (0.35,", "scenes"),
+    "another step of the learning rate": (
+        "training/recipes.py",
+        "decay_steps=self",
+        "decay_steps=2 * self",
+        "training",
+    ),
+    "another rounding in the warp": ("data/augment.py", "np.trunc(values)", "np.rint(values)", "augment"),
 }
 
 

@@ -17,7 +17,8 @@ from wisesr_helpers.layers.pooling import (
     SharedPositionPooling2D,
 )
 from wisesr_helpers.layers.preprocessing import ImageNetPreprocessing
-from wisesr_helpers.published import printed
+from wisesr_helpers.models import heads
+from wisesr_helpers.published import number, printed
 
 SHAPES = [(7, 7, 64, 2), (7, 7, 64, 1), (16, 16, 32, 3), (9, 12, 8, 2)]  # height, width, channels, pool
 
@@ -273,11 +274,18 @@ def test_a_pool_size_of_numpy_survives_a_keras_file(tmp_path):
     assert keras.models.load_model(tmp_path / "model.keras").layers[0].pool_size == 2
 
 
-def test_the_start_is_the_tables():
+def test_the_papers_constants_are_the_published_ones():
+    assert START == {
+        "mean": number("README", "code example, initializers", "Mean"),
+        "stddev": number("README", "code example, initializers", "Standard deviation"),
+    }
     for table, column in (("Table 4", "Sub-ImageNet"), ("Table 8", "MIT Indoors Scene")):
         said = printed(table, "Depthwise Convolution Layer Kernel Weight Initializer", column)
         mean, deviation = re.search(r"Mean:([\d.]+), Std:([\d.]+)", said).groups()
         assert (float(mean), float(deviation)) == (START["mean"], START["stddev"])
+    for head in ("proposed head with dropout", "GAP with dropout"):
+        assert number("Section 3.2", head, "Dropout rate") / 100 == heads.DROPOUT_RATE
+    assert number("Section 1", "VGG fully connected layer", "Neurons") == heads.VGG_UNITS
 
 
 def test_position_weights_cover_what_the_pool_sees():

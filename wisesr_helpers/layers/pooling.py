@@ -12,7 +12,6 @@ from wisesr_helpers.layers.blocks import (
     is_whole,
     lay_out,
 )
-from wisesr_helpers.published import number
 
 # Keras layers of the project: the pooling that the heads are made of, and the paper's preprocessing.
 
@@ -20,11 +19,7 @@ ops = keras.ops
 
 PACKAGE = "wisesr_helpers"
 
-# The normal distribution that the paper's (Tables 4 and 8) and its authors' layers start from.
-START = {
-    "mean": number("README", "code example, initializers", "Mean"),
-    "stddev": number("README", "code example, initializers", "Standard deviation"),
-}
+START = {"mean": 0.0, "stddev": 0.01}  # normal distribution of the first weights (Tables 4 and 8, the authors' README)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

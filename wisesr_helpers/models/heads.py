@@ -14,7 +14,6 @@ from wisesr_helpers.layers.pooling import (
     SharedPositionPooling2D,
 )
 from wisesr_helpers.layers.reductions import check_reduction, reduction_layers
-from wisesr_helpers.published import number
 
 # Options of the heads with a weight for every position: their names, valid values, and which go together.
 
@@ -74,8 +73,8 @@ def check_blocks(pool_size=None, cover="blocks", reduction="average", padding="n
 
 # Heads: how the last feature map becomes class scores. A head is a short list of Keras layers.
 
-DROPOUT_RATE = number("Section 3.2", "proposed head with dropout", "Dropout rate") / 100
-VGG_UNITS = int(number("Section 1", "VGG fully connected layer", "Neurons"))
+DROPOUT_RATE = 0.5  # section 3.2
+VGG_UNITS = 4096  # section 1
 
 
 @dataclasses.dataclass(frozen=True)
