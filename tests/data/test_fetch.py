@@ -32,7 +32,7 @@ from kaggle_imitation import (
 
 from wisesr_helpers.data import fetch
 from wisesr_helpers.data.fetch import DamagedArchive, FetchError
-from wisesr_helpers.storage import Held, default_cache, owner
+from wisesr_helpers.storage import Held, default_cache, folder_lock
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -89,7 +89,10 @@ def test_an_unknown_name_is_answered_with_the_known(tmp_path):
 
 def test_a_second_process_is_told_who_is_downloading(server, tmp_path):
     (tmp_path / "downloads").mkdir()
-    with owner(tmp_path / "downloads", "downloaded into"), pytest.raises(Held, match="is being downloaded into by"):
+    with (
+        folder_lock(tmp_path / "downloads", "downloaded into"),
+        pytest.raises(Held, match="is being downloaded into by"),
+    ):
         fetch.fetch("toy", tmp_path)
 
 

@@ -18,7 +18,7 @@ from wisesr_helpers.data import prepare as module
 from wisesr_helpers.data.images import Unreadable
 from wisesr_helpers.data.listings import read_listing
 from wisesr_helpers.data.prepare import PreparedImages, prepare, read_header
-from wisesr_helpers.storage import Held, owner
+from wisesr_helpers.storage import Held, folder_lock
 
 SIZE = (96, 120)
 
@@ -150,7 +150,7 @@ def test_a_kill_in_the_middle_of_a_write_loses_nothing_and_leaves_nothing_wrong(
 def test_a_second_process_is_refused(mit):
     _, listing, folder = mit
     folder.mkdir()
-    with owner(folder, "prepared"), pytest.raises(Held, match="is being prepared by process"):
+    with folder_lock(folder, "prepared"), pytest.raises(Held, match="is being prepared by process"):
         prepare(listing, SIZE, folder)
 
 

@@ -257,8 +257,9 @@ def test_the_best_and_the_last_weights_are_kept(tmp_path, monkeypatch):
 
 def test_the_second_process_says_who_holds_the_run_and_leaves(stopped):
     code = (
-        "import sys; from wisesr_helpers.storage import owner\n"
-        f"with owner({str(stopped / IDENTITY)!r}, 'trained'):\n    print('held', flush=True); sys.stdin.readline()"
+        "import sys; from wisesr_helpers import storage\n"
+        f"with storage.folder_lock({str(stopped / IDENTITY)!r}, 'trained'):\n"
+        "    print('held', flush=True); sys.stdin.readline()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -17,7 +17,7 @@ import zlib
 from wisesr_helpers.data.locate import holds
 from wisesr_helpers.data.sources import get_source, how_to_get
 from wisesr_helpers.overlapping import shared
-from wisesr_helpers.storage import default_cache, owner
+from wisesr_helpers.storage import default_cache, folder_lock
 
 # Zip archives from the internet: checked before they are believed, unpacked so that nothing leaves the folder.
 
@@ -398,7 +398,7 @@ def _from_kaggle(source, folder):
     downloads.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=downloads):  # the client would try five times to write to a read-only folder
         pass
-    with owner(downloads, "downloaded into"):
+    with folder_lock(downloads, "downloaded into"):
         archive = _archive(source, folder, downloads)
         print(f"Unpacking '{archive}' to '{folder}'.", flush=True)
         for name in LEAVINGS:  # only an empty folder can be replaced

@@ -22,7 +22,7 @@ import numpy as np
 from wisesr_helpers.data.dataset import printable
 from wisesr_helpers.data.images import Unreadable, decode, quiet_decoding
 from wisesr_helpers.progress import ProgressBar
-from wisesr_helpers.storage import owner, usable_cores, write_whole
+from wisesr_helpers.storage import folder_lock, usable_cores, write_whole
 from wisesr_helpers.versions import VERSIONS
 
 HEADER = "prepared.json"
@@ -85,7 +85,7 @@ def prepare(listing, size, folder, resample="nearest", threads=None):
         print(f"'{listing.root}', or what prepares it, changed since; each split concerned is prepared again.")
     with _said(folder), contextlib.ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(owner(folder, "prepared"))
+        stack.enter_context(folder_lock(folder, "prepared"))
         (folder / HEADER).unlink(missing_ok=True)
         with quiet_decoding():
             accounts = {

@@ -9,7 +9,7 @@ from wisesr_helpers.data.embedded import SIDE as DIGIT
 from wisesr_helpers.models.backbones import SMALL
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
-from wisesr_helpers.storage import owner, sweep, whole_path
+from wisesr_helpers.storage import folder_lock, sweep, whole_path
 from wisesr_helpers.studies.choices import accelerators
 from wisesr_helpers.studies.grid import DEMO_NOTE, STUDIES, get_study
 from wisesr_helpers.training import runs
@@ -179,7 +179,7 @@ def run(experiment):
         experiment.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         with runs.kept(experiment.folder):
-            stack.enter_context(owner(experiment.folder, "trained"))
+            stack.enter_context(folder_lock(experiment.folder, "trained"))
         return finished(experiment) or _train(experiment)
 
 
