@@ -6,8 +6,8 @@ import sys
 import numpy as np
 
 from wisesr_helpers import plots
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.data.embedded import class_pairs, draw_scene
-from wisesr_helpers.studies import grid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "book"))
 from _pages.results import ResultsPage
@@ -24,7 +24,7 @@ def draw():
         ax.imshow(draw_scene(*pair, 512, "test", np.random.default_rng(index)), cmap="gray", vmin=0, vmax=255)
         ax.set_title("{} inside, {} outside".format(*pair), fontsize=9)
         ax.set_axis_off()
-    plots.accuracies(page.committed, axes[2]).set_title(grid.DEMO_NOTE, fontsize=9)
+    plots.accuracies(page.committed, axes[2]).set_title(DEMO_NOTE, fontsize=9)
     description = "Two mirrored scenes that hold the same digits at different places. "
     return figure, description + plots.describe_accuracies(page.committed)
 

@@ -34,7 +34,7 @@ def rows():
 def is_current(path):
     """Whether a record is there that today's code can read, and made."""
     try:
-        return path.exists() and report.is_current(runs.read_record(path))
+        return path.exists() and report.is_current(runs.read_run(path))
     except ValueError as error:
         print(error)
         return False

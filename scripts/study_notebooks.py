@@ -40,6 +40,8 @@ if "google.colab" in str(get_ipython()):
 
 PAGE = "- Build the book (`make book`): its page of this study shows your runs beside the committed ones.\n"
 
+REPORT = "from wisesr_helpers.studies import report\n\n"
+
 
 @dataclasses.dataclass(frozen=True)
 class Words:
@@ -169,11 +171,13 @@ def _counting(study):
         return (
             f"{said}{study.table} prints no parameters; Table 1 does, for the same backbones and number of classes. "
             f"Where it has this head, its models are built and counted here, beside what is printed. {agree}",
+            f"{REPORT}"
             'counts = report.table_1().query("head == @head")\nassert (counts["agrees"] == "yes").all()\ncounts',
         )
     return (
         f"{said}Where {study.table} has this head, the parameters of its models are counted here, on models that are "
         f"built now, beside the printed ones. {agree}",
+        f"{REPORT}"
         f'counts = report.counts_beside_published("{study.name}", head)\n'
         'assert (counts["parameters, counted"] == counts["parameters, printed"]).all()\n'
         "counts",

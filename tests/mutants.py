@@ -25,10 +25,10 @@ SECONDS = 300  # a mutant that runs longer hangs, which a test run notices
 # Subject → its modules and the tests that are to notice a fault in them.
 SUBJECTS = {
     "pooling": (
-        ["layers/pooling.py", "layers/blocks.py", "layers/blocks.py"],
+        ["layers/pooling.py", "layers/blocks.py"],
         ["layers/test_layers.py", "layers/test_positions.py"],
     ),
-    "heads": (["models/heads.py", "models/heads.py"], ["models/test_heads.py", "models/test_models.py"]),
+    "heads": (["models/heads.py"], ["models/test_heads.py", "models/test_models.py"]),
     "augment": (["data/augment.py"], ["data/test_augment.py"]),
     "metrics": (["metrics.py"], ["test_metrics.py"]),
     "checkpoints": (["training/checkpoints.py"], ["training/test_checkpoints.py"]),

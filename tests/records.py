@@ -1,7 +1,8 @@
 """Records of runs that were never trained, for tests of what is made from records."""
 
-import json
+import dataclasses
 import pathlib
+import shutil
 
 from wisesr_helpers.training import runs
 from wisesr_helpers.versions import behaviour
@@ -107,16 +108,24 @@ def diverged(correct=(60, 99), step=17, loss=1.25):
     return {"correct": correct, "epochs": 20, "status": "diverged", "divergence": where}
 
 
+def result(identity="one", **choices):
+    """``RunResult`` of such a run, without a file; further ``changes`` replace its attributes."""
+    changes = choices.pop("changes", {})
+    outcome, execution = halves(**choices)
+    record = {"identity": identity, "outcome": outcome, "outcome_sha256": "", "execution": execution}
+    return dataclasses.replace(runs.RunResult.from_record(record, pathlib.Path("record.json")), **changes)
+
+
 def keep(folder, **choices):
-    """Write a run into its own folder inside ``folder``; returns the record."""
+    """Write a run into its own folder inside ``folder``; returns the ``RunResult``."""
     named = {key: choices[key] for key in ("head", "backbone", "seed", "study", "scale") if key in choices}
     return runs.write_record(pathlib.Path(folder) / identity(**named), *halves(**choices))
 
 
 def publish(folder, **choices):
-    """Write a run as ``<identity>.json`` into ``folder``, as `make results` leaves it; returns the record."""
+    """Write a run as ``<identity>.json`` into ``folder``, as `make results` leaves it; returns the ``RunResult``."""
     record = keep(pathlib.Path(folder).parent / "trained", **choices)
-    path = pathlib.Path(folder) / f"{record['identity']}.json"
+    path = pathlib.Path(folder) / f"{record.identity}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record), encoding="utf-8")
+    shutil.copyfile(record.folder / runs.RECORD, path)
     return record

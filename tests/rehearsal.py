@@ -109,7 +109,7 @@ def backbone_weights(model):
 
 def executed(row, tree, seen, record, backbones):
     """What ``expected`` says, read off what trained: name → value."""
-    model, outcome = seen.model, record["outcome"]
+    model = seen.model
     config = model.optimizer.get_config()
     schedule = keras.optimizers.schedules.deserialize(config["learning_rate"])
     (loader,) = seen.loaders
@@ -128,13 +128,13 @@ def executed(row, tree, seen, record, backbones):
         "augmentation": augmentation and dataclasses.asdict(augmentation),
         "pixel": [five_digits(x) for x in np.ravel(keras.ops.convert_to_numpy(preprocessed))],
         "record": {
-            "status": outcome["status"],
-            "epochs": len(outcome["history"]),
-            "images": [outcome["dataset"]["train"], outcome["dataset"]["test"]],
-            "batch_size": outcome["recipe"]["batch_size"],
-            "weights": outcome["recipe"]["weights"],
+            "status": record.status,
+            "epochs": record.epochs,
+            "images": [record.train_images, record.test_images],
+            "batch_size": record.recipe["batch_size"],
+            "weights": record.recipe["weights"],
         },
-        "parameters": outcome["model"]["params"],
+        "parameters": record.params,
     }
     return found
 

@@ -78,9 +78,9 @@ def result(runs_dir):
     from wisesr_helpers.training.checkpoints import Checkpoints
 
     (folder,) = (path.parent for path in pathlib.Path(runs_dir).glob(f"*/{runs.RECORD}"))
-    record = runs.read_record(folder)
-    assert record["outcome"]["status"] == "complete"
-    return record["outcome_sha256"], [array.tobytes() for array in Checkpoints(folder / "checkpoints").newest().arrays]
+    record = runs.read_run(folder)
+    assert record.status == "complete"
+    return record.outcome_sha256, [array.tobytes() for array in Checkpoints(folder / "checkpoints").newest().arrays]
 
 
 def killed_and_resumed(runs_dir, kill, **options):

@@ -31,9 +31,9 @@ TORCH = "torch==2.13.0"
 SMOKE_RUN = """
 import sys, wisesr_helpers as ws
 chosen = ws.Experiment("mit_512", head="wise", scale="smoke", runs_dir=sys.argv[1])
-outcome = chosen.run()["outcome"]
-assert outcome["status"] == "complete" and "tensorflow" not in sys.modules
-assert ws.predict(chosen.load(), chosen.dataset.test.rgb([0, 1]))["class"].isin(outcome["dataset"]["classes"]).all()
+result = chosen.run()
+assert result.status == "complete" and "tensorflow" not in sys.modules
+assert ws.predict(chosen.load(), chosen.dataset.test.rgb([0, 1]))["class"].isin(result.classes).all()
 """
 
 

@@ -59,9 +59,9 @@ def test_a_run_that_diverges_is_shown_and_ends_papermill_without_an_error(tmp_pa
     text = (tmp_path / "out.ipynb").read_text(encoding="utf-8")
     assert "epoch 2 of 3, step 2: the loss or a weight is not finite any more" in text
     assert "diverged in epoch 2" in text.partition("## The result")[2]
-    (record,) = (runs.read_record(path) for path in tmp_path.glob("*/record.json"))
-    assert (record["outcome"]["status"], len(record["outcome"]["history"])) == ("diverged", 1)
-    assert record["outcome"]["divergence"]["step"] == 2
+    (record,) = (runs.read_run(path) for path in tmp_path.glob("*/record.json"))
+    assert (record.status, len(record.history)) == ("diverged", 1)
+    assert record.divergence["step"] == 2
 
 
 def test_the_kinds_of_kill_are_thirds():
@@ -78,8 +78,8 @@ def test_another_configuration_agrees_within_the_stated_tolerance(other, tmp_pat
     for name, environment in (("one", {}), ("other", other)):
         (tmp_path / name).mkdir()
         assert soak.start(tmp_path / name, **environment).returncode == 0
-        (record,) = (runs.read_record(path) for path in (tmp_path / name).glob("*/record.json"))
-        losses.append([row[key] for row in record["outcome"]["history"] for key in ("loss", "test_loss")])
+        (record,) = (runs.read_run(path) for path in (tmp_path / name).glob("*/record.json"))
+        losses.append([row[key] for row in record.history for key in ("loss", "test_loss")])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert losses[0] != losses[1]  # the other configuration does make a difference
 

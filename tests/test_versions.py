@@ -89,7 +89,7 @@ def training(run):
     with tempfile.TemporaryDirectory() as folder:
         experiment = ws.Experiment(**RUNS[run], scale="smoke", runs_dir=folder)
         pooling = experiment.build().get_layer("pooling")
-        history = experiment.run()["outcome"]["history"]
+        history = experiment.run().history
     spread = [float(np.std(weights)) for weights in pooling.get_weights()]
     return [row[name] for row in history for name in ("loss", "learning_rate")] + spread
 

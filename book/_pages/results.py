@@ -5,10 +5,11 @@ import html
 import pathlib
 
 from wisesr_helpers import plots
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.studies import report
-from wisesr_helpers.studies.grid import DEMO_NOTE, get_study
-from wisesr_helpers.training.runs import default_runs_dir, ending, load_runs, project_root
+from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.training.runs import default_runs_dir, load_runs, project_root
 
 NONE = "No record of a demo run is committed."
 
@@ -91,9 +92,9 @@ class ResultsPage:
         backbones = list(self.committed["backbone"].unique())
         drawn, axes = plots.figure(9, 3.2, columns=len(backbones), squeeze=False)
         for ax, backbone in zip(axes[0], backbones, strict=True):
-            plots.curves(self._on(backbone)["record"], ax).set_title(f"{backbone} ({DEMO_NOTE})", fontsize=9)
+            plots.curves(self._on(backbone)["run"], ax).set_title(f"{backbone} ({DEMO_NOTE})", fontsize=9)
             ax.set_ylabel("test top-1")
-        plots.show(drawn, plots.describe_curves(self.committed["record"]))
+        plots.show(drawn, plots.describe_curves(self.committed["run"]))
 
     def runs_table(self):
         """The committed runs, with their data as CSV."""
@@ -184,8 +185,8 @@ def _exceptions(runs):
     for row in runs.itertuples():
         name = f"{row.head} on {row.backbone} (seed {row.seed})"
         if row.status != "complete":
-            apart.append(f"{name} {ending(row.record['outcome'])}")
-        elif report.only_guesses(row.record):
+            apart.append(f"{name} {row.run.ending}")
+        elif report.only_guesses(row.run):
             guesses.append(name)
     kinds = {"not counted": apart, report.NO_BETTER: guesses}
     return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from gradients import gradients, gradients_of_layer
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import check_pool_size, default_pool_size
@@ -205,22 +206,6 @@ def test_other_arguments_are_keras_own():
         GlobalDepthwisePooling2D(strides=2)
 
 
-def gradients(function, *arrays):
-    """Of the sum of squares of ``function``, by central differences in float64."""
-    found = []
-    for k, array in enumerate(arrays):
-        gradient = np.zeros(array.shape)
-        for index in np.ndindex(array.shape):
-            ends = []
-            for step in (1e-3, -1e-3):
-                moved = [np.array(each, "float64") for each in arrays]
-                moved[k][index] += step
-                ends.append((function(*moved) ** 2).sum())
-            gradient[index] = (ends[0] - ends[1]) / 2e-3
-        found.append(gradient)
-    return found
-
-
 @pytest.mark.parametrize(("height", "width", "p"), [(7, 5, 2), (6, 4, 2), (5, 4, 3), (3, 4, 1)])
 def test_gradients_equal_central_differences(height, width, p):
     """Of the features, the kernel and the bias; with and without cells that fill no block."""
@@ -248,26 +233,6 @@ def test_the_gradient_of_averaged_blocks_equals_central_differences(height, widt
     np.testing.assert_allclose(ours, expected, atol=1e-3)
 
 
-def gradients_of_layer(layer, x):
-    """Of the sum of squares of its output, by the input and by every weight, as the backend derives them."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        x = tf.constant(x)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = tf.reduce_sum(layer(x) ** 2)
-        return tape.gradient(loss, [x, *(weight.value for weight in layer.trainable_variables)])
-    jax = pytest.importorskip("jax")
-    weights = [weight.value for weight in layer.trainable_variables]
-
-    def loss(x, weights):
-        return (layer.stateless_call(weights, [], x)[0] ** 2).sum()
-
-    of_x, of_weights = jax.grad(loss, argnums=(0, 1))(x, weights)
-    return [of_x, *of_weights]
-
-
 def test_a_pool_size_of_numpy_survives_a_keras_file(tmp_path):
     model = keras.Sequential([keras.Input((4, 4, 2)), GlobalDepthwisePooling2D(np.int64(2))])
     model.save(tmp_path / "model.keras")
@@ -275,10 +240,10 @@ def test_a_pool_size_of_numpy_survives_a_keras_file(tmp_path):
 
 
 def test_the_papers_constants_are_the_published_ones():
-    assert START == {
+    assert {
         "mean": number("README", "code example, initializers", "Mean"),
         "stddev": number("README", "code example, initializers", "Standard deviation"),
-    }
+    } == START
     for table, column in (("Table 4", "Sub-ImageNet"), ("Table 8", "MIT Indoors Scene")):
         said = printed(table, "Depthwise Convolution Layer Kernel Weight Initializer", column)
         mean, deviation = re.search(r"Mean:([\d.]+), Std:([\d.]+)", said).groups()

@@ -20,9 +20,7 @@ from wisesr_helpers.training import runs
 SIDE = 96
 
 
-def record(**choices):
-    outcome, execution = records.halves(**choices)
-    return {"outcome": outcome, "execution": execution}
+record = records.result
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def test_a_head_keeps_its_colour():
 
 
 SINGLE = {
-    "curves": lambda ax, table: plots.curves(table["record"], ax),
+    "curves": lambda ax, table: plots.curves(table["run"], ax),
     "accuracies": lambda ax, table: plots.accuracies(table, ax),
     "attention": lambda ax, table: plots.attention(np.zeros((8, 6, 3), "uint8"), np.ones((4, 3)), ax),
     "head_diagram": lambda ax, table: plots.head_diagram([Step("average", "2×2", (3,))], (2, 2, 3), ax),
@@ -118,7 +116,7 @@ def test_curves_draw_the_history_of_every_record():
         lines = ax.lines[:3]
         assert len(ax.lines) == 3 + (measure == "test_top1")  # the runs and chance
         for line, one in zip(lines, drawn, strict=True):
-            history = one["outcome"]["history"]
+            history = one.history
             np.testing.assert_array_equal(line.get_xdata(), [row["epoch"] for row in history])
             np.testing.assert_array_equal(line.get_ydata(), [row[measure] for row in history])
         assert [to_hex(line.get_color()).upper() for line in lines] == ["#D55E00", "#0072B2", "#0072B2"]
@@ -126,9 +124,7 @@ def test_curves_draw_the_history_of_every_record():
 
 
 def with_classes(count, **choices):
-    made = record(**choices)
-    made["outcome"]["dataset"]["classes"] = [str(k) for k in range(count)]
-    return made
+    return record(**choices, changes={"classes": tuple(map(str, range(count)))})
 
 
 @pytest.mark.parametrize(("counts", "levels"), [((4, 4, 4), [0.25]), ((4, 8, 4), [0.125, 0.25])])
@@ -173,7 +169,7 @@ def test_the_curve_of_a_diverged_run_ends_with_a_cross_at_its_last_whole_epoch()
     for measure in ("test_top1", "loss"):
         ax = plots.curves(drawn, plots.figure()[1], measure)
         (cross,) = crosses(ax)
-        last = drawn[0]["outcome"]["history"][1]
+        last = drawn[0].history[1]
         assert (list(cross.get_xdata()), list(cross.get_ydata())) == ([2], [last[measure]])
         assert to_hex(cross.get_color()) == to_hex(plots.colour("gap"))
         assert legend(ax)[:3] == ["small_patch + gap", "gap, seed 1: diverged in epoch 3", "small_patch + wise"]

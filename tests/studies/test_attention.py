@@ -1,10 +1,10 @@
 """Figures of where two heads look: what they draw is what the models compute, and what the words say of it."""
 
-import base64
 import functools
 
 import numpy as np
 import pytest
+import records
 
 import wisesr_helpers as ws
 from wisesr_helpers import plots
@@ -135,22 +135,6 @@ def test_a_grid_in_words_names_sums_and_places():
 RIGHT = {"gap": np.array([1, 1, 0, 0, 1, 0, 0], bool), "wise": np.array([1, 0, 1, 1, 1, 1, 0], bool)}
 
 
-def record(mask, identity="run"):
-    bits = base64.b64encode(np.packbits(mask).tobytes()).decode()
-    return {"identity": identity, "outcome": {"correct": bits, "dataset": {"test": len(mask)}}}
-
-
-@pytest.mark.parametrize("mask", [*RIGHT.values(), np.ones(8, bool), np.zeros(3, bool)])
-def test_what_was_right_is_read_from_the_record(mask):
-    np.testing.assert_array_equal(where_it_looks.was_right(record(mask)), mask)
-
-
-def test_a_run_without_an_epoch_knows_nothing_of_its_images():
-    empty = {"identity": "mine", "outcome": {"correct": "", "dataset": {"test": 3}}}
-    with pytest.raises(ValueError, match="'mine' has no whole epoch"):
-        where_it_looks.was_right(empty)
-
-
 def test_counts_and_words_of_who_is_right():
     table = where_it_looks.counts(RIGHT)
     assert list(table.index) == ["gap right", "gap wrong"]
@@ -271,15 +255,13 @@ def test_figures_of_a_pair_name_the_class_its_rival_and_what_each_head_says(inde
 def test_runs_that_were_measured_on_other_images_are_not_put_beside_todays():
     two = made_up([0, 1], {"gap": [0, 1], "wise": [1, 1]})
     del two.right
-    record = {
-        "outcome": {"dataset": {"fingerprint": two.dataset.fingerprint, "test": 2}, "correct": pack([True, True])}
-    }
-    other = {"outcome": {**record["outcome"], "dataset": {"fingerprint": "other", "test": 2}}}
-    two.runs = {"record": [record, record]}
+    kept = {"data_fingerprint": two.dataset.fingerprint, "test_images": 2, "correct": pack([True, True])}
+    record, other = records.result(changes=kept), records.result(changes={**kept, "data_fingerprint": "other"})
+    two.runs = {"run": [record, record]}
     assert set(two.right) == {"gap", "wise"}
-    for records, said in (([other, other], "other test images than are here now"), ([record, other], "different test")):
+    for found, said in (([other, other], "other test images than are here now"), ([record, other], "different test")):
         vars(two).pop("right", None)
-        two.runs = {"record": records}
+        two.runs = {"run": found}
         with pytest.raises(ValueError, match=rf"were measured on {said}.*Train them again with overwrite=True"):
             _ = two.right
 

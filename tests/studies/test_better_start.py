@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from test_layers import gradients, gradients_of_layer
+from gradients import gradients, gradients_of_layer
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras

@@ -95,12 +95,11 @@ def trained(tmp_path_factory):
 def test_the_notebook_trains_both_networks_that_stand_in(trained):
     _, runs = trained
     assert runs["row"].tolist() == ["small_patch + flatten_fc", "small_conv + gap"]
-    for record in runs["record"]:
-        data = record["outcome"]["dataset"]
-        assert record["outcome"]["parameters"]["dataset"] == "digits"
-        assert (data["name"], data["photographs"]) == ("scikit-learn's digits", False)
-        assert (data["train"], data["test"]) == (20, 10)
-        assert record["outcome"]["recipe"]["augmentation"] is None
+    for record in runs["run"]:
+        assert record.parameters.dataset == "digits"
+        assert (record.dataset, record.photographs) == ("scikit-learn's digits", False)
+        assert (record.train_images, record.test_images) == (20, 10)
+        assert record.recipe["augmentation"] is None
 
 
 def test_a_named_backbone_or_head_is_taken():
@@ -119,12 +118,12 @@ def test_the_curves_are_the_records(trained):
     _, runs = trained
     _, axes = ws.plots.figure(columns=2, rows=2)
     deeper_networks.training_curves(runs, axes)
-    history = [record["outcome"]["history"] for record in runs["record"]]
+    history = [record.history for record in runs["run"]]
     for ax, measure in zip(axes.flat, ("top1", "test_top1", "loss"), strict=False):
         for line, epochs in zip(ax.lines, history, strict=False):
             np.testing.assert_array_equal(line.get_ydata(), [epoch[measure] for epoch in epochs])
-    for line, record in zip(axes[1, 1].lines, runs["record"], strict=True):
-        np.testing.assert_array_equal(line.get_ydata(), record["execution"]["seconds"])
+    for line, record in zip(axes[1, 1].lines, runs["run"], strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), record.execution["seconds"])
     said = deeper_networks.describe_training_curves(runs)
     assert f"{history[1][-1]['loss']:.3g} after epoch 2" in said
     assert f"the first {runs['record'][0]['execution']['seconds'][0]:.3g}" in said

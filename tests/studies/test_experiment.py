@@ -100,18 +100,17 @@ def finished(tmp_path_factory):
 
 def test_a_record_says_what_was_run(finished):
     folder, record = finished
-    assert record == runs.read_record(folder / "mit_512--smoke--small_patch--wise--s0")
-    outcome = record["outcome"]
-    assert outcome["status"] == "complete"
-    assert outcome["parameters"]["head"] == "wise"
-    assert outcome["dataset"]["photographs"] is False
-    assert (outcome["dataset"]["train"], outcome["dataset"]["test"]) == (12, 6)
-    assert outcome["model"]["feature_map"] == [16, 16, 96]
-    assert outcome["recipe"]["augmentation"]["rotation_range"] == 360
-    assert len(outcome["history"]) == outcome["recipe"]["epochs"] == 2
-    correct = np.unpackbits(np.frombuffer(base64.b64decode(outcome["correct"]), np.uint8))[:6]
-    assert correct.sum() == outcome["final"]["top1_correct"]
-    execution = record["execution"]
+    assert record == runs.read_run(folder / "mit_512--smoke--small_patch--wise--s0")
+    assert record.status == "complete"
+    assert record.head == "wise"
+    assert record.photographs is False
+    assert (record.train_images, record.test_images) == (12, 6)
+    assert record.feature_map == (16, 16, 96)
+    assert record.recipe["augmentation"]["rotation_range"] == 360
+    assert record.epochs == record.planned_epochs == 2
+    correct = np.unpackbits(np.frombuffer(base64.b64decode(record.correct), np.uint8))[:6]
+    assert correct.sum() == record.correct_images
+    execution = record.execution
     assert len(execution["seconds"]) == 2
     assert execution["versions"]["keras"]
     assert "-p head wise" in execution["command"]
@@ -128,20 +127,20 @@ def test_options_of_the_head_reach_the_model_and_the_name(tmp_path):
     assert typed(start="uniform").parameters.identity != plain
     shared = typed(sharing="radial", pool_size=2).build().get_layer("pooling")
     assert shared.get_weights()[0].shape == (9, 96)  # a kernel of 8×8 has nine distances
-    assert typed(bias=False).run()["outcome"]["parameters"]["options"] == {"bias": False}
+    assert typed(bias=False).run().options == {"bias": False}
 
 
 def test_two_runs_of_one_command_have_the_same_outcome(finished, tmp_path):
     again = experiment(scale="smoke", runs_dir=str(tmp_path)).run()
-    assert runs.canonical(again["outcome"]) == runs.canonical(finished[1]["outcome"])
+    assert again.outcome_sha256 == finished[1].outcome_sha256
     other = experiment(scale="smoke", runs_dir=str(tmp_path), seed=1).run()
-    assert other["outcome_sha256"] != again["outcome_sha256"]
+    assert other.outcome_sha256 != again.outcome_sha256
 
 
 def test_a_finished_run_is_taken_and_not_trained_again(finished, monkeypatch, capsys):
     monkeypatch.setattr("wisesr_helpers.studies.run.train", lambda *a, **k: pytest.fail("it was trained again"))
     assert experiment(scale="smoke", runs_dir=str(finished[0])).run() == finished[1]
-    assert "Finished before" in capsys.readouterr().out
+    assert "This run is already complete" in capsys.readouterr().out
 
 
 def test_fewer_epochs_than_done_are_refused(finished):
@@ -155,13 +154,13 @@ def test_the_trained_model_predicts_what_the_record_says(finished):
     model = ws.load_classifier(chosen.folder)
     images = chosen.dataset.test.rgb(np.arange(6))
     correct = model.predict(images, verbose=0).argmax(axis=1) == chosen.dataset.test.labels
-    assert correct.sum() == record["outcome"]["final"]["top1_correct"]
+    assert correct.sum() == record.final["top1_correct"]
 
 
 def test_a_named_backbone_is_used_at_smoke_scale(tmp_path):
     record = experiment(backbone="Xception", scale="smoke", epochs=1, runs_dir=str(tmp_path)).run()
-    assert record["outcome"]["model"]["feature_map"] == [16, 16, 2048]
-    assert record["outcome"]["history"][0]["loss"] > 0
+    assert list(record.feature_map) == [16, 16, 2048]
+    assert record.history[0]["loss"] > 0
 
 
 def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path):

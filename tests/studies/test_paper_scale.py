@@ -33,22 +33,21 @@ def one_epoch(name, folder, backbone="", **typed):
 
 
 def check(tree, experiment, record):
-    outcome = record["outcome"]
-    assert outcome["status"] == "complete"
-    assert outcome["dataset"]["photographs"] is True
-    assert (outcome["dataset"]["train"], outcome["dataset"]["test"]) == (tree.train, tree.test)
-    left_out = sum(entry["count"] for entry in outcome["dataset"]["left_out"].values())
+    assert record.status == "complete"
+    assert record.photographs is True
+    assert (record.train_images, record.test_images) == (tree.train, tree.test)
+    left_out = sum(map(len, experiment.dataset.left_out.values()))
     planted = {
         reason: names
         for reason, names in tree.defects.items()
         if reason not in ("listed twice", "found under other case")
     }
     assert left_out == sum(map(len, planted.values())) > 0
-    assert outcome["final"]["count"] == tree.test
-    assert outcome["model"]["params"] == ws.count_params(experiment.build())
-    assert record["execution"]["command"].startswith("papermill notebooks/")
-    assert "-p scale paper" in record["execution"]["command"]
-    assert f"-p data_dir {tree.root}" in record["execution"]["command"]
+    assert record.final["count"] == tree.test
+    assert record.params == ws.count_params(experiment.build())
+    assert record.execution["command"].startswith("papermill notebooks/")
+    assert "-p scale paper" in record.execution["command"]
+    assert f"-p data_dir {tree.root}" in record.execution["command"]
 
 
 @pytest.mark.parametrize("name", MOST)
@@ -61,15 +60,15 @@ def test_an_epoch_on_each_dataset(name, tmp_path):
 def test_an_epoch_on_each_dataset_with_the_studys_own_backbone(name, tmp_path):
     tree, experiment, record = one_epoch(name, tmp_path)
     check(tree, experiment, record)
-    assert record["outcome"]["parameters"]["backbone"] == experiment.study.backbones[0]
+    assert record.backbone == experiment.study.backbones[0]
 
 
 @pytest.mark.slow
 def test_an_epoch_at_512(tmp_path):
     tree, experiment, record = one_epoch("mit", tmp_path, study="mit_512", options={"weights": "none"})
     check(tree, experiment, record)
-    assert record["outcome"]["dataset"]["image_size"] == [512, 512]
-    assert record["outcome"]["model"]["feature_map"][:2] == [16, 16]
+    assert list(record.image_size) == [512, 512]
+    assert list(record.feature_map)[:2] == [16, 16]
     assert record["identity"].startswith("mit_512--paper--Xception--wise--s0--")  # the cut is in the name
 
 
@@ -86,7 +85,7 @@ def test_the_second_run_decodes_nothing(tmp_path, monkeypatch):
         data_dir=str(tmp_path / "raw"),
         runs_dir=str(tmp_path / "runs"),
     )
-    assert again.run()["outcome"]["status"] == "complete"
+    assert again.run().status == "complete"
 
 
 def test_auto_is_paper_only_if_prepared_and_with_an_accelerator(tmp_path, monkeypatch):

@@ -12,11 +12,7 @@ from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.studies import report
 from wisesr_helpers.training import runs
 
-
-def record(**choices):
-    """A record as the page reads it."""
-    outcome, execution = records.halves(**choices)
-    return {"identity": "one", "outcome": outcome, "execution": execution}
+record = records.result
 
 
 def table_of(tmp_path, *choices):
@@ -57,10 +53,8 @@ def test_a_loss_of_nothing_is_a_finite_loss():
 
 def test_photographs_are_not_called_a_demo():
     for choices in ({}, records.diverged(), records.diverged(()), {"correct": (50,)}):
-        made = record(**choices)
-        assert report.DEMO_NOTE in report.describe_result(made)
-        made["outcome"]["dataset"]["photographs"] = True
-        assert "demo" not in report.describe_result(made)
+        assert "demo: not the paper's data" in report.describe_result(record(**choices))
+        assert "demo" not in report.describe_result(record(**choices, changes={"photographs": True}))
 
 
 @pytest.mark.parametrize(("right", "guesses"), [(50, True), (62, True), (63, False), (0, True)])
@@ -79,17 +73,6 @@ def test_a_running_run_in_words_is_not_judged():
     assert "guess" not in said
     said = report.describe_result(record(correct=(), status="running", epochs=20))
     assert said == "small_patch + wise, running (0 of 20 epochs): no whole epoch (demo: not the paper's data)."
-
-
-def test_older_records_without_a_divergence_can_be_read():
-    complete, diverged = record(), record(status="diverged", correct=(60, 99))
-    for each in (complete, diverged):
-        del each["outcome"]["divergence"]
-    assert report.status(complete) == "complete"
-    assert report.status(diverged) == "diverged"
-    assert report.describe_result(diverged) == (
-        "small_patch + wise diverged (demo: not the paper's data). Kept are the weights of epoch 2."
-    )
 
 
 def test_the_table_gives_a_final_accuracy_to_complete_runs_only(tmp_path):
@@ -126,12 +109,11 @@ def test_options_have_a_column_where_a_run_has_some(tmp_path):
 
 def todays(**changes):
     """A record as the demo of mit_512 makes it today, with changes."""
-    made = record(**{key: value for key, value in changes.items() if key in ("behaviour", "scale", "head", "options")})
     demo = ws.STUDIES["mit_512"].demo
     recipe = dataclasses.replace(demo.recipe, **changes.get("recipe", {}))
-    made["outcome"]["recipe"] = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    made["outcome"]["dataset"] |= {"train": demo.train, "test": demo.test} | changes.get("data", {})
-    return made
+    kept = {key: value for key, value in changes.items() if key in ("behaviour", "scale", "head", "options")}
+    plan = {"train_images": demo.train, "test_images": demo.test} | changes.get("data", {})
+    return record(**kept, changes={"recipe": json.loads(json.dumps(dataclasses.asdict(recipe))), **plan})
 
 
 def test_a_record_is_current_while_versions_recipe_and_plan_are_todays():
@@ -145,8 +127,8 @@ def test_a_record_is_current_while_versions_recipe_and_plan_are_todays():
         {"behaviour": None},
         {"behaviour": {"layers": 0}},
         {"recipe": {"learning_rate": 0.04}},
-        {"data": {"train": 3}},
-        {"data": {"image_size": [224, 224]}},
+        {"data": {"train_images": 3}},
+        {"data": {"image_size": (224, 224)}},
         {"scale": "smoke"},
         {"head": "withdrawn"},
         {"options": {"withdrawn": True}},

@@ -30,7 +30,7 @@ def test_every_row_is_the_run_that_its_words_make(trained):
     for title, row in zip(ROWS, table.itertuples(), strict=True):
         alone = ws.Experiment("mit_224", **ROWS[title], runs_dir=str(folder), scale="smoke")
         assert row.identity == alone.parameters.identity
-        assert row.record["outcome_sha256"] == alone.run()["outcome_sha256"]
+        assert row.run.outcome_sha256 == alone.run().outcome_sha256
     assert len(set(table["identity"])) == 3
     assert table["params"].iloc[1] - table["params"].iloc[2] == 96  # one bias a channel
 
@@ -38,7 +38,7 @@ def test_every_row_is_the_run_that_its_words_make(trained):
 def test_the_table_is_that_of_load_runs(trained):
     table, folder = trained
     loaded = ws.load_runs(folder).set_index("identity").loc[table["identity"]].reset_index()
-    assert loaded[table.columns[1:]].drop(columns="record").equals(table.drop(columns=["row", "record"]))
+    assert loaded[table.columns[1:]].equals(table.drop(columns="row"))
     assert list(report.results_table(table)["row"]) == list(ROWS)
 
 
@@ -77,8 +77,7 @@ def test_a_row_called_like_a_head_has_its_colour_and_no_other_row_has():
 
 def test_figures_show_what_the_records_hold(tmp_path):
     def record(correct, **choices):
-        outcome, execution = halves(correct=correct, **choices)
-        return runs.write_record(tmp_path / choices["head"], outcome, execution), tmp_path / choices["head"]
+        return runs.write_record(tmp_path / choices["head"], *halves(correct=correct, **choices))
 
     table = runs.as_table([record((60, 270), head="wise"), record((30,), head="gap", status="running", epochs=5)])
     table.insert(0, "row", ["learned", "average"])

@@ -51,7 +51,7 @@ def stopped(two_epochs, tmp_path):
 
 
 def same(folder, record, whole):
-    assert runs.canonical(record["outcome"]) == runs.canonical(whole[1]["outcome"])
+    assert record.outcome_sha256 == whole[1].outcome_sha256
     ours, theirs = (Checkpoints(each / "checkpoints").newest().arrays for each in (folder / IDENTITY, whole[0]))
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -61,13 +61,13 @@ def test_more_epochs_continue_a_run_as_if_it_had_never_stopped(stopped, whole, c
     record = experiment(stopped).run()
     assert "Going on after epoch 2 of 3, from" in capsys.readouterr().out
     same(stopped, record, whole)
-    assert [part["from_epoch"] for part in record["execution"]["machines"]] == [1, 3]
-    assert len(record["execution"]["seconds"]) == 3
+    assert [part["from_epoch"] for part in record.execution["machines"]] == [1, 3]
+    assert len(record.execution["seconds"]) == 3
 
 
 def test_another_seed_is_another_run(whole, tmp_path):
     other = experiment(tmp_path, seed=1).run()
-    assert other["outcome_sha256"] != whole[1]["outcome_sha256"]
+    assert other.outcome_sha256 != whole[1].outcome_sha256
 
 
 def test_fewer_epochs_are_refused_with_and_without_a_record(stopped):
@@ -141,7 +141,7 @@ def test_a_finished_run_whose_model_is_gone_gets_it_back(stopped, capsys, monkey
     chosen = experiment(stopped, epochs=2)
     record = chosen.run()
     assert "holds no model.keras; it is made again" in capsys.readouterr().out
-    assert record["outcome"] == json.loads(before)["outcome"]
+    assert record.outcome_sha256 == json.loads(before)["outcome_sha256"]
     assert chosen.load().output_shape == (None, 6)
 
 
@@ -149,14 +149,14 @@ def test_a_finished_record_without_a_checkpoint_is_not_trained_over(stopped):
     shutil.rmtree(stopped / IDENTITY / "checkpoints")
     with pytest.raises(ValueError, match="no whole checkpoint to go on from.*set overwrite"):
         experiment(stopped).run()
-    assert runs.read_record(stopped / IDENTITY)["outcome"]["status"] == "complete"
-    assert experiment(stopped, epochs=2).run()["outcome"]["status"] == "complete"  # as it is, it can still be used
+    assert runs.read_run(stopped / IDENTITY).status == "complete"
+    assert experiment(stopped, epochs=2).run().status == "complete"  # as it is, it can still be used
 
 
 def test_overwrite_trains_from_the_start(stopped, whole, capsys):
     record = experiment(stopped, overwrite=True).run()
     assert "Going on" not in capsys.readouterr().out
-    assert [part["from_epoch"] for part in record["execution"]["machines"]] == [1]
+    assert [part["from_epoch"] for part in record.execution["machines"]] == [1]
     same(stopped, record, whole)
 
 
@@ -172,7 +172,7 @@ def test_overwrite_trains_a_finished_run_again_though_its_record_is_gone(stopped
     DAMAGES[damage](stopped / IDENTITY / runs.RECORD)
     record = experiment(stopped, epochs=2, overwrite=True).run()
     assert "Going on" not in capsys.readouterr().out
-    assert len(record["execution"]["seconds"]) == 2
+    assert len(record.execution["seconds"]) == 2
 
 
 def test_overwrite_does_not_go_on_from_epochs_of_an_older_version(interrupted, tmp_path, monkeypatch, capsys):
@@ -180,7 +180,7 @@ def test_overwrite_does_not_go_on_from_epochs_of_an_older_version(interrupted, t
     monkeypatch.setitem(versions.VERSIONS, "layers", versions.VERSIONS["layers"] + 1)
     record = experiment(tmp_path / "runs", overwrite=True).run()
     assert "Going on" not in capsys.readouterr().out
-    assert [part["from_epoch"] for part in record["execution"]["machines"]] == [1]
+    assert [part["from_epoch"] for part in record.execution["machines"]] == [1]
 
 
 def test_a_finished_run_on_other_data_is_said(stopped, capsys):
@@ -194,7 +194,7 @@ def test_a_finished_run_on_other_data_is_said(stopped, capsys):
 
 def test_a_finished_run_is_read_where_nothing_may_be_written(stopped, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *given: False)
-    assert experiment(stopped, epochs=2).run()["outcome"]["status"] == "complete"
+    assert experiment(stopped, epochs=2).run().status == "complete"
     with pytest.raises(OSError, match="no folder that can be written"):
         experiment(stopped, seed=1)
 
@@ -205,7 +205,7 @@ def test_epochs_of_an_older_version_are_not_gone_on_from(stopped, monkeypatch):
         ValueError, match="holds 2 epochs of this run, trained with other versions of the code than today's"
     ):
         experiment(stopped).run()
-    assert runs.read_record(stopped / IDENTITY)["outcome"]["status"] == "complete"
+    assert runs.read_run(stopped / IDENTITY).status == "complete"
 
 
 def test_epochs_on_other_data_are_not_gone_on_from(stopped, monkeypatch):
@@ -239,7 +239,7 @@ def test_the_best_and_the_last_weights_are_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(run.train.__globals__, "evaluate", evaluated)
     chosen = experiment(tmp_path / "a")
     record = chosen.run()
-    assert (record["outcome"]["best"]["epoch"], record["outcome"]["final"]["epoch"]) == (2, 3)
+    assert (record.best["epoch"], record.final["epoch"]) == (2, 3)
     tops = iter([0.1, 0.9])
     two = experiment(tmp_path / "b", epochs=2)
     two.run()
@@ -267,10 +267,10 @@ def test_the_second_process_says_who_holds_the_run_and_leaves(stopped):
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(RuntimeError, match=rf"is being trained by process {holder.pid} on .* since 20"):
             experiment(stopped).run()
-        assert experiment(stopped, epochs=2).run()["outcome"]["status"] == "complete"  # a finished run can be read
+        assert experiment(stopped, epochs=2).run().status == "complete"  # a finished run can be read
         holder.kill()
         holder.wait()
-    assert experiment(stopped).run()["outcome"]["history"][-1]["epoch"] == 3  # a dead owner's lock is taken over
+    assert experiment(stopped).run().history[-1]["epoch"] == 3  # a dead owner's lock is taken over
 
 
 def test_an_interrupt_says_what_is_kept(tmp_path, whole, monkeypatch, capsys):
@@ -309,9 +309,8 @@ def test_a_diverged_run_is_a_result_and_not_tried_again(tmp_path, monkeypatch, c
     chosen.recipe = wild
     with np.errstate(all="ignore"):
         record = chosen.run()
-    outcome = record["outcome"]
-    assert (outcome["status"], outcome["history"], outcome["final"], outcome["correct"]) == ("diverged", [], None, "")
-    assert outcome["divergence"]["epoch"] == 1
+    assert (record.status, record.history, record.final, record.correct) == ("diverged", (), None, "")
+    assert record.divergence["epoch"] == 1
     assert np.isfinite(np.concatenate([weight.ravel() for weight in chosen.load().get_weights()])).all()
     monkeypatch.setattr("wisesr_helpers.studies.run.train", lambda *a, **k: pytest.fail("it was trained again"))
     again = experiment(tmp_path)
@@ -351,7 +350,7 @@ def test_options_of_the_training_are_in_the_recipe_and_the_name(tmp_path, capsys
     assert "in 2 parts of 2" in said
     assert "batch norm sees 2 images at a time" in said
     record = chosen.run()
-    assert record["outcome"]["recipe"]["accumulate"] == 2
+    assert record.recipe["accumulate"] == 2
     assert chosen.build().get_layer("mix2_conv").compute_dtype == "bfloat16"
     assert experiment(tmp_path).build().get_layer("mix2_conv").compute_dtype == "float32"
 

@@ -12,7 +12,7 @@ import pytest
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.embedded import scenes_dataset
-from wisesr_helpers.studies import explore, grid
+from wisesr_helpers.studies import explore
 
 SIZE, CLASSES = 224, 4
 
@@ -188,7 +188,7 @@ def test_a_figure_of_the_embedded_scenes_says_so(model, dataset, capsys, monkeyp
     displayed = []
     monkeypatch.setattr("IPython.display.display", lambda what, **options: displayed.append(options))
     seen = explore.static_viewer(model, dataset, 1)
-    assert seen.figure(dataset)[0].get_suptitle() == grid.DEMO_NOTE
+    assert seen.figure(dataset)[0].get_suptitle() == dataset.note
     assert capsys.readouterr().out.splitlines() == seen.sentences()
     assert displayed[0]["metadata"]["image/png"]["alt"] == seen.figure(dataset)[1]
 

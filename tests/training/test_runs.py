@@ -16,7 +16,7 @@ from wisesr_helpers.training import runs
 
 COLUMNS = [
     *("study", "dataset", "scale", "backbone", "head", "seed", "options", "status", "top1", "top5"),
-    *("best_top1", "correct", "images", "epochs", "params", "commit", "identity", "folder", "record"),
+    *("best_top1", "correct", "images", "epochs", "params", "commit", "identity", "folder", "run"),
 ]
 
 
@@ -67,11 +67,11 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
     folder = tmp_path / "new" / "a-run"
     written = runs.write_record(folder, outcome, execution)
     for path in (folder, folder / "record.json", str(folder)):
-        record = runs.read_record(path)
+        record = runs.read_run(path)
         assert record == written
-        assert record["outcome"] == outcome
-        assert record["execution"] == execution
-        assert record["identity"] == "a-run"
+        assert (record.identity, record.outcome_sha256) == ("a-run", runs.outcome_hash(outcome))
+        assert (list(record.history), record.execution) == (outcome["history"], execution)
+    assert json.loads((folder / "record.json").read_text())["outcome"] == outcome
     assert [path.name for path in folder.iterdir()] == ["record.json"]
 
 
@@ -86,7 +86,7 @@ def test_the_same_outcome_is_written_as_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("broken", ["replace", "fsync"])
 def test_a_record_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, monkeypatch, broken):
     record = records.keep(tmp_path, correct=(60,))
-    folder = tmp_path / record["identity"]
+    folder = tmp_path / record.identity
     before = (folder / "record.json").read_bytes()
 
     def fail(target, *_, **__):
@@ -100,7 +100,7 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, monk
     assert str(folder) in str(caught.value)
     assert "runs_dir" in str(caught.value)
     assert (folder / "record.json").read_bytes() == before
-    assert runs.read_record(folder) == record
+    assert runs.read_run(folder) == record
 
 
 def test_a_file_in_place_of_the_folder_is_answered_with_the_way_out(tmp_path):
@@ -115,10 +115,10 @@ def test_what_json_cannot_hold_is_refused_before_anything_is_written(tmp_path):
     record = records.keep(tmp_path)
     outcome, execution = records.halves()
     with pytest.raises(ValueError, match="JSON"):
-        runs.write_record(tmp_path / record["identity"], {**outcome, "loss": float("nan")}, execution)
+        runs.write_record(tmp_path / record.identity, {**outcome, "loss": float("nan")}, execution)
     with pytest.raises(ValueError, match="JSON"):
-        runs.write_record(tmp_path / record["identity"], outcome, {**execution, "seconds": [float("inf")]})
-    assert runs.read_record(tmp_path / record["identity"]) == record
+        runs.write_record(tmp_path / record.identity, outcome, {**execution, "seconds": [float("inf")]})
+    assert runs.read_run(tmp_path / record.identity) == record
 
 
 def edit(path, change):
@@ -129,29 +129,29 @@ def edit(path, change):
 
 def test_an_outcome_changed_by_hand_is_refused_with_both_hashes(tmp_path):
     record = records.keep(tmp_path)
-    path = tmp_path / record["identity"] / "record.json"
+    path = tmp_path / record.identity / "record.json"
     edit(path, lambda record: record["outcome"]["final"].update(top1=0.99))
     changed = json.loads(path.read_text())["outcome"]
     with pytest.raises(ValueError, match="changed after it was written") as caught:
-        runs.read_record(path)
+        runs.read_run(path)
     digests = re.findall(r"[0-9a-f]{64}", str(caught.value))
-    assert digests == [runs.outcome_hash(changed), record["outcome_sha256"]]
+    assert digests == [runs.outcome_hash(changed), record.outcome_sha256]
     assert digests[0] != digests[1]
     assert str(path) in str(caught.value)
 
 
 def test_an_outcome_changed_to_nan_is_refused_with_the_file(tmp_path):
-    path = tmp_path / records.keep(tmp_path)["identity"] / "record.json"
+    path = tmp_path / records.keep(tmp_path).identity / "record.json"
     edit(path, lambda record: record["outcome"]["final"].update(top1=float("nan")))
     with pytest.raises(ValueError, match=re.escape(str(path))):
-        runs.read_record(path)
+        runs.read_run(path)
 
 
 def test_the_execution_and_the_order_of_keys_may_differ(tmp_path):
-    path = tmp_path / records.keep(tmp_path)["identity"] / "record.json"
+    path = tmp_path / records.keep(tmp_path).identity / "record.json"
     edit(path, lambda record: record["execution"].update(device="another"))
     path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
-    assert runs.read_record(path)["execution"]["device"] == "another"
+    assert runs.read_run(path).execution["device"] == "another"
 
 
 @pytest.mark.parametrize(
@@ -163,15 +163,15 @@ def test_a_file_that_is_no_record_is_refused(tmp_path, garbage):
     with pytest.raises(
         ValueError, match=r"x\.json' is no record of a run \(.*\)\. Move it elsewhere, or train the run again"
     ):
-        runs.read_record(path)
+        runs.read_run(path)
 
 
 @pytest.mark.parametrize("schema", [0, 1, 4, "2"])
 def test_another_schema_is_refused(tmp_path, schema):
-    path = tmp_path / records.keep(tmp_path)["identity"] / "record.json"
+    path = tmp_path / records.keep(tmp_path).identity / "record.json"
     edit(path, lambda record: record.update(schema=schema))
     with pytest.raises(ValueError, match=rf"has schema {schema}; this version reads 2 and 3"):
-        runs.read_record(path)
+        runs.read_run(path)
 
 
 def test_no_folders_and_empty_folders_hold_no_runs(tmp_path):
@@ -245,12 +245,12 @@ def foreign(change):
 
 FOREIGN = {
     "{": "is no record of a run",
-    foreign(lambda outcome, execution: outcome["parameters"].pop("head")): "(outcome.parameters has no head)",
-    foreign(lambda outcome, execution: outcome.update(dataset=3)): "(outcome.dataset has no name, photographs, ",
-    foreign(lambda outcome, execution: outcome["final"].pop("count")): "(outcome.final has no count)",
-    foreign(lambda outcome, execution: outcome.pop("best")): "(outcome has no best)",
-    foreign(lambda outcome, execution: execution.pop("versions")): "(execution.versions has no python, keras)",
-    foreign(lambda outcome, execution: execution.clear()): "(execution has no backend, device, ",
+    foreign(lambda outcome, execution: outcome["parameters"].pop("head")): "'head'",
+    foreign(lambda outcome, execution: outcome.update(dataset=3)): "not subscriptable",
+    foreign(lambda outcome, execution: outcome["final"].pop("count")): "'count'",
+    foreign(lambda outcome, execution: outcome.pop("best")): "'best'",
+    foreign(lambda outcome, execution: execution.pop("versions")): "'versions'",
+    foreign(lambda outcome, execution: execution.clear()): "'backend'",
 }
 
 
@@ -262,7 +262,7 @@ def test_a_file_that_is_no_record_is_passed_over_and_said_where_that_is_asked_fo
         runs.load_runs(tmp_path)
     assert said in str(caught.value)
     skipped = []
-    assert list(runs.load_runs(tmp_path, skipped=skipped)["identity"]) == [kept["identity"]]
+    assert list(runs.load_runs(tmp_path, skipped=skipped)["identity"]) == [kept.identity]
     assert skipped == [str(caught.value).replace(str(tmp_path), runs.shown(tmp_path))]
 
 
@@ -327,3 +327,26 @@ def test_records_made_by_the_helper_are_not_shared():
     kept = copy.deepcopy(outcome)
     records.halves()[0]["final"]["top1"] = 0
     assert outcome == kept
+
+
+@pytest.mark.parametrize("mask", [np.ones(8, bool), np.zeros(3, bool), np.array([1, 0, 1, 1, 0, 0, 1], bool)])
+def test_what_was_right_is_read_from_the_record(mask):
+    kept = records.result(changes={"correct": runs.pack(mask), "test_images": len(mask)})
+    np.testing.assert_array_equal(kept.right, mask)
+
+
+def test_a_run_without_an_epoch_knows_nothing_of_its_images():
+    with pytest.raises(ValueError, match="'mine' has no whole epoch"):
+        _ = records.result("mine", correct=()).right
+
+
+def test_a_record_of_before_the_versions_is_an_older_one(tmp_path):
+    """Schema 2 had a hash of the code in its outcome, and no versions."""
+    outcome, execution = records.halves(behaviour=None)
+    outcome["code"] = "0" * 64
+    whole = {"schema": 2, "identity": "old", "outcome": outcome, "execution": execution}
+    (tmp_path / "old.json").write_text(json.dumps({**whole, "outcome_sha256": runs.outcome_hash(outcome)}))
+    (run,) = runs.load_runs(tmp_path)["run"]
+    assert run.older
+    assert run.top1 == 0.9
+    assert not records.result().older

@@ -9,6 +9,7 @@ import numpy as np
 
 from wisesr_helpers.data.images import nearest
 
+DEMO_NOTE = "demo: not the paper's data"  # on every figure and record of the demo and smoke scales
 EXAMPLES = 3  # names shown of each reason
 # Line ends, other control characters, and bytes of a file's name that are not UTF-8, as Python stands for them.
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -81,6 +82,11 @@ class Dataset:
     photographs: bool
     left_out: Mapping = dataclasses.field(default_factory=dict)
     noticed: Mapping = dataclasses.field(default_factory=dict)
+
+    @property
+    def note(self):
+        """What figures have to say about the data; empty for photographs."""
+        return "" if self.photographs else DEMO_NOTE
 
     @property
     def fingerprint(self):

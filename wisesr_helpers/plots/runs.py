@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from wisesr_helpers.metrics import wilson_interval
-from wisesr_helpers.training.runs import chance, ending
 
 # Figures of runs side by side, a colour a row; and the same in words.
 
@@ -43,14 +42,12 @@ def row_accuracies(runs, ax):
     """
     for place, (row, (colour, _)) in enumerate(zip(runs.itertuples(), row_styles(runs["row"]), strict=True)):
         if row.status != "complete":
-            ax.annotate(
-                ending(row.record["outcome"]), (0, place), xytext=(4, 0), textcoords="offset points", va="center"
-            )
+            ax.annotate(row.run.ending, (0, place), xytext=(4, 0), textcoords="offset points", va="center")
             continue
         low, high = wilson_interval(row.correct, row.images)
         ax.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.5)
         ax.plot(row.top1, place, "o", color=colour)
-    ax.axvline(chance(runs["record"].iloc[0]), **CHANCE)
+    ax.axvline(runs["run"].iloc[0].chance, **CHANCE)
     ax.set_yticks(range(len(runs)), runs["row"])
     ax.set_ylim(len(runs) - 0.5, -0.5)
     ax.set_xlim(0, 1.02)
@@ -68,8 +65,8 @@ def describe_row_accuracies(runs):
             low, high = wilson_interval(row.correct, row.images)
             parts.append(f"{row.row} {row.top1:.1%} (95 % interval {low:.1%} to {high:.1%})")
         else:
-            parts.append(f"{row.row} {ending(row.record['outcome'])}")
-    return f"Test top-1 after the last epoch: {'; '.join(parts)}. Chance is {chance(runs['record'].iloc[0]):.1%}."
+            parts.append(f"{row.row} {row.run.ending}")
+    return f"Test top-1 after the last epoch: {'; '.join(parts)}. Chance is {runs['run'].iloc[0].chance:.1%}."
 
 
 def row_curves(runs, ax, measure="test_top1"):
@@ -81,11 +78,11 @@ def row_curves(runs, ax, measure="test_top1"):
         measure: A key of the history: "test_top1", "top1", "loss", ….
     """
     for row, (colour, dashes) in zip(runs.itertuples(), row_styles(runs["row"]), strict=True):
-        history = pd.DataFrame(row.record["outcome"]["history"], columns=["epoch", measure])
-        ended = "" if row.status == "complete" else f", {ending(row.record['outcome'])}"
+        history = pd.DataFrame(row.run.history, columns=["epoch", measure])
+        ended = "" if row.status == "complete" else f", {row.run.ending}"
         ax.plot(history["epoch"], history[measure], dashes, color=colour, label=row.row + ended)
     if measure.endswith("top1"):
-        ax.axhline(chance(runs["record"].iloc[0]), label="chance", **CHANCE)
+        ax.axhline(runs["run"].iloc[0].chance, label="chance", **CHANCE)
     if "top" in measure:
         ax.set_ylim(0, 1.02)
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -101,7 +98,7 @@ def describe_row_curves(runs, measure="test_top1"):
     """:func:`row_curves` in words, from the same data: where every row begins and ends."""
     parts = []
     for row in runs.itertuples():
-        history = row.record["outcome"]["history"]
+        history = row.run.history
         ends = [
             f"{_value(measure, entry[measure])} after epoch {entry['epoch']}"
             for entry in history[:1] + history[1:][-1:]
@@ -193,40 +190,39 @@ def describe_growth(rows):
     return "Parameters of heads. " + ". ".join(parts) + "."
 
 
-def curves(records, ax, measure="test_top1"):
+def curves(runs, ax, measure="test_top1"):
     """A measure by epoch, a line a run: colour by head, dashes by backbone. Top-1 has a line at chance, too.
 
     The line of a run that diverged ends at its last whole epoch with a cross, which the legend explains; without a
     whole epoch there is only the legend's entry. The axis is as long as the recipe.
 
     Args:
-        records: Records of runs.
+        runs: ``RunResult`` objects.
         ax: Axes to draw on.
         measure: A key of the history: "test_top1", "top1", "loss", ….
     """
-    named, several = set(), len({record["outcome"]["parameters"]["backbone"] for record in records}) > 1
-    for record in records:
-        outcome = record["outcome"]
-        head, backbone = outcome["parameters"]["head"], outcome["parameters"]["backbone"]
+    named, several = set(), len({run.backbone for run in runs}) > 1
+    for run in runs:
+        head, backbone = run.head, run.backbone
         label = f"{backbone} + {head}"
-        epochs = [row["epoch"] for row in outcome["history"]]
-        values = [np.nan if row[measure] is None else row[measure] for row in outcome["history"]]
+        epochs = [row["epoch"] for row in run.history]
+        values = [np.nan if row[measure] is None else row[measure] for row in run.history]
         new = label not in named and len(epochs) > 0  # no line, no entry in the legend
         style = {"color": colour(head), "linewidth": 1.5, "alpha": 0.85, "label": label if new else None}
         ax.plot(epochs, values, MARKS.get(backbone, ("^", ":"))[1], **style)
         if new:
             named.add(label)
-        if outcome["status"] == "diverged":
-            explained = f"{label if several else head}, seed {outcome['parameters']['seed']}: {ending(outcome)}"
+        if run.status == "diverged":
+            explained = f"{label if several else head}, seed {run.seed}: {run.ending}"
             # A mark on the edge is drawn whole; one without a place must not take part in the layout.
             style = {"color": colour(head), "clip_on": not epochs, "label": explained}
             ax.plot(epochs[-1:], values[-1:], "x", **style, **ENDING)
-        ax.update_datalim([(1, 0), (outcome["recipe"]["epochs"], 0)], updatey=False)
+        ax.update_datalim([(1, 0), (run.planned_epochs, 0)], updatey=False)
     ax.autoscale_view()
     ax.set_xlabel("epoch")
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if measure.endswith("top1"):
-        for k, share in enumerate(_chances(records)):
+        for k, share in enumerate(_chances(runs)):
             ax.axhline(share, label=None if k else "chance", **CHANCE)
     if "top" in measure:
         ax.set_ylim(0, 1.02)
@@ -236,27 +232,26 @@ def curves(records, ax, measure="test_top1"):
     return ax
 
 
-def describe_curves(records, measure="test_top1"):
+def describe_curves(runs, measure="test_top1"):
     """:func:`curves` in words, from the same data: where every run begins and ends."""
     parts = []
-    for record in records:
-        outcome = record["outcome"]
-        rows = outcome["history"][:1] + outcome["history"][1:][-1:]  # the first and the last, which may be one
+    for run in runs:
+        rows = run.history[:1] + run.history[1:][-1:]  # the first and the last, which may be one
         said = [f"{_words(measure, row[measure])} after epoch {row['epoch']}" for row in rows] or ["no whole epoch"]
-        if outcome["status"] != "complete":
-            said.append(ending(outcome))
-        parts.append("{backbone} with {head}, seed {seed}: ".format(**outcome["parameters"]) + ", ".join(said))
-    guessed = _chance_in_words(records) if measure.endswith("top1") else ""
+        if run.status != "complete":
+            said.append(run.ending)
+        parts.append(f"{run.backbone} with {run.head}, seed {run.seed}: {', '.join(said)}")
+    guessed = _chance_in_words(runs) if measure.endswith("top1") else ""
     return f"{measure_in_words(measure)} by epoch. " + "; ".join(parts) + "." + guessed
 
 
-def _chances(records):
+def _chances(runs):
     """Every chance among the runs, once: one, unless they differ in their number of classes."""
-    return sorted({chance(record) for record in records})
+    return sorted({run.chance for run in runs})
 
 
-def _chance_in_words(records):
-    return "".join(f" Chance is {share:.1%}." for share in _chances(records))
+def _chance_in_words(runs):
+    return "".join(f" Chance is {share:.1%}." for share in _chances(runs))
 
 
 def accuracies(runs, ax):
@@ -274,13 +269,13 @@ def accuracies(runs, ax):
         for k, row in enumerate(group.itertuples()):
             y = position + 0.16 * (k - (len(group) - 1) / 2)
             if row.status != "complete":
-                cut_short.append((y, row.record["outcome"]))
+                cut_short.append((y, row.run))
                 continue
             low, high = wilson_interval(row.correct, row.images)
             ax.plot([low, high], [y, y], color=colour(head), linewidth=2, alpha=0.6)
             ax.plot(row.top1, y, "o", color=colour(head), markersize=5)
         _at_the_edge(cut_short, ax)
-    for k, share in enumerate(_chances(runs["record"])):
+    for k, share in enumerate(_chances(runs["run"])):
         ax.axvline(share, **CHANCE)
         if k == 0:  # there is no legend to name the line
             ax.text(
@@ -295,15 +290,15 @@ def accuracies(runs, ax):
 
 
 def _at_the_edge(cut_short, ax):
-    """Say at the left edge of the axes how runs of one head, pairs (y, outcome), ended: a cross if one diverged."""
+    """Say at the left edge of the axes how runs of one head, pairs (y, run), ended: a cross if one diverged."""
     from matplotlib.patheffects import withStroke
 
     edge = ax.get_yaxis_transform()  # places along the axes, not accuracies
-    for y, outcome in cut_short:
-        mark = "x" if outcome["status"] == "diverged" else "_"
-        ax.plot(0.012, y, mark, color=colour(outcome["parameters"]["head"]), transform=edge, **ENDING)
+    for y, run in cut_short:
+        mark = "x" if run.status == "diverged" else "_"
+        ax.plot(0.012, y, mark, color=colour(run.head), transform=edge, **ENDING)
     if cut_short:  # one text, for the marks of seeds are closer than lines of text
-        said = "; ".join(f"seed {outcome['parameters']['seed']} {ending(outcome)}" for _, outcome in cut_short)
+        said = "; ".join(f"seed {run.seed} {run.ending}" for _, run in cut_short)
         halo = [withStroke(linewidth=2, foreground="white")]  # the line at chance may cross it
         ax.text(0.028, cut_short[0][0], said, transform=edge, fontsize=7, va="center", path_effects=halo)
 
@@ -312,10 +307,10 @@ def describe_accuracies(runs):
     """:func:`accuracies` in words, from the same data."""
     parts = [
         f"{row.backbone} with {row.head}, seed {row.seed}: "
-        + (_words("top1", row.top1) if row.status == "complete" else ending(row.record["outcome"]))
+        + (_words("top1", row.top1) if row.status == "complete" else row.run.ending)
         for row in runs.itertuples()
     ]
-    return "Final test top-1 accuracy with 95 % intervals. " + "; ".join(parts) + "." + _chance_in_words(runs["record"])
+    return "Final test top-1 accuracy with 95 % intervals. " + "; ".join(parts) + "." + _chance_in_words(runs["run"])
 
 
 def _words(measure, value):

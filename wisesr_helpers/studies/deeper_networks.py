@@ -373,7 +373,7 @@ def describe_training_curves(runs):
     """:func:`training_curves` in words, from the same data."""
     said = []
     for row in runs.itertuples():
-        seconds = row.record["execution"]["seconds"]
+        seconds = row.run.execution["seconds"]
         took = f"median {np.median(seconds):.3g}, the first {seconds[0]:.3g}" if seconds else "no whole epoch"
         said.append(f"{row.row}: {took}")
     trained = {"test_top1": ""}
@@ -389,7 +389,7 @@ def epoch_seconds(runs, ax):
         ax: Axes to draw on.
     """
     for row, (colour, dashes) in zip(runs.itertuples(), row_styles(runs["row"]), strict=True):
-        seconds = row.record["execution"]["seconds"]
+        seconds = row.run.execution["seconds"]
         ax.plot(range(1, len(seconds) + 1), seconds, dashes, color=colour, label=row.row)
     ax.set(xlabel="epoch", ylabel="seconds an epoch")
     ax.set_ylim(bottom=0)

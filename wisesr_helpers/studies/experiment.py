@@ -9,6 +9,7 @@ import shlex
 
 import numpy as np
 
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.data.embedded import digits_dataset, scenes_dataset
 from wisesr_helpers.data.load import load_dataset
 from wisesr_helpers.models.backbones import check_backbone
@@ -18,7 +19,7 @@ from wisesr_helpers.progress import duration
 from wisesr_helpers.storage import default_cache
 from wisesr_helpers.studies import run as studies_run
 from wisesr_helpers.studies.choices import RECIPE_OPTIONS, check_option_names, check_options, choose_scale
-from wisesr_helpers.studies.grid import DEMO_NOTE, get_study
+from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.run import announce, describe_data, run, seeded_classifier
 from wisesr_helpers.training import runs
 from wisesr_helpers.training.runs import as_table, load_classifier
@@ -275,7 +276,7 @@ class Rows:
         records = []
         for title, experiment in self.experiments.items():
             print(f"{title}:", flush=True)
-            records.append((experiment.run(), experiment.folder))
+            records.append(experiment.run())
         runs = as_table(records)
         runs.insert(0, "row", list(self.experiments))
         return runs

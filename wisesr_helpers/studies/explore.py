@@ -10,6 +10,7 @@ import pandas as pd
 
 from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.layers.blocks import is_whole
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.models import attribution
@@ -19,7 +20,7 @@ from wisesr_helpers.models.counts import cells_looked_at, count_flops, count_par
 from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
 from wisesr_helpers.plots.heads import describe_looked_at, head_steps, looked_at
 from wisesr_helpers.published import number, printed, published
-from wisesr_helpers.studies.grid import DEMO_NOTE, STUDIES
+from wisesr_helpers.studies.grid import STUDIES
 from wisesr_helpers.training.runs import load_classifier
 
 # A head on a backbone: what it costs, which cells it looks at, and what the paper prints for it.

@@ -163,9 +163,6 @@ class Study:
         return self.other_sizes.get(backbone, self.image_size)
 
 
-DEMO_NOTE = "demo: not the paper's data"  # on every figure and record of the demo and smoke scales
-
-
 def _demo(classes, train, epochs, decay_rate, minutes, committed):
     recipe = paper_recipe("Table 8", "MIT Indoors Scene")  # at 224 pixels too: few images, so the smaller batch
     # The paper's optimiser; a faster staircase, because few epochs stand in for hundreds. The whole of Table 3 but

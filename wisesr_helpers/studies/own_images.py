@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.data.embedded import MIN_IMAGE_SIZE, class_pairs, draw_scenes
 from wisesr_helpers.data.folders import SCENES
 from wisesr_helpers.metrics import (
@@ -24,7 +25,6 @@ from wisesr_helpers.metrics import (
     wilson_interval,
 )
 from wisesr_helpers.plots.runs import CHANCE, colour
-from wisesr_helpers.studies.grid import DEMO_NOTE
 
 # A folder of embedded scenes as image files, where a reader has no images of their own at hand: no photographs.
 

@@ -14,61 +14,57 @@ from wisesr_helpers.models.heads import get_head, head_layers
 from wisesr_helpers.progress import duration
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.studies.choices import check_options
-from wisesr_helpers.studies.grid import DEMO_NOTE, get_study
-from wisesr_helpers.training.runs import canonical, chance, ending
+from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.training.runs import canonical
 from wisesr_helpers.versions import are_current
 
 NO_BETTER = "no better than chance"
 NO_END = SimpleNamespace(top1=None, correct=None, images=None)  # in place of a final epoch
 
 
-def describe_result(record):
+def describe_result(run):
     """How a run ended, in a few sentences with the kind of data.
 
     Complete: the final epoch's accuracy, its interval, and whether it is no better than chance. Running: the same of
     the epochs so far, without that judgement. Diverged: where, and what is kept; no accuracy, for the recipe's end
     was not reached.
+
+    Args:
+        run: ``RunResult``.
     """
-    outcome = record["outcome"]
-    final = outcome["final"]
-    model = "{backbone} + {head}".format(**outcome["parameters"])
-    kind = "" if outcome["dataset"]["photographs"] else f" ({DEMO_NOTE})"
-    if outcome["status"] == "diverged":
-        return f"{model} {_divergence(outcome, kind)}"
-    if outcome["status"] != "complete":
-        model += f", {ending(outcome)}"
-    if final is None:
+    model = f"{run.backbone} + {run.head}"
+    kind = f" ({run.note})" if run.note else ""
+    if run.status == "diverged":
+        return f"{model} {_divergence(run, kind)}"
+    if run.status != "complete":
+        model += f", {run.ending}"
+    if run.final is None:
         return f"{model}: no whole epoch{kind}."
-    classes = len(outcome["dataset"]["classes"])
-    learned = f" That is no better than a guess among {classes} classes: nothing shows that it learned."
+    learned = f" That is no better than a guess among {len(run.classes)} classes: nothing shows that it learned."
+    count = run.final["count"]
     return (
-        f"{model}: top-1 {final['top1']:.1%} "
-        f"(95 % interval {_interval(final['top1_correct'], final['count'])}) after epoch {final['epoch']}, "
-        f"{final['top1_correct']} of {final['count']} test images; chance is "
-        f"{chance(record):.1%}{kind}." + (learned if only_guesses(record) else "")
+        f"{model}: top-1 {run.top1:.1%} (95 % interval {_interval(run.correct_images, count)}) after epoch "
+        f"{run.final['epoch']}, {run.correct_images} of {count} test images; chance is {run.chance:.1%}{kind}."
+        + (learned if only_guesses(run) else "")
     )
 
 
-def _divergence(outcome, kind):
+def _divergence(run, kind):
     """Where and how a run diverged and what is left of it: the rest of a sentence, and more."""
-    where, epochs = outcome.get("divergence"), len(outcome["history"])
-    kept = f"Kept are the weights {f'of epoch {epochs}' if epochs else 'that it started with'}."
-    if not where:  # an older record
-        return f"{ending(outcome)}{kind}. {kept}"
+    where = run.divergence
+    kept = f"Kept are the weights {f'of epoch {run.epochs}' if run.epochs else 'that it started with'}."
     last = "There was no finite loss" if where["loss"] is None else f"The last finite loss was {where['loss']:.3g}"
     return (
-        f"{ending(outcome)}, step {where['step']}, at a learning rate of {where['learning_rate']:.3g}: the loss or a "
+        f"{run.ending}, step {where['step']}, at a learning rate of {where['learning_rate']:.3g}: the loss or a "
         f"weight ceased to be finite{kind}. {last}. {kept}"
     )
 
 
-def only_guesses(record):
+def only_guesses(run):
     """Whether a run is complete and its final top-1 no better than chance, see :mod:`wisesr_helpers.metrics`."""
-    outcome = record["outcome"]
-    final = outcome["final"]
-    if outcome["status"] != "complete" or final is None:
+    if run.status != "complete" or run.final is None:
         return False
-    return no_better_than_chance(final["top1_correct"], final["count"], len(outcome["dataset"]["classes"]))
+    return no_better_than_chance(run.correct_images, run.final["count"], len(run.classes))
 
 
 def published_results(study):
@@ -171,19 +167,17 @@ def results_table(runs):
             "epochs": runs["epochs"],
             "top-1, final epoch": [_share(end.top1) for end in ends],
             "95 % interval": [_interval(end.correct, end.images) for end in ends],
-            "chance": [f"{chance(record):.1%}" for record in runs["record"]],
-            "top-1, best epoch": [_best(record["outcome"]) for record in runs["record"]],
-            "status": [status(record) for record in runs["record"]],
+            "chance": [f"{run.chance:.1%}" for run in runs["run"]],
+            "top-1, best epoch": [_best(run) for run in runs["run"]],
+            "status": [status(run) for run in runs["run"]],
         }
     )
 
 
-def status(record):
+def status(run):
     """How a run ended: "complete", "complete, no better than chance", "diverged in epoch 3, step 17", "running (…)"."""
-    outcome = record["outcome"]
-    where = outcome.get("divergence")
-    more = [f"step {where['step']}"] if where else [NO_BETTER] if only_guesses(record) else []
-    return ", ".join([ending(outcome), *more])
+    more = [f"step {run.divergence['step']}"] if run.divergence else [NO_BETTER] if only_guesses(run) else []
+    return ", ".join([run.ending, *more])
 
 
 def provenance(runs, whose):
@@ -195,17 +189,17 @@ def provenance(runs, whose):
     """
     rows = []
     for row in runs.itertuples():
-        execution, data = row.record["execution"], row.record["outcome"]["dataset"]
+        execution, run = row.run.execution, row.run
         versions = execution["versions"]
         rows.append(
             {
                 "run": row.identity,
                 "whose": whose,
-                "data": f"{row.dataset}, {data['train']:,} + {data['test']:,} images",
+                "data": f"{run.dataset}, {run.train_images:,} + {run.test_images:,} images",
                 "device": f"{execution['device']}, {execution['threads']} threads, {execution['machine']}",
                 "software": f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}",
                 "commit": _commit(execution),
-                "code": "today's" if is_current(row.record) else "older",
+                "code": "today's" if is_current(run) else "older",
                 "time": duration(sum(execution["seconds"])),
                 "command": execution["command"],
             }
@@ -213,25 +207,27 @@ def provenance(runs, whose):
     return pd.DataFrame(rows)
 
 
-def is_current(record):
-    """Whether the command of a record would make it today: versions of the code, recipe, and plan of the data."""
-    outcome = record["outcome"]
-    chosen, data = outcome["parameters"], outcome["dataset"]
-    if not are_current(record["execution"].get("behaviour")):
+def is_current(run):
+    """Whether the command of a run would make it today: versions of the code, recipe, and plan of the data.
+
+    Args:
+        run: ``RunResult``.
+    """
+    if run.older:
         return False
     try:
-        study = get_study(chosen["study"], chosen["dataset"])
-        plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[chosen["scale"]]
+        study = get_study(run.study, run.parameters.dataset)
+        plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[run.scale]
         recipe = plan.recipe if plan else study.recipe
-        _, recipe, _ = check_options(chosen["options"], get_head(chosen["head"]), recipe)
+        _, recipe, _ = check_options(run.options, get_head(run.head), recipe)
     except ValueError:  # a study, head or option that is no more
         return False
-    recipe = dataclasses.replace(recipe, epochs=outcome["recipe"]["epochs"])
+    recipe = dataclasses.replace(recipe, epochs=run.planned_epochs)
     planned = (plan.classes, plan.train, plan.test) if plan else None
     return (
-        canonical(dataclasses.asdict(recipe)) == canonical(outcome["recipe"])
-        and data["image_size"] == [study.size_for(chosen["backbone"])] * 2
-        and planned in (None, (len(data["classes"]), data["train"], data["test"]))
+        canonical(dataclasses.asdict(recipe)) == canonical(dict(run.recipe))
+        and run.image_size == (study.size_for(run.backbone),) * 2
+        and planned in (None, (len(run.classes), run.train_images, run.test_images))
     )
 
 
@@ -242,7 +238,7 @@ def _commit(execution):
 
 
 def _kind(row):
-    return row.scale if row.record["outcome"]["dataset"]["photographs"] else DEMO_NOTE
+    return row.run.note or row.scale
 
 
 def _interval(correct, images):
@@ -252,11 +248,10 @@ def _interval(correct, images):
     return f"{low:.1%} to {high:.1%}"
 
 
-def _best(outcome):
+def _best(run):
     """Top-1 of the best epoch, with its number where the run is not complete."""
-    best = outcome["best"]
-    after = f" (epoch {best['epoch']})" if best and outcome["status"] != "complete" else ""
-    return _share(best and best["top1"]) + after
+    after = f" (epoch {run.best['epoch']})" if run.best and run.status != "complete" else ""
+    return _share(run.best_top1) + after
 
 
 def _share(value):

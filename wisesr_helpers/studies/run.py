@@ -5,18 +5,18 @@ import dataclasses
 
 from wisesr_helpers import progress
 from wisesr_helpers._keras import keras
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.data.embedded import SIDE as DIGIT
 from wisesr_helpers.models.backbones import SMALL
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
 from wisesr_helpers.storage import folder_lock, sweep, whole_path
 from wisesr_helpers.studies.choices import accelerators
-from wisesr_helpers.studies.grid import DEMO_NOTE, STUDIES, get_study
+from wisesr_helpers.studies.grid import STUDIES, get_study
 from wisesr_helpers.training import runs
 from wisesr_helpers.training.checkpoints import Checkpoints
 from wisesr_helpers.training.loop import give_weights, named_arrays, train
 from wisesr_helpers.training.runs import BEST_MODEL, FINAL_MODEL, environment
-from wisesr_helpers.versions import are_current
 
 # What a run will do, in the words that its notebook prints first.
 
@@ -163,7 +163,7 @@ def run(experiment):
         experiment: ``Experiment``.
 
     Returns:
-        The record, a dict with ``outcome`` and ``execution``.
+        RunResult.
 
     Raises:
         Held: Another process is training this run.
@@ -172,9 +172,9 @@ def run(experiment):
         OSError: The folder can't be written; whole epochs stay.
         MemoryError: The device's memory is too small.
     """
-    record = finished(experiment)  # without a lock: a finished run can be read where nothing may be written
-    if record is not None:
-        return record
+    result = finished(experiment)  # without a lock: a finished run can be read where nothing may be written
+    if result is not None:
+        return result
     with runs.kept(experiment.folder):
         experiment.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -184,17 +184,16 @@ def run(experiment):
 
 
 def finished(experiment):
-    """The record of an experiment's run if it is finished with as many epochs as asked for, else None.
+    """An experiment's run if it is finished with as many epochs as asked for, else None.
 
     Raises:
         ValueError: The run has more epochs than asked for; training it shorter would lose them.
     """
-    record = None if experiment.overwrite else _record(experiment)
-    if record is None:
+    result = None if experiment.overwrite else _kept_run(experiment)
+    if result is None:
         return None
-    done, status = len(record["outcome"]["history"]), record["outcome"]["status"]
-    _refuse_fewer(experiment, done)
-    if status == "running" or (status == "complete" and done < experiment.recipe.epochs):
+    _refuse_fewer(experiment, result.epochs)
+    if result.status == "running" or (result.status == "complete" and result.epochs < experiment.recipe.epochs):
         return None
     if not (experiment.folder / FINAL_MODEL).exists():
         print(
@@ -203,31 +202,31 @@ def finished(experiment):
         )
         return None
     print(
-        f"Finished before, in '{experiment.shown_folder}': taken from there. overwrite=True trains it again.",
+        f"This run is already complete; loaded from '{experiment.shown_folder}'. Pass overwrite=True to train it "
+        "again.",
         flush=True,
     )
-    _say_what_differs(experiment, record)
-    return record
+    _say_what_differs(experiment, result)
+    return result
 
 
-def _say_what_differs(experiment, record):
+def _say_what_differs(experiment, result):
     """Say in what a finished run is not what the command would make today."""
-    outcome = record["outcome"]
-    if not are_current(record["execution"].get("behaviour")):
+    if result.older:
         print("It was trained by an older version of the code: today's may give another result.", flush=True)
-    if outcome["status"] == "diverged" and outcome["recipe"]["epochs"] < experiment.recipe.epochs:
+    if result.status == "diverged" and result.planned_epochs < experiment.recipe.epochs:
         print("It diverged, so that more epochs would change nothing.", flush=True)
     # Reading the data of the paper's scale only for this would take minutes, or fail where it is no more.
-    if experiment.has_dataset and outcome["dataset"]["fingerprint"] != experiment.dataset.fingerprint:
+    if experiment.has_dataset and result.data_fingerprint != experiment.dataset.fingerprint:
         print("It was trained on other data than is here now: its accuracies are not of today's images.", flush=True)
 
 
-def _record(experiment):
-    """The record in an experiment's folder; None if there is none, or a damaged one, which is said."""
+def _kept_run(experiment):
+    """The run in an experiment's folder; None if there is no record, or a damaged one, which is said."""
     if not (experiment.folder / runs.RECORD).exists():
         return None
     try:
-        return runs.read_record(experiment.folder)
+        return runs.read_run(experiment.folder)
     except ValueError as error:
         print(f"{error} Until then the run's checkpoints count.")
         return None
@@ -291,30 +290,30 @@ def _start(experiment, checkpoints):
     """The checkpoint that the run goes on from; None: it begins. Both are said where something is there already."""
     folder = experiment.folder
     sweep(folder)
-    record = _record(experiment)
+    before = _kept_run(experiment)
     if experiment.overwrite:
-        return _start_over(experiment, checkpoints, record)
+        return _start_over(experiment, checkpoints, before)
     start = checkpoints.newest()
     if start is not None:
         _refuse_fewer(experiment, start.epoch)
         _say_going_on(experiment, start)
-    elif record is not None and record["outcome"]["status"] != "running":
+    elif before is not None and before.status != "running":
         raise ValueError(
             f"'{experiment.shown_folder}' holds a finished record and no whole checkpoint to go on from. Put its "
             "folder 'checkpoints' back, give another runs_dir, or set overwrite to train the run from the start."
         )
-    elif record is not None or checkpoints.epochs():
+    elif before is not None or checkpoints.epochs():
         print(f"No whole checkpoint is left in '{experiment.shown_folder}'; the run is trained from the start.")
     return start
 
 
-def _start_over(experiment, checkpoints, record):
+def _start_over(experiment, checkpoints, before):
     """The checkpoint that an overwriting run goes on from: its own, where it was interrupted; else None.
 
     Whatever can't be gone on from is removed: a finished run, damaged epochs, epochs of another origin, too many.
     """
-    start, running = None, record is not None and record["outcome"]["status"] == "running"
-    if record is None or running:
+    start, running = None, before is not None and before.status == "running"
+    if before is None or running:
         with contextlib.suppress(ValueError):  # another origin
             start = checkpoints.newest()
     # With its last epoch and no record, it may have been finished.

@@ -18,7 +18,6 @@ from wisesr_helpers.studies.choices import choose_scale
 from wisesr_helpers.studies.grid import STUDIES, get_study
 from wisesr_helpers.studies.own_images import LEVEL
 from wisesr_helpers.studies.report import results_table
-from wisesr_helpers.training.runs import ending, was_right
 
 # What the paper tried beside its final design: sections 2.4 and 3.4, and EfficientNet of its discussion.
 
@@ -139,7 +138,7 @@ def _beside(runs):
     On the same test images, by McNemar's exact test, corrected by Holm for the number of rows.
     """
     complete = [row for row in runs.itertuples() if row.status == "complete" and EFFICIENTNET not in row.row]
-    right = {row.row: was_right(row.record) for row in complete}
+    right = {row.row: row.run.right for row in complete}
     if FINAL not in right:
         return {}
     final = right.pop(FINAL)
@@ -167,7 +166,7 @@ def verdict(runs):
     for word in ("worse", "better", "no difference shown"):
         titles = ", ".join(f"'{title}'" for title in words.index[words == word])
         parts.append(f"{word}: {titles or 'none'}")
-    apart = [f"'{row.row}' {ending(row.record['outcome'])}" for row in runs.itertuples() if row.status != "complete"]
+    apart = [f"'{row.row}' {row.run.ending}" for row in runs.itertuples() if row.status != "complete"]
     if apart:
         parts.append(f"not counted: {', '.join(apart)}")
     comparisons = "1 comparison" if len(words) == 1 else f"{len(words)} comparisons"

@@ -11,7 +11,6 @@ from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
 from wisesr_helpers.plots.images import attention
 from wisesr_helpers.plots.runs import colour, figure
 from wisesr_helpers.studies.experiment import Rows
-from wisesr_helpers.training.runs import was_right
 
 # Where two classifiers look, as figures: maps over images, and the logit taken apart.
 
@@ -227,14 +226,14 @@ class Pair:
     @functools.cached_property
     def right(self):
         """Head → bool array (N,): which test images its run classifies correctly after the last whole epoch."""
-        measured = {record["outcome"]["dataset"]["fingerprint"] for record in self.runs["record"]}
+        measured = {run.data_fingerprint for run in self.runs["run"]}
         if measured != {self.dataset.fingerprint}:
             other = "different test images" if len(measured) > 1 else "other test images than are here now"
             raise ValueError(
                 f"The runs of {' and '.join(self.heads)} were measured on {other}. Train them again with "
                 "overwrite=True."
             )
-        return {head: was_right(record) for head, record in zip(self.heads, self.runs["record"], strict=True)}
+        return {head: run.right for head, run in zip(self.heads, self.runs["run"], strict=True)}
 
     @functools.cached_property
     def models(self):

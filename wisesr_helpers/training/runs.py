@@ -14,9 +14,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.storage import devices, usable_cores, write_whole
-
-# Runs: what names one, where it lives, and what its record holds.
+from wisesr_helpers.versions import are_current
 
 SCHEMA = 3
 READABLE = (2, SCHEMA)  # 2 had a hash of the code in place of versions: shown as older
@@ -54,6 +54,200 @@ class RunParameters:
         if self.options:
             parts.append(hashlib.sha256(canonical(dict(self.options)).encode()).hexdigest()[:8])
         return "--".join(part for part in parts if part)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """A run as its record holds it: the one way in which code reads a record.
+
+    Attributes:
+        identity: The run's name, see :attr:`RunParameters.identity`.
+        parameters: ``RunParameters``.
+        dataset: Name of the data as readers know it.
+        photographs: Whether it is photographs; else embedded images, and no claim about photographs follows.
+        data_fingerprint: SHA-256 of images, labels and class names.
+        classes: Class names.
+        train_images: Number of training images.
+        test_images: Number of test images.
+        image_size: (height, width) in pixels.
+        params: Weights of the model, trainable or not.
+        flops: Floating-point operations for one image, as Table 1 counts them.
+        feature_map: (h, w, C) of the last feature map.
+        recipe: The recipe's fields.
+        history: A mapping for each whole epoch: epoch (from 1), learning_rate, loss, top1, top5 (training), test_loss,
+            test_top1, test_top5.
+        status: "complete", "running" or "diverged".
+        divergence: None, or where it diverged: epoch, step (from 1), loss (last finite one or None), learning_rate.
+        final: None before the first whole epoch, else the last one's epoch, loss, top1, top5, top1_correct,
+            top5_correct and count (test images).
+        best: The same of the epoch with the highest test top-1. It was chosen on the test set, which flatters it.
+        correct: Which test images are right after the last whole epoch: packed bits in base64, see :attr:`right`.
+        outcome_sha256: SHA-256 of all of the above but the identity.
+        execution: When, where and how fast: device, threads, versions, commit, command, seconds, ….
+        folder: The run's folder, or that of the record's file.
+    """
+
+    identity: str
+    parameters: RunParameters
+    dataset: str
+    photographs: bool
+    data_fingerprint: str
+    classes: tuple
+    train_images: int
+    test_images: int
+    image_size: tuple
+    params: int
+    flops: int
+    feature_map: tuple
+    recipe: Mapping
+    history: tuple
+    status: str
+    divergence: Mapping | None
+    final: Mapping | None
+    best: Mapping | None
+    correct: str
+    outcome_sha256: str
+    execution: Mapping
+    folder: pathlib.Path = dataclasses.field(compare=False)
+
+    @classmethod
+    def from_record(cls, record, path):
+        """The run of a record.
+
+        Args:
+            record: The dict that JSON holds.
+            path: Its file.
+
+        Raises:
+            ValueError: Something that a record has is missing.
+        """
+        try:
+            outcome, execution = record["outcome"], record["execution"]
+            data, model = outcome["dataset"], outcome["model"]
+            for end in filter(None, (outcome["final"], outcome["best"])):
+                {name: end[name] for name in ("epoch", "top1", "top5", "top1_correct", "count")}
+            for name in "backend device machine threads versions commit clean command seconds".split():
+                execution[name]
+            return cls(
+                identity=record["identity"],
+                parameters=RunParameters(**outcome["parameters"]),
+                dataset=data["name"],
+                photographs=data["photographs"],
+                data_fingerprint=data["fingerprint"],
+                classes=tuple(data["classes"]),
+                train_images=data["train"],
+                test_images=data["test"],
+                image_size=tuple(data["image_size"]),
+                params=model["params"],
+                flops=model["flops"],
+                feature_map=tuple(model["feature_map"]),
+                recipe={"epochs": outcome["recipe"]["epochs"], **outcome["recipe"]},
+                history=tuple(outcome["history"]),
+                outcome_sha256=record["outcome_sha256"],
+                execution=execution,
+                folder=path.parent,
+                **{name: outcome[name] for name in ("status", "divergence", "final", "best", "correct")},
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"'{path}' is no record of a run ({error}). Move it elsewhere, or train the run again."
+            ) from error
+
+    @property
+    def study(self):
+        """One of ``ws.STUDIES``."""
+        return self.parameters.study
+
+    @property
+    def scale(self):
+        """ "paper", "demo" or "smoke"."""
+        return self.parameters.scale
+
+    @property
+    def backbone(self):
+        """Its Keras name, or one of the small ones."""
+        return self.parameters.backbone
+
+    @property
+    def head(self):
+        """One of ``ws.HEADS``."""
+        return self.parameters.head
+
+    @property
+    def seed(self):
+        """Of everything random."""
+        return self.parameters.seed
+
+    @property
+    def options(self):
+        """Options that differ from the defaults."""
+        return self.parameters.options
+
+    @property
+    def epochs(self):
+        """Number of whole epochs."""
+        return len(self.history)
+
+    @property
+    def planned_epochs(self):
+        """Number of epochs that were asked for."""
+        return self.recipe["epochs"]
+
+    @property
+    def top1(self):
+        """Top-1 on the test set after the last whole epoch, a fraction; None before the first."""
+        return self.final and self.final["top1"]
+
+    @property
+    def top5(self):
+        """The same for top-5."""
+        return self.final and self.final["top5"]
+
+    @property
+    def correct_images(self):
+        """Test images that are right after the last whole epoch; None before the first."""
+        return self.final and self.final["top1_correct"]
+
+    @property
+    def best_top1(self):
+        """Top-1 of the best epoch, which was chosen on the test set; None before the first."""
+        return self.best and self.best["top1"]
+
+    @property
+    def right(self):
+        """Which test images are right after the last whole epoch: bool array (N,).
+
+        Raises:
+            ValueError: There is no whole epoch.
+        """
+        if not self.correct:
+            raise ValueError(
+                f"The run '{self.identity}' has no whole epoch, so nothing is known of its test images. Train it again "
+                "with another seed."
+            )
+        return unpack(self.correct, self.test_images)
+
+    @property
+    def chance(self):
+        """Expected top-1 of a guess among the classes: 1 / classes."""
+        return 1 / len(self.classes)
+
+    @property
+    def ending(self):
+        """How it ended, in words: "complete", "running (4 of 20 epochs)" or "diverged in epoch 3"."""
+        if self.status == "running":
+            return f"running ({self.epochs} of {self.planned_epochs} epochs)"
+        return self.status + (f" in epoch {self.divergence['epoch']}" if self.divergence else "")
+
+    @property
+    def older(self):
+        """Whether an older version of the code made it, so that today's may give another result."""
+        return not are_current(self.execution.get("behaviour"))
+
+    @property
+    def note(self):
+        """What figures of it have to say about its data."""
+        return "" if self.photographs else DEMO_NOTE
 
 
 def canonical(value):
@@ -106,6 +300,9 @@ def write_record(folder, outcome, execution):
         outcome: What the command determines: the same bytes whenever it is run on one machine.
         execution: When, where and how fast.
 
+    Returns:
+        RunResult.
+
     Raises:
         OSError: The folder can't be written; the message says what to do.
     """
@@ -121,7 +318,7 @@ def write_record(folder, outcome, execution):
     with kept(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / RECORD, text)
-    return json.loads(text)
+    return RunResult.from_record(json.loads(text), folder / RECORD)
 
 
 @contextlib.contextmanager
@@ -140,11 +337,18 @@ def kept(folder):
         ) from error
 
 
-def read_record(path):
-    """A record as a dict; ``path`` is its file or its run's folder.
+def read_run(path):
+    """The run of a record.
+
+    Args:
+        path: The record's file, or the run's folder.
+
+    Returns:
+        RunResult. A record of schema 2, whose behaviour isn't known, is an ``older`` one.
 
     Raises:
-        ValueError: The file is no record of this schema, or its outcome was changed by hand.
+        OSError: The file can't be read.
+        ValueError: It is no record of a readable schema, or its outcome was changed by hand.
     """
     path = pathlib.Path(path)
     path = path / RECORD if path.is_dir() else path
@@ -168,7 +372,7 @@ def read_record(path):
             f"The outcome in '{path}' was changed after it was written: its SHA-256 is {found}, "
             f"the record says {digest}. Train the run again."
         )
-    return record
+    return RunResult.from_record(record, path)
 
 
 def load_runs(*folders, skipped=None):
@@ -182,132 +386,67 @@ def load_runs(*folders, skipped=None):
     Returns:
         DataFrame: study, dataset, scale, backbone, head, seed, options (JSON, "" for none), status, top1, top5
         (final epoch, fractions of the test split), best_top1, correct, images (of the test split), epochs, params,
-        commit, identity, folder, record.
+        commit, identity, folder, run (``RunResult``).
         A run that stands in several folders is listed once, from the first.
 
     Raises:
         ValueError: A folder is a file; without ``skipped``, also a file in it that is no record, as
-            :func:`read_record` says.
+            :func:`read_run` says.
         OSError: Without ``skipped``, a file that can't be read.
     """
-    import pandas as pd
-
-    rows = {}
+    found = {}
     for folder in (pathlib.Path(folder).expanduser() for folder in folders):
         if folder.is_file():
             raise ValueError(f"load_runs takes folders with records; '{folder}' is a file.")
         for path in sorted([*folder.glob("*.json"), *folder.glob(f"*/{RECORD}")]):
             try:
-                row = _row(read_record(path), path, folder)
+                run = read_run(path)
             except (OSError, ValueError) as error:
                 if skipped is None:
                     raise
                 said = f"'{path}' can't be read ({error.strerror})." if isinstance(error, OSError) else str(error)
                 skipped.append(said.replace(str(folder), shown(folder)))
                 continue
-            rows.setdefault(row["identity"], row)
-    return pd.DataFrame(list(rows.values()), columns=_COLUMNS)
+            found.setdefault(run.identity, (run, folder))
+    return _table(found.values())
 
 
-_COLUMNS = (
-    "study dataset scale backbone head seed options status top1 top5 best_top1 correct images epochs params commit "
-    "identity folder record"
-).split()
-
-
-# What pages and tables read from a record, by the part of it that holds it.
-_READ = {
-    "outcome": "status divergence final best history",
-    "outcome.parameters": "study scale backbone head seed options",
-    "outcome.dataset": "name photographs classes train test",
-    "outcome.model": "params",
-    "outcome.recipe": "epochs",
-    "outcome.final": "top1 top5 top1_correct count epoch",
-    "outcome.best": "top1 epoch",
-    "execution": "backend device machine threads commit clean command seconds",
-    "execution.versions": "python keras",
-}
-
-
-def as_table(records):
-    """Records that are at hand as a table, in their order.
+def as_table(runs):
+    """Runs that are at hand as a table, in their order.
 
     Args:
-        records: Pairs (record, the run's folder).
+        runs: ``RunResult`` objects.
 
     Returns:
         DataFrame as :func:`load_runs` returns it.
     """
+    return _table([(run, run.folder.parent) for run in runs])
+
+
+_COLUMNS = (
+    "study dataset scale backbone head seed options status top1 top5 best_top1 correct images epochs params commit "
+    "identity folder run"
+).split()
+
+
+def _table(found):
+    """Pairs (run, folder that it was found in) as a DataFrame."""
     import pandas as pd
 
-    rows = [_row(record, folder / RECORD, folder.parent) for record, folder in records]
+    own = "study dataset scale backbone head seed status top1 top5 best_top1 epochs params identity".split()
+    rows = [
+        {
+            **{name: getattr(run, name) for name in own},
+            "options": json.dumps(run.options, sort_keys=True) if run.options else "",
+            "correct": run.correct_images,
+            "images": run.final and run.final["count"],
+            "commit": run.execution["commit"],
+            "folder": str(folder),
+            "run": run,
+        }
+        for run, folder in found
+    ]
     return pd.DataFrame(rows, columns=_COLUMNS)
-
-
-def _row(record, path, folder):
-    for part, keys in {"": "identity outcome execution", **_READ}.items():
-        held = record
-        for key in filter(None, part.split(".")):
-            held = held[key] if isinstance(held, dict) and key in held else ()
-        if held is None and part in ("outcome.final", "outcome.best"):  # of a run without an epoch
-            continue
-        missing = [key for key in keys.split() if not isinstance(held, dict) or key not in held]
-        if missing:
-            raise ValueError(
-                f"'{path}' is no record of a run ({part or 'it'} has no {', '.join(missing)}). Move it elsewhere, or "
-                "train the run again."
-            )
-    outcome, execution = record["outcome"], record["execution"]
-    options = outcome["parameters"]["options"]
-    final = outcome["final"] or {"top1": None, "top5": None, "top1_correct": None, "count": None}
-    return {
-        **{key: outcome["parameters"][key] for key in ("study", "scale", "backbone", "head", "seed")},
-        "dataset": outcome["dataset"]["name"],
-        "options": json.dumps(options, sort_keys=True) if options else "",
-        "status": outcome["status"],
-        "top1": final["top1"],
-        "top5": final["top5"],
-        "best_top1": outcome["best"] and outcome["best"]["top1"],
-        "correct": final["top1_correct"],
-        "images": final["count"],
-        "epochs": len(outcome["history"]),
-        "params": outcome["model"]["params"],
-        "commit": execution["commit"],
-        "identity": record["identity"],
-        "folder": str(folder),
-        "record": record,
-    }
-
-
-def was_right(record):
-    """Which test images a run classifies correctly after its last whole epoch: bool array (N,), N the test images.
-
-    Raises:
-        ValueError: The run has no whole epoch.
-    """
-    outcome = record["outcome"]
-    if not outcome["correct"]:
-        raise ValueError(
-            f"The run '{record['identity']}' has no whole epoch, so nothing is known of its test images. Train it "
-            "again with another seed."
-        )
-    return unpack(outcome["correct"], outcome["dataset"]["test"])
-
-
-def chance(record):
-    """Expected top-1 of a guess among the classes of a record's dataset: 1 / classes."""
-    return 1 / len(record["outcome"]["dataset"]["classes"])
-
-
-def ending(outcome):
-    """How a run ended, in words: "complete", "running (4 of 20 epochs)" or "diverged in epoch 3"."""
-    if outcome["status"] == "running":
-        return f"running ({len(outcome['history'])} of {outcome['recipe']['epochs']} epochs)"
-    where = outcome.get("divergence")  # older records don't say where
-    return outcome["status"] + (f" in epoch {where['epoch']}" if where else "")
-
-
-# Where a result comes from: the commit, the machine, and the versions.
 
 
 def git_state(besides="results"):
@@ -395,8 +534,11 @@ def load_classifier(run, epoch="final"):
         raise FileNotFoundError(
             f"There is no folder '{run}'. Give a run's, such as 'runs/mit_512--demo--small_patch--wise--s0'."
         )
-    outcome = _outcome(folder)
-    path = _model_file(folder, epoch, outcome)
+    try:
+        record = read_run(folder)
+    except (OSError, ValueError):
+        record = None
+    path = _model_file(folder, epoch, record)
     try:
         model = keras.models.load_model(path)
     except MemoryError:
@@ -407,21 +549,12 @@ def load_classifier(run, epoch="final"):
             f"'{path}' can't be loaded: it is damaged, or was saved by a newer version ({reason}). Train the run again "
             "with overwrite=True."
         ) from error
-    names = outcome.get("dataset", {}).get("classes", ())
-    if len(names) == model.output_shape[-1]:
-        model.class_names = tuple(names)
+    if record is not None and len(record.classes) == model.output_shape[-1]:
+        model.class_names = record.classes
     return model
 
 
-def _outcome(folder):
-    """The outcome in a run's record; empty where there is no record, or none that can be read."""
-    try:
-        return read_record(folder)["outcome"]
-    except (OSError, ValueError):
-        return {}
-
-
-def _model_file(folder, epoch, outcome):
+def _model_file(folder, epoch, record):
     """The file of that epoch's classifier.
 
     Raises:
@@ -434,10 +567,12 @@ def _model_file(folder, epoch, outcome):
         raise FileNotFoundError(f"'{folder}' holds no trained classifier ({final.name}). Train the run first.")
     if epoch == "final":
         return final
-    number, last = ((outcome.get(key) or {}).get("epoch") for key in ("best", "final"))
-    if number is not None and number == last:
-        return final
-    known = f"the best epoch is {number}, the last {last}" if number else "no record that can be read says which it was"
+    known = "no record that can be read says which it was"
+    if record is not None and record.best:
+        number, last = record.best["epoch"], record.final["epoch"]
+        if number == last:
+            return final
+        known = f"the best epoch is {number}, the last {last}"
     raise FileNotFoundError(
         f"'{folder}' does not hold the classifier of the best epoch ({best.name}; {known}). Take epoch='final', or "
         "train the run again with overwrite=True."
