@@ -12,6 +12,7 @@ from wisesr_helpers.published import published
 __version__ = "0.1.0"
 
 _NAMES = {
+    "HEADS": "models.heads",
     "Experiment": "studies.experiment",
     "apply_transform": "data.augment",
     "contribution_map": "models.attribution",
@@ -33,13 +34,10 @@ _NAMES = {
 }
 _MODULES = ("layers", "plots")
 
-__all__ = ["HEADS", "published", *_MODULES, *_NAMES]
+__all__ = ["published", *_MODULES, *_NAMES]
 
 
 def __getattr__(name):
-    if name == "HEADS":
-        heads = importlib.import_module("wisesr_helpers.models.heads")
-        return {head.name: head.description for head in heads.REGISTRY.values()}
     if name in _NAMES:
         return getattr(importlib.import_module(f"wisesr_helpers.{_NAMES[name]}"), name)
     if name in _MODULES:

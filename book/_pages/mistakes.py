@@ -96,7 +96,7 @@ MISTAKES = (
     Mistake("a head that doesn't exist", {"head": "vise"}),
     Mistake("a backbone that doesn't exist", {"backbone": "Xcepton"}),
     Mistake("a scale that doesn't exist", {"scale": "large"}),
-    Mistake("an option that the head doesn't have", {"head": "gap", "options": {"start": "uniform"}}),
+    Mistake("an option that the head doesn't have", {"head": "gap", "options": {"start": "average"}}),
     Mistake("a value that the option doesn't have", {"options": {"weights": "imagnet"}}),
     Mistake("a negative number of epochs", {"epochs": -5}),
     Mistake("the paper's scale without its photographs", {"scale": "paper", "data_dir": "photos"}),

@@ -5,7 +5,13 @@ import pytest
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.reductions import INTERPOLATIONS, FixedReduction2D, check_reduction, reduction_layers
+from wisesr_helpers.layers.reductions import (
+    INTERPOLATIONS,
+    FixedReduction2D,
+    cell_weights,
+    check_reduction,
+    reduction_layer,
+)
 from wisesr_helpers.models import attribution
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.models.heads import REDUCTION_OPTIONS, head_layers
@@ -87,7 +93,7 @@ def test_averages_are_those_of_a_padded_map(padding, side, pool_size, strides, a
 
 
 def test_the_learned_reduction_starts_and_is_bound_as_the_heads_own_weights():
-    (first,) = reduction_layers(2, "depthwise")
+    first = reduction_layer(2, "depthwise")
     own = head_layers("depthwise_nonneg", (3, 3, CHANNELS), CLASSES)[0]
     assert first(maps(7, 7)).shape == (4, 3, 3, CHANNELS)
     assert first.use_bias
@@ -133,7 +139,7 @@ def test_contributions_add_up_to_the_logit_and_are_those_of_the_gradient(options
     added = ws.contribution_map(model, x, chosen)
     np.testing.assert_allclose(added.sum(axis=(1, 2)) + without, logits, atol=1e-4)
     assert np.abs(added).max() > 1e-2
-    monkeypatch.setattr(attribution, "_linear_weights", lambda cut: None)
+    monkeypatch.setattr(attribution, "_linear_weights", lambda split: None)
     np.testing.assert_allclose(ws.hires_cam(model, x, chosen), added, atol=1e-4)
 
 
@@ -212,7 +218,7 @@ def test_diagrams_say_what_reduces(options, layer, detail):
 )
 def test_operations_by_hand(options, flops):
     inputs = keras.Input((7, 7, CHANNELS))
-    (layer,) = reduction_layers(2, **options)
+    layer = reduction_layer(2, **options)
     assert ws.count_flops(keras.Model(inputs, layer(inputs))) == flops * CHANNELS
 
 
@@ -233,7 +239,7 @@ def test_operations_by_hand(options, flops):
 )
 def test_what_does_not_go_together_is_refused(arguments, said):
     arguments = {"pool_size": 2, **arguments}
-    for refuse in (check_reduction, reduction_layers, FixedReduction2D):
+    for refuse in (check_reduction, reduction_layer, FixedReduction2D):
         with pytest.raises(ValueError, match=said):
             refuse(**arguments)
 
@@ -244,7 +250,7 @@ def test_heads_refuse_it_before_a_backbone_is_built():
 
 
 def test_a_learned_reduction_is_no_fixed_one():
-    with pytest.raises(ValueError, match="reduction_layers makes its layer"):
+    with pytest.raises(ValueError, match="reduction_layer makes its layer"):
         FixedReduction2D(2, "depthwise")
 
 
@@ -258,6 +264,6 @@ def test_weights_of_outputs_spread_to_cells_give_the_same_sum(reduction):
     layer, x = FixedReduction2D(3, reduction), maps(16, 9)
     weights = np.random.default_rng(3).normal(size=(5, 3, CHANNELS))
     reduced = keras.ops.convert_to_numpy(layer(x)).astype(np.float64)
-    cells = layer.spread(weights)
+    cells = cell_weights(layer, weights, 16, 9)
     assert cells.shape == (16, 9, CHANNELS)
     np.testing.assert_allclose((reduced * weights).sum(axis=(1, 2)), (x * cells).sum(axis=(1, 2)), atol=1e-4)

@@ -8,7 +8,7 @@ import pytest
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
 from wisesr_helpers.models import attribution
-from wisesr_helpers.models.attribution import Cut, position_weights
+from wisesr_helpers.models.attribution import SplitClassifier, position_weights
 
 CLASSES = 4
 NONLINEAR = ["gwap", "vgg_fc"]
@@ -113,8 +113,8 @@ def test_one_class_stands_for_all_images(kind):
 def test_batches_bound_what_is_processed_at_once_and_change_nothing(kind, head, monkeypatch):
     model, _ = predicted_variously(head, 96)
     draw, images, at_once = getattr(ws, kind), pictures(96, 5), []
-    run = Cut.run
-    monkeypatch.setattr(Cut, "run", lambda cut, batch: at_once.append(len(batch)) or run(cut, batch))
+    run = SplitClassifier.run
+    monkeypatch.setattr(SplitClassifier, "run", lambda split, batch: at_once.append(len(batch)) or run(split, batch))
     for classes in (None, [3, 0, 2, 1, 1]):
         whole = draw(model, images, classes)
         np.testing.assert_allclose(draw(model, images, classes, batch_size=2), whole, atol=1e-6)
@@ -178,7 +178,7 @@ def test_weights_and_gradient_of_a_linear_head_make_the_same_maps(head, monkeypa
     model, images, chosen = classifier(head, 96), pictures(96), [3, 0, 2, 1, 1, 0]
     by_weights = {kind: getattr(ws, kind)(model, images, chosen) for kind in MAPS}
     assert_same(by_weights["hires_cam"], by_weights["contribution_map"])
-    monkeypatch.setattr(attribution, "_linear_weights", lambda cut: None)
+    monkeypatch.setattr(attribution, "_linear_weights", lambda split: None)
     for kind in CAMS:
         assert_same(getattr(ws, kind)(model, images, chosen), by_weights[kind])
 
@@ -188,11 +188,11 @@ def test_weights_and_gradient_of_a_linear_head_make_the_same_maps(head, monkeypa
 def test_only_a_nonlinear_head_needs_a_gradient(kind, head, monkeypatch):
     asked = []
 
-    def gradient(cut, features, classes):
+    def gradient(split, features, classes):
         asked.append(features.shape)
         return np.zeros_like(features)
 
-    monkeypatch.setattr(Cut, "gradient", gradient)
+    monkeypatch.setattr(SplitClassifier, "gradient", gradient)
     image_size = 64 if head == "vgg_fc" else 96
     maps = getattr(ws, kind)(classifier(head, image_size), pictures(image_size))
     assert bool(asked) == (head in NONLINEAR)

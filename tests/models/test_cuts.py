@@ -8,7 +8,7 @@ import pytest
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
-from wisesr_helpers.models.attribution import cut_at
+from wisesr_helpers.models.attribution import split_at
 
 layers = keras.layers
 
@@ -49,7 +49,7 @@ def test_the_gradient_of_a_head_that_branches():
             row, column = np.unravel_index(f[..., channel].argmax(), (4, 4))
             slope[row, column, channel] += of_maximum[channel]
     assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(cut_at(model).gradient(maps, classes), expected, atol=1e-5)
+    np.testing.assert_allclose(split_at(model).gradient(maps, classes), expected, atol=1e-5)
     np.testing.assert_allclose(ws.hires_cam(model, maps, classes), (expected * maps).sum(axis=-1), atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_what_goes_into_a_softmax_of_its_own_are_the_logits():
 )
 def test_the_softmax_of_the_logits_is_what_the_model_gives(end):
     model = small(end)
-    logits = cut_at(model).logits(images())
+    logits = split_at(model).logits(images())
     exponentials = np.exp(logits)
     scores = exponentials / exponentials.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(scores, model.predict_on_batch(images()), atol=1e-6)
@@ -192,7 +192,7 @@ def test_the_model_stays_as_it_was():
         ws.hires_cam(model, pictures)
     assert model.to_json() == described
     np.testing.assert_array_equal(np.asarray(model.predict_on_batch(pictures)), scores)
-    assert cut_at(model) is cut_at(model)
+    assert split_at(model) is split_at(model)
     assert len(model.get_layer("pooling")._inbound_nodes) == 2  # its own call, and one of the tail
 
 
@@ -253,7 +253,7 @@ def test_a_path_past_the_layer_is_refused():
     inputs = keras.Input((4, 4, 3))
     inner = layers.Conv2D(3, 1, name="inner")(inputs)
     model = keras.Model(inputs, plain(layers.Add(name="sum")([inputs, inner])), name="residual")
-    with pytest.raises(ValueError, match="'residual' can't be cut at 'inner': a path leads past it"):
+    with pytest.raises(ValueError, match="'residual' can't be split at 'inner': a path leads past it"):
         ws.grad_cam(model, images(), layer="inner")
     assert ws.grad_cam(model, images(), layer="sum").any()
 

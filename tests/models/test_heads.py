@@ -20,11 +20,6 @@ def test_an_unknown_head_is_answered_with_the_valid_ones():
         heads.get_head("gapp")
 
 
-def test_a_name_is_registered_once():
-    with pytest.raises(ValueError, match="'gap' is registered already"):
-        heads.register("gap", "another", "Figure 0")(lambda pool_size: [])
-
-
 def test_gap_takes_no_pool_size():
     with pytest.raises(ValueError, match="averages no blocks, so it takes no pool_size; received 3"):
         heads.head_layers("gap", (7, 7, 8), 4, pool_size=3)
@@ -61,7 +56,17 @@ def test_a_pool_size_that_is_no_number_of_cells_is_refused(pool_size):
 
 def test_an_unknown_option_is_refused_by_name():
     with pytest.raises(ValueError, match="Head 'wise' has no option 'strat'"):
-        heads.head_layers("wise", (7, 7, 8), 4, strat="uniform")
+        heads.head_layers("wise", (7, 7, 8), 4, strat="average")
+
+
+def test_the_old_word_for_a_start_is_taken_and_said_once(capsys):
+    heads._say_old_word.cache_clear()
+    old, again, today = (
+        heads.head_layers("wise", (7, 7, 8), 4, start=word)[0].get_config()
+        for word in ("uniform", "uniform", "average")
+    )
+    assert old == again == today
+    assert capsys.readouterr().out == "Option start='uniform' is the old word for start='average' and does the same.\n"
 
 
 def test_the_classifier_starts_as_the_authors_does():

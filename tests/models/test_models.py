@@ -116,7 +116,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
     [
         ({"classes": True}, "classes must be a whole number of at least 2; received True"),
         ({"head": "wize"}, "Unknown head 'wize'. Valid heads: gap"),
-        ({"strat": "uniform"}, "Head 'wise' has no option 'strat'; it takes start, sharing, bias, "),
+        ({"strat": "average"}, "Head 'wise' has no option 'strat'; it takes start, sharing, bias, "),
         ({"pool_size": 2.5}, r"pool_size must be a whole number of cells, at least 1 .* received 2\.5"),
         ({"pool_size": True}, "pool_size must be a whole number of cells, at least 1 .* received True"),
         ({"head": "gap", "pool_size": 2}, "Head 'gap' averages no blocks, so it takes no pool_size; received 2"),
@@ -322,7 +322,7 @@ def test_a_layer_with_weights_and_no_rule_is_not_counted_as_nothing():
     ("head", "options"),
     [
         ("gap", {}),
-        ("wise", {"start": "uniform"}),
+        ("wise", {"start": "average"}),
         ("wise", {"reduction": "depthwise"}),
         ("wise_dropout", {"pool_size": 2}),
     ],

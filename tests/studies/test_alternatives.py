@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers import blocks
-from wisesr_helpers.layers.reductions import INTERPOLATIONS, FixedReduction2D, reduction_layers
+from wisesr_helpers.layers.reductions import INTERPOLATIONS, FixedReduction2D, reduction_layer
 from wisesr_helpers.metrics import paired_difference_interval
 from wisesr_helpers.studies import what_did_not_work
 from wisesr_helpers.training.runs import as_table, pack
@@ -81,13 +81,13 @@ def test_what_can_not_be_run_is_refused(arguments, said):
 def test_a_cell_weighs_what_it_adds_to_all_outputs(reduction):
     """Every cell by itself, through the layer: 1 in one cell, 0 in the others."""
     keras.utils.set_random_seed(1)
-    (layer,) = reduction_layers(2, reduction)
+    layer = reduction_layer(2, reduction)
     one_each = np.eye(35, dtype="float32").reshape(35, 7, 5, 1)
     layer.build(one_each.shape)
     if reduction == "depthwise":
         layer.kernel.assign(np.abs(layer.kernel))
     added = keras.ops.convert_to_numpy(layer(one_each)).sum(axis=(1, 2, 3)).reshape(7, 5)
-    weights = what_did_not_work.cell_weights(layer, 7, 5)
+    weights = what_did_not_work.relative_weights(layer, 7, 5)
     np.testing.assert_allclose(weights, added / added.mean(), atol=1e-5)
     assert np.ptp(weights) > 0.1 or reduction == "area"
 

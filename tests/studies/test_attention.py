@@ -267,7 +267,7 @@ def test_runs_that_were_measured_on_other_images_are_not_put_beside_todays():
 
 
 def test_before_the_training_the_head_has_the_options_of_the_trained_one():
-    options = {"sharing": "radial", "start": "uniform"}
+    options = {"sharing": "radial", "start": "average"}
     two = where_it_looks.Pair("intel_224", "wise, wise_dropout", 1, options=options)
     two.models = {head: experiment.build() for head, experiment in two.rows.experiments.items()}
     for head in two.heads:

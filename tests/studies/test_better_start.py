@@ -141,7 +141,7 @@ def test_weights_are_named_for_what_they_are():
     assert names == {None: "depthwise_kernel", "radial": "radial_kernel"}
 
 
-OPTIONS = {"start": "uniform", "cover": "exact", "sharing": "radial", "bias": False, "activation": "relu"}
+OPTIONS = {"start": "average", "cover": "exact", "sharing": "radial", "bias": False, "activation": "relu"}
 CHOICES = [names for count in range(len(OPTIONS) + 1) for names in itertools.combinations(OPTIONS, count)]
 SHAPE, CLASSES = (7, 6, 4), 5
 every_choice = pytest.mark.parametrize("names", CHOICES, ids="+".join)

@@ -33,7 +33,7 @@ def experiment(**typed):
         ({"options": {"weights": "imagnet"}}, "Option 'weights' must be one of imagenet, none; received 'imagnet'"),
         ({"options": {"strict": "yes"}}, "Option 'strict' must be one of False, True; received 'yes'"),
         ({"options": {"convention": 3}}, "Option 'convention' must be one of keras3, keras_preprocessing_1_1"),
-        ({"options": {"start": "zero"}}, "Option 'start' must be one of normal, uniform; received 'zero'"),
+        ({"options": {"start": "zero"}}, "Option 'start' must be one of normal, average; received 'zero'"),
         ({"options": {"bias": 1}}, "Option 'bias' must be one of True, False; received 1"),
         ({"options": {"cover": "exact", "padding": "ones"}}, "Option 'cover' is about separate averaged blocks"),
         ({"options": {"reduction": "area", "strides": 1}}, "padding and strides belong to reduction='average'"),
@@ -124,7 +124,7 @@ def test_options_of_the_head_reach_the_model_and_the_name(tmp_path):
     assert (
         typed(start="normal", cover="blocks", bias=True).parameters.identity == plain
     )  # the defaults make no other run
-    assert typed(start="uniform").parameters.identity != plain
+    assert typed(start="average").parameters.identity != plain
     shared = typed(sharing="radial", pool_size=2).build().get_layer("pooling")
     assert shared.get_weights()[0].shape == (9, 96)  # a kernel of 8×8 has nine distances
     assert typed(bias=False).run().options == {"bias": False}

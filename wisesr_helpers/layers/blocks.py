@@ -1,4 +1,4 @@
-"""How a feature map is cut into blocks, and what is computed over blocks."""
+"""How a kernel's blocks lie on a feature map, and the averages and weighted sums of them that the poolings compute."""
 
 import dataclasses
 import functools
@@ -8,7 +8,7 @@ import numpy as np
 
 from wisesr_helpers._keras import keras
 
-# Positions of a feature map: its blocks, their distance from the centre, and which weight every cell has.
+ops = keras.ops
 
 COVERS = ("blocks", "exact")
 SHARINGS = (None, "radial")
@@ -20,14 +20,7 @@ def is_whole(value, least=1):
 
 
 def default_pool_size(side):
-    """The paper's rule for the window of the pre-averaging (section 2.4).
-
-    Args:
-        side: Shorter side of the feature map, in cells.
-
-    Returns:
-        The smallest p ≥ 2 with ``side // p <= 5``: 7 → 2 (a 3×3 kernel), 16 → 3 (5×5).
-    """
+    """The paper's window for a map (section 2.4): the smallest p ≥ 2 with side // p ≤ 5; 7 → 2, 16 → 3."""
     pool_size = 2
     while side // pool_size > 5:
         pool_size += 1
@@ -35,19 +28,7 @@ def default_pool_size(side):
 
 
 def check_pool_size(pool_size, height, width):
-    """Resolve ``pool_size=None`` by the paper's rule and refuse a window larger than the map.
-
-    Args:
-        pool_size: Side of the window in cells, or None for :func:`default_pool_size`.
-        height: Height of the feature map in cells.
-        width: Width of the feature map in cells.
-
-    Returns:
-        The side of the window, an int.
-
-    Raises:
-        ValueError: ``pool_size`` is no whole number from 1 to the map's shorter side.
-    """
+    """The side of the window in cells, by the paper's rule for None; ValueError where it is larger than the map."""
     shorter = min(height, width)
     if pool_size is None:
         pool_size = default_pool_size(shorter)
@@ -63,15 +44,7 @@ def check_pool_size(pool_size, height, width):
 
 
 def check_layout(cover, sharing):
-    """Refuse a way to lay a kernel on a map that there is none of.
-
-    Args:
-        cover: One of ``COVERS``.
-        sharing: One of ``SHARINGS``.
-
-    Raises:
-        ValueError: Another value; the valid ones are listed.
-    """
+    """Check ``cover`` and ``sharing``; raise ValueError with the valid names."""
     for name, value, valid in (("cover", cover, COVERS), ("sharing", sharing, SHARINGS)):
         if value not in valid:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, valid))}; received {value!r}.")
@@ -98,19 +71,14 @@ def block_sides(length, window, cover="blocks"):
     return tuple(np.diff(edges).tolist())
 
 
-def _squared_distances(rows, columns):
-    """Of every block of a kernel from the kernel's centre, in blocks: array (rows, columns)."""
-    y, x = (np.arange(count) - (count - 1) / 2 for count in (rows, columns))
-    return y[:, None] ** 2 + x**2  # multiples of 1/4, so equal ones are equal to the last bit
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layout:
-    """How the weights of a kernel lie on a feature map.
+    """Which weight of a kernel each cell of a feature map has.
 
     Attributes:
         height: Of the map, in cells.
         width: Of the map, in cells.
+        window: Side p of a block in cells; "exact" blocks may be larger.
         rows: Height of each row of blocks, in cells.
         columns: Width of each column of blocks, in cells.
         numbers: Array (rows, columns): which weight each block has, counted from 0.
@@ -118,11 +86,12 @@ class Layout:
 
     height: int
     width: int
+    window: int
     rows: tuple
     columns: tuple
     numbers: np.ndarray
 
-    @property
+    @functools.cached_property
     def count(self):
         """How many weights there are for a channel."""
         return int(self.numbers.max()) + 1
@@ -133,6 +102,11 @@ class Layout:
         cells = self.numbers.repeat(self.rows, axis=0).repeat(self.columns, axis=1)
         spare = (0, self.height - len(cells)), (0, self.width - cells.shape[1])
         return np.pad(cells, spare, constant_values=self.count)
+
+    @property
+    def inside(self):
+        """Array (height, width) of bool: the cells that are in a block."""
+        return self.cells < self.count
 
     @property
     def covered(self):
@@ -153,50 +127,45 @@ class Layout:
         """Array (count,): the weights that make the weighted sum the mean of all cells that are covered."""
         return self.sizes / self.covered
 
+    def cell_weights(self, weights):
+        """Weights of a kernel (count, …) as weights of the cells (height, width, …), a tensor; 0 in no block."""
+        others = [1] * (len(weights.shape) - 1)
+        of_cells = weights / ops.cast(self.sizes.reshape(-1, *others), weights.dtype)
+        of_cells = ops.pad(of_cells, [(0, 1), *[(0, 0)] * len(others)])  # beyond the last: of the cells in no block
+        return ops.take(of_cells, self.cells, axis=0)
 
-def lay_out(height, width, window, cover="blocks", sharing=None):
-    """Lay a kernel on a feature map.
+
+def lay_out(height, width, pool_size=None, cover="blocks", sharing=None):
+    """The :class:`Layout` of a kernel on a feature map.
 
     Args:
         height: Of the map, in cells.
         width: Of the map, in cells.
-        window: Side of a block in cells, as :func:`check_pool_size` returns it.
+        pool_size: Side of a block in cells; None (default): the paper's rule.
         cover: As for :func:`block_sides`.
         sharing: None (default): every block has a weight of its own, numbered row by row. "radial" (the project's
             own): blocks at one distance from the kernel's centre share one, numbered from the centre outwards.
 
-    Returns:
-        Layout.
-
     Raises:
-        ValueError: As :func:`check_layout`.
+        ValueError: Another ``cover`` or ``sharing``, or a block larger than the map.
     """
     check_layout(cover, sharing)
+    window = check_pool_size(pool_size, height, width)
     rows, columns = (block_sides(length, window, cover) for length in (height, width))
     shape = len(rows), len(columns)
     numbers = np.arange(shape[0] * shape[1])
     if sharing == "radial":
-        numbers = np.unique(_squared_distances(*shape), return_inverse=True)[1]
-    return Layout(height, width, rows, columns, numbers.reshape(shape))
-
-
-# Blocks of a feature map, and weighted sums of them: the arithmetic behind the pooling layers.
-
-ops = keras.ops
+        y, x = (np.arange(count) - (count - 1) / 2 for count in shape)
+        squares = y[:, None] ** 2 + x**2  # of the distances, in blocks: multiples of 1/4, equal to the last bit
+        numbers = np.unique(squares, return_inverse=True)[1]
+    return Layout(height, width, window, rows, columns, numbers.reshape(shape))
 
 
 def average_blocks(features, pool_size):
-    """Average blocks of a feature map; rows and columns that fill no block are dropped.
+    """Averages of p×p blocks, rows and columns that fill none dropped: (N, H, W, C) → (N, H // p, W // p, C).
 
-    ``AveragePooling2D`` with a gradient of its own: every cell gets its block's, divided by the block's
-    size. XLA's gradient of the pooling takes several times as long on a CPU.
-
-    Args:
-        features: Tensor (N, H, W, C), height and width known.
-        pool_size: Side of a block in cells.
-
-    Returns:
-        Tensor (N, H // pool_size, W // pool_size, C).
+    The gradient is written out, every cell's being its block's over p²: XLA's own gradient of ``average_pool`` takes
+    several times as long on a CPU.
     """
     if pool_size == 1:
         return features
@@ -207,60 +176,9 @@ def average_blocks(features, pool_size):
         def backward(*args, upstream=None):
             return _spread(_upstream(args, upstream) / pool_size**2, pool_size, height, width)
 
-        return ops.average_pool(x, pool_size, strides=pool_size, padding="valid"), backward
+        return _average_pool(x, pool_size), backward
 
     return pool(features)
-
-
-def _spread(blocks, pool_size, height, width):
-    """Every block's value at each of its cells, 0 where no block lies: (N, h, w, C) → (N, height, width, C).
-
-    A broadcast and one padding: repeating along both axes would copy the whole map once more.
-    """
-    count, rows, columns, channels = ops.shape(blocks)
-    cells = ops.reshape(blocks, (-1, rows, 1, columns, 1, channels))
-    cells = ops.broadcast_to(cells, (count, rows, pool_size, columns, pool_size, channels))
-    cells = ops.reshape(cells, (-1, rows * pool_size, columns * pool_size, channels))
-    spare = height - rows * pool_size, width - columns * pool_size
-    return ops.pad(cells, [(0, 0), (0, spare[0]), (0, spare[1]), (0, 0)]) if any(spare) else cells
-
-
-def _upstream(args, upstream):
-    """The gradient that reaches a custom one: TensorFlow and JAX hand it over by position, PyTorch by name."""
-    return args[0] if upstream is None else upstream
-
-
-def spread_blocks(weights, pool_size, height, width):
-    """Weights of averaged blocks as weights of the cells under them; cells that fill no block have 0.
-
-    Args:
-        weights: NumPy array (height // pool_size, width // pool_size, …).
-        pool_size: Side of a block in cells.
-        height: Of the feature map, in cells.
-        width: Of the feature map, in cells.
-
-    Returns:
-        NumPy array (height, width, …).
-    """
-    cells = np.zeros((height, width, *weights.shape[2:]), weights.dtype)
-    spread = (weights / pool_size**2).repeat(pool_size, axis=0).repeat(pool_size, axis=1)
-    cells[: spread.shape[0], : spread.shape[1]] = spread
-    return cells
-
-
-def cell_weights(weights, layout):
-    """Weights of a kernel as weights of the cells under them; cells in no block have 0.
-
-    Args:
-        weights: Tensor (``layout.count``, C).
-        layout: :class:`wisesr_helpers.layers.blocks.Layout`.
-
-    Returns:
-        Tensor (H, W, C, 1), the kernel of :func:`global_depthwise_pool` that averages nothing.
-    """
-    of_cells = weights / ops.cast(layout.sizes[:, None], weights.dtype)  # (count, C)
-    of_cells = ops.pad(of_cells, [(0, 1), (0, 0)])  # the number beyond the last: of the cells in no block
-    return ops.expand_dims(ops.take(of_cells, layout.cells, axis=0), -1)
 
 
 def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
@@ -287,7 +205,7 @@ def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
 
     @ops.custom_gradient
     def pool(x, weights):  # (N, H, W, C), (h·w, C)
-        blocks = x if pool_size == 1 else ops.average_pool(x, pool_size, strides=pool_size, padding="valid")
+        blocks = x if pool_size == 1 else _average_pool(x, pool_size)
         blocks = ops.reshape(blocks, (-1, rows * columns, channels))
 
         def backward(*args, upstream=None):
@@ -301,3 +219,25 @@ def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
 
     pooled = pool(features, ops.reshape(kernel, (rows * columns, channels)))  # (N, C)
     return pooled if bias is None else pooled + bias
+
+
+def _average_pool(x, pool_size):
+    return ops.average_pool(x, pool_size, strides=pool_size, padding="valid")
+
+
+def _spread(blocks, pool_size, height, width):
+    """Every block's value at each of its cells, 0 where no block lies: (N, h, w, C) → (N, height, width, C).
+
+    A broadcast and one padding: repeating along both axes would copy the whole map once more.
+    """
+    count, rows, columns, channels = ops.shape(blocks)
+    cells = ops.reshape(blocks, (-1, rows, 1, columns, 1, channels))
+    cells = ops.broadcast_to(cells, (count, rows, pool_size, columns, pool_size, channels))
+    cells = ops.reshape(cells, (-1, rows * pool_size, columns * pool_size, channels))
+    spare = height - rows * pool_size, width - columns * pool_size
+    return ops.pad(cells, [(0, 0), (0, spare[0]), (0, spare[1]), (0, 0)]) if any(spare) else cells
+
+
+def _upstream(args, upstream):
+    """The gradient that reaches a custom one: TensorFlow and JAX hand it over by position, PyTorch by name."""
+    return args[0] if upstream is None else upstream

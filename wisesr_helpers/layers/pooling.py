@@ -3,17 +3,7 @@
 import math
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import (
-    average_blocks,
-    cell_weights,
-    check_layout,
-    check_pool_size,
-    global_depthwise_pool,
-    is_whole,
-    lay_out,
-)
-
-# Keras layers of the project: the pooling that the heads are made of, and the paper's preprocessing.
+from wisesr_helpers.layers.blocks import average_blocks, check_layout, global_depthwise_pool, is_whole, lay_out
 
 ops = keras.ops
 
@@ -41,16 +31,7 @@ class BlockAveragePooling2D(keras.layers.AveragePooling2D):
 
 
 def check_known_shape(layer, input_shape):
-    """Refuse an input that a layer with a weight for every position can't be built for.
-
-    Args:
-        layer: The layer; the message has its name.
-        input_shape: What ``build`` was given.
-
-    Raises:
-        ValueError: Keras is set to channels first, or the shape is not (batch, height, width, channels)
-            with all but the batch known.
-    """
+    """ValueError unless Keras is set to channels last and the shape (N, H, W, C) is known but for the batch."""
     name = type(layer).__name__
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
@@ -65,7 +46,7 @@ def check_known_shape(layer, input_shape):
         )
 
 
-# Arguments of GlobalAveragePooling2D, where these layers are put instead → what to do without.
+# Arguments of GlobalAveragePooling2D, which these layers replace → what to do without.
 _NOT_HERE = {
     "data_format": "It takes channels-last feature maps only: leave the argument out, and set Keras to "
     "'channels_last' if it isn't.",
@@ -182,13 +163,11 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
 
     def lay_out(self, height, width):
         """How the kernel lies on a map of that size: :class:`wisesr_helpers.layers.blocks.Layout`."""
-        window = check_pool_size(self.pool_size, height, width)
-        return lay_out(height, width, window, self.cover, self.sharing)
+        return lay_out(height, width, self.pool_size, self.cover, self.sharing)
 
     def build(self, input_shape):
         check_known_shape(self, input_shape)
         _, height, width, channels = input_shape
-        self.window = check_pool_size(self.pool_size, height, width)
         self.layout = self.lay_out(height, width)
         radial = self.sharing == "radial"
         self.kernel = self.add_weight(
@@ -215,25 +194,25 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
 
     def call(self, inputs):
         layout = self.layout
-        equal = {*layout.rows, *layout.columns} == {self.window}
-        if self.sharing is None and equal:
-            pooled = global_depthwise_pool(inputs, self.kernel, self.bias, self.window)
+        if self.sharing is None and {*layout.rows, *layout.columns} == {layout.window}:
+            pooled = global_depthwise_pool(inputs, self.kernel, self.bias, layout.window)
         else:
-            pooled = global_depthwise_pool(inputs, self._cell_weights(layout), self.bias)
+            cells = ops.expand_dims(self._cell_weights(layout), -1)  # (H, W, C, 1)
+            pooled = global_depthwise_pool(inputs, cells, self.bias)
         return self.activation(pooled)
 
     def _cell_weights(self, layout):
-        return cell_weights(ops.reshape(self.kernel, (layout.count, -1)), layout)
+        return layout.cell_weights(ops.reshape(self.kernel, (layout.count, -1)))  # (H, W, C)
 
     def count_flops(self, input_shape):
         """Operations for one image: the averaging of blocks, the weighted sum of them, and the bias."""
         channels = input_shape[3]
-        averaging = self.layout.covered * channels if self.window > 1 else 0
+        averaging = self.layout.covered * channels if self.layout.window > 1 else 0
         return averaging + 2 * self.layout.numbers.size * channels + (channels if self.use_bias else 0)
 
     def position_weights(self, height, width):
         """The weight of every cell of the map, (H, W, C), as a NumPy array; cells in no block have 0."""
-        return ops.convert_to_numpy(self._cell_weights(self.lay_out(height, width)))[..., 0]
+        return ops.convert_to_numpy(self._cell_weights(self.lay_out(height, width)))
 
     def get_config(self):
         initializer = self.depthwise_initializer
@@ -255,19 +234,8 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
         }
 
 
-# Global weighted average pooling: the two things that go by that name, each as a layer.
-
-
 def weighted_sum(features, weights):
-    """Sum a feature map over its positions with one weight a position.
-
-    Args:
-        features: Tensor (N, H, W, C), height and width known.
-        weights: Tensor (N or 1, H, W, 1).
-
-    Returns:
-        Tensor (N, C).
-    """
+    """Sum of a feature map with a weight for every position: (N, H, W, C), (N or 1, H, W, 1) → (N, C)."""
     positions = math.prod(features.shape[1:3])
     rows = ops.reshape(weights, (-1, 1, positions))  # (N or 1, 1, H·W)
     columns = ops.reshape(features, (-1, positions, features.shape[3]))  # (N, H·W, C)

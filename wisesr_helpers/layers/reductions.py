@@ -20,18 +20,7 @@ PADDINGS = ("none", "zeros", "ones")
 
 
 def check_reduction(reduction="average", padding="none", strides=0, pool_size=None):
-    """Refuse a combination that no feature map takes.
-
-    Args:
-        reduction: One of ``REDUCTIONS``.
-        padding: One of ``PADDINGS``.
-        strides: Cells from block to block; 0: the block's side.
-        pool_size: Side of a block in cells; None: not known yet.
-
-    Raises:
-        ValueError: An unknown value, padding or strides without averaging, a stride larger than the block, or padding
-            around blocks of one cell.
-    """
+    """Check options of :func:`reduction_layer`, ``pool_size=None`` being not known yet; raise ValueError."""
     for name, value, valid in (("reduction", reduction, REDUCTIONS), ("padding", padding, PADDINGS)):
         if value not in valid:
             raise ValueError(f"{name} must be one of {', '.join(valid)}; received {value!r}.")
@@ -56,8 +45,8 @@ def check_reduction(reduction="average", padding="none", strides=0, pool_size=No
         )
 
 
-def reduction_layers(pool_size, reduction="average", padding="none", strides=0):
-    """The layers that make a feature map smaller: (N, H, W, C) → (N, h, w, C).
+def reduction_layer(pool_size, reduction="average", padding="none", strides=0):
+    """The layer that makes a feature map smaller, named "reduction": (N, H, W, C) → (N, h, w, C).
 
     Args:
         pool_size: Side p of a block in cells.
@@ -67,25 +56,21 @@ def reduction_layers(pool_size, reduction="average", padding="none", strides=0):
         padding: "none" (default), "zeros" or "ones" around a map that is averaged; see :class:`FixedReduction2D`.
         strides: Cells from one averaged block to the next; default 0: p.
 
-    Returns:
-        List of one Keras layer, named "reduction".
-
     Raises:
-        ValueError: As :func:`check_reduction`.
+        ValueError: An unknown value, padding or strides without averaging, a stride larger than the block, or padding
+            around blocks of one cell.
     """
     check_reduction(reduction, padding, strides, pool_size)
     if reduction != "depthwise":
-        return [FixedReduction2D(pool_size, reduction, padding, strides, name="reduction")]
-    return [
-        keras.layers.DepthwiseConv2D(
-            pool_size,
-            strides=pool_size,
-            depthwise_initializer=keras.initializers.RandomNormal(**START),
-            depthwise_constraint="non_neg",
-            data_format="channels_last",
-            name="reduction",
-        )
-    ]
+        return FixedReduction2D(pool_size, reduction, padding, strides, name="reduction")
+    return keras.layers.DepthwiseConv2D(
+        pool_size,
+        strides=pool_size,
+        depthwise_initializer=keras.initializers.RandomNormal(**START),
+        depthwise_constraint="non_neg",
+        data_format="channels_last",
+        name="reduction",
+    )
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -114,15 +99,15 @@ class FixedReduction2D(keras.layers.Layer):
         ``(batch_size, height // pool_size, width // pool_size, channels)``.
 
     Raises:
-        ValueError: As :func:`check_reduction`; or the input is not 4D, its height, width or channels are unknown, it is
-            smaller than a block, or Keras is set to channels first.
+        ValueError: As :func:`reduction_layer`; or the input is not 4D, its height, width or channels are unknown, it
+            is smaller than a block, or Keras is set to channels first.
     """
 
     def __init__(self, pool_size, reduction="average", padding="none", strides=0, **kwargs):
         check_reduction(reduction, padding, strides, pool_size)
         if reduction == "depthwise":
             raise ValueError(
-                "reduction='depthwise' has weights to learn and is not fixed; reduction_layers makes its layer."
+                "reduction='depthwise' has weights to learn and is not fixed; reduction_layer makes its layer."
             )
         super().__init__(**kwargs)
         self.pool_size = int(pool_size)  # a saved model holds no NumPy integers
@@ -157,17 +142,6 @@ class FixedReduction2D(keras.layers.Layer):
         batch, height, width, channels = input_shape
         return (batch, len(self._matrix(height)), len(self._matrix(width)), channels)
 
-    def spread(self, weights):
-        """Weights of the outputs as weights of the cells, what padding adds left out.
-
-        Args:
-            weights: NumPy array (h, w, C).
-
-        Returns:
-            NumPy array (H, W, C).
-        """
-        return np.einsum("hH,hwc,wW->HWc", self.rows, weights, self.columns, optimize=True).astype(weights.dtype)
-
     def count_flops(self, input_shape):
         """Operations for one image: a block's size per output, or the multiply-adds of both matrix products, 2 each."""
         _, height, width, channels = input_shape
@@ -186,37 +160,29 @@ class FixedReduction2D(keras.layers.Layer):
         }
 
 
-def spread_windows(kernel, weights, height, width):
-    """Weights of the outputs of a depthwise convolution without overlaps as weights of the cells.
+def cell_weights(layer, weights, height, width):
+    """Weights of a reduction's outputs as weights of the map's cells; 0 for cells that no output reads.
 
     Args:
-        kernel: NumPy array (p, q, C, 1), as ``DepthwiseConv2D`` with a stride of its kernel's size and no padding has.
-        weights: NumPy array (height // p, width // q, C).
-        height: Of the feature map, in cells.
-        width: Of the feature map, in cells.
+        layer: Built :class:`FixedReduction2D`, or ``DepthwiseConv2D`` with a stride of its kernel's size, unpadded.
+        weights: NumPy array (h, w, C).
+        height: Of the map, in cells.
+        width: Of the map, in cells.
 
     Returns:
-        NumPy array (height, width, C); cells that fill no window have 0.
+        NumPy array (height, width, C); what padding adds has no part in it.
     """
-    (p, q), (h, w, channels) = kernel.shape[:2], weights.shape
-    cells = np.zeros((height, width, channels), weights.dtype)
-    windows = weights[:, None, :, None] * kernel[None, :, None, ..., 0]  # (h, p, w, q, C)
-    cells[: h * p, : w * q] = windows.reshape(h * p, w * q, channels)
-    return cells
+    if isinstance(layer, FixedReduction2D):
+        return np.einsum("hH,hwc,wW->HWc", layer.rows, weights, layer.columns, optimize=True).astype(weights.dtype)
+    kernel = ops.convert_to_numpy(layer.kernel)[..., 0]  # (p, q, C)
+    (p, q), (h, w, channels) = layer.kernel_size, weights.shape
+    windows = weights[:, None, :, None] * kernel[None, :, None]  # (h, p, w, q, C)
+    spare = (0, height - h * p), (0, width - w * q), (0, 0)
+    return np.pad(windows.reshape(h * p, w * q, channels), spare)
 
 
 def averaging_matrix(side, pool_size, strides, padded=False):
-    """Averages of blocks along one axis, as a matrix.
-
-    Args:
-        side: Cells along the axis.
-        pool_size: Cells of a block.
-        strides: Cells from block to block.
-        padded: Whether cells are put around, as many as :class:`FixedReduction2D` says; they have no column here.
-
-    Returns:
-        NumPy array (blocks, side).
-    """
+    """Averages of blocks along one axis as an array (blocks, side); cells that are padded have no column."""
     spare = (side - pool_size) % strides
     # A stride of 1 leaves nothing over and would ask for one cell; it takes two for one on either side.
     added = (strides - spare if spare else max(strides, 2)) if padded else 0
@@ -228,16 +194,7 @@ def averaging_matrix(side, pool_size, strides, padded=False):
 
 
 def interpolation_matrix(side, size, reduction):
-    """Interpolation along one axis, as a matrix.
-
-    Args:
-        side: Cells along the axis.
-        size: Cells that it is reduced to.
-        reduction: One of ``INTERPOLATIONS``.
-
-    Returns:
-        NumPy array (size, side); each row sums to 1.
-    """
+    """Interpolation of ``side`` cells along one axis to ``size``, as an array (size, side) whose rows sum to 1."""
     scale = side / size
     out, cells = np.arange(size)[:, None], np.arange(side)
     if reduction == "nearest":

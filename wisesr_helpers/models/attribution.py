@@ -1,4 +1,8 @@
-"""What each position of the feature map adds to a class, exactly or by gradients."""
+"""Where a classifier looks: Grad-CAM, HiResCAM, and what every position of the feature map adds to a logit.
+
+A classifier is split at a feature map into features (images → map) and head (map → logits). For a head that is linear
+up to the logits, all three maps come from the head's weights, without a gradient.
+"""
 
 import dataclasses
 import functools
@@ -7,15 +11,13 @@ import weakref
 import numpy as np
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import is_whole, spread_blocks
+from wisesr_helpers.layers.blocks import is_whole, lay_out
 from wisesr_helpers.layers.pooling import (
     GlobalDepthwisePooling2D,
     GlobalWeightedAveragePooling2D,
     SharedPositionPooling2D,
 )
-from wisesr_helpers.layers.reductions import FixedReduction2D, spread_windows
-
-# A classifier cut in two at a feature map: images → feature map, feature map → logits, and their gradient.
+from wisesr_helpers.layers.reductions import FixedReduction2D, cell_weights
 
 layers, ops = keras.layers, keras.ops
 
@@ -24,61 +26,58 @@ SHOWN = 4  # layers named in an error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Cut:
-    """A classifier, cut at a feature map. The halves share the model's layers, so they follow its weights.
+class SplitClassifier:
+    """A classifier, split at a feature map. The halves share the model's layers, so they follow its weights.
 
     Attributes:
         name: The model's.
         image: Keras tensor of the images, (None, H, W, channels).
         features: Keras tensor of the feature map, (None, h, w, C).
         scores: Keras tensor of the model's output, (None, classes).
-        tail_end: Keras tensor of the logits (None, classes); where a fully connected layer makes them, of its input
+        end: Keras tensor of the logits (None, classes); where a fully connected layer makes them, of its input
             instead, for with a softmax inside that layer no tensor of the graph is the logits.
         classifier: That fully connected layer, or None.
-        steps: The operations from the feature map to ``tail_end``, first to last, without dropout.
+        steps: The operations from the feature map to ``end``, first to last, without dropout.
     """
 
     name: str
     image: object
     features: object
     scores: object
-    tail_end: object
+    end: object
     classifier: layers.Dense | None
     steps: tuple
 
     @functools.cached_property
-    def front(self):
+    def _extractor(self):
         """``keras.Model``: images in; feature map and scores out."""
         return keras.Model(self.image, [self.features, self.scores])
 
     @functools.cached_property
-    def tail(self):
+    def _head(self):
         """``keras.Model``: feature map in, the logits or the classifier's input out."""
-        return keras.Model(self.features, self.tail_end)
+        return keras.Model(self.features, self.end)
+
+    @property
+    def kernel(self):
+        """The classifier's kernel as a NumPy array (features, classes)."""
+        return ops.convert_to_numpy(self.classifier.kernel)
 
     def run(self, images):
         """Feature maps, float32 (N, h, w, C), and scores (N, classes) of images, as NumPy arrays."""
-        features, scores = (ops.convert_to_numpy(x) for x in self.front.predict_on_batch(images))
+        features, scores = (ops.convert_to_numpy(x) for x in self._extractor.predict_on_batch(images))
         return features.astype(np.float32, copy=False), scores
 
     def logits(self, features):
         """The logits (N, classes) of feature maps (N, h, w, C), before any softmax, as a NumPy array."""
-        x = ops.convert_to_numpy(self.tail(features, training=False))
+        x = ops.convert_to_numpy(self._head(features, training=False))
         if self.classifier is None:
             return x
         bias = self.classifier.bias
-        return x @ ops.convert_to_numpy(self.classifier.kernel) + (0 if bias is None else ops.convert_to_numpy(bias))
+        return x @ self.kernel + (0 if bias is None else ops.convert_to_numpy(bias))
 
     def gradient(self, features, classes):
-        """The gradient of every image's logit of one class with respect to its feature map.
-
-        Args:
-            features: NumPy array (N, h, w, C), float32.
-            classes: NumPy array (N,), whole numbers.
-
-        Returns:
-            NumPy array (N, h, w, C), float32.
-        """
+        """The gradient of every image's logit of its class (N,) by its feature map: NumPy arrays (N, h, w, C)."""
         differentiate = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
         gradient = differentiate(lambda x: self._chosen_logits(x, classes), ops.convert_to_tensor(features))
         return ops.convert_to_numpy(gradient)
@@ -88,7 +87,7 @@ class Cut:
 
         Each depends on its own image's feature map only, so the gradient of the sum is all of theirs.
         """
-        x = self.tail(features, training=False)
+        x = self._head(features, training=False)
         if self.classifier is not None:
             x = ops.matmul(x, self.classifier.kernel)
         return ops.sum(ops.take_along_axis(x, ops.convert_to_tensor(classes[:, None]), axis=1))
@@ -117,12 +116,12 @@ def _torch(function, x):
         return torch.autograd.grad(function(x), x, materialize_grads=True)[0]
 
 
-# A half is compiled when first used, and a tail leaves a node behind in each of the model's layers: once is enough.
-_CUTS = weakref.WeakKeyDictionary()
+# A half is compiled when first used, and a head leaves a node behind in each of the model's layers: once is enough.
+_SPLITS = weakref.WeakKeyDictionary()
 
 
-def cut_at(model, layer="features"):
-    """A classifier, cut at the feature map that a layer gives.
+def split_at(model, layer="features"):
+    """A classifier, split at the feature map that a layer gives.
 
     Args:
         model: ``keras.Model`` made of a graph (functional, or sequential and built): one input of images, one
@@ -131,7 +130,7 @@ def cut_at(model, layer="features"):
             images to the scores.
 
     Returns:
-        Cut; the same one for as long as the model and its output are.
+        SplitClassifier; the same one for as long as the model and its output are.
 
     Raises:
         TypeError: ``model`` is no Keras model.
@@ -139,14 +138,14 @@ def cut_at(model, layer="features"):
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"A Keras model is needed; received an object of type '{type(model).__name__}'.")
-    known = _CUTS.setdefault(model, {})
-    cut = known.get(layer)
-    if cut is None or cut.scores is not model.outputs[0]:  # a sequential model may have been continued
-        cut = known[layer] = _cut(model, layer)
-    return cut
+    known = _SPLITS.setdefault(model, {})
+    split = known.get(layer)
+    if split is None or split.scores is not model.outputs[0]:  # a sequential model may have been continued
+        split = known[layer] = _split(model, layer)
+    return split
 
 
-def _cut(model, layer):
+def _split(model, layer):
     inputs, outputs = (getattr(model, end, None) or () for end in ("inputs", "outputs"))
     if [len(tensor.shape) for tensor in (*inputs, *outputs)] != [4, 2]:
         raise ValueError(
@@ -154,15 +153,15 @@ def _cut(model, layer):
             "(None, height, width, channels) and one output of class scores (None, classes)."
         )
     features = _feature_map(model, layer)
-    tail_end, classifier = _tail_end(model)
-    passed = [step for _, step in _ancestry(tail_end, features)]
+    end, classifier = _end(model)
+    passed = [step for _, step in _ancestry(end, features)]
     if any(isinstance(step, layers.InputLayer) for step in passed):
         raise ValueError(
-            f"'{model.name}' can't be cut at '{layer}': a path leads past it from the images to the class scores. Take "
-            "a layer that every path passes."
+            f"'{model.name}' can't be split at '{layer}': a path leads past it from the images to the class scores. "
+            "Take a layer that every path passes."
         )
     steps = tuple(step for step in reversed(passed) if not isinstance(step, layers.Dropout))
-    return Cut(model.name, inputs[0], features, outputs[0], tail_end, classifier, steps)
+    return SplitClassifier(model.name, inputs[0], features, outputs[0], end, classifier, steps)
 
 
 def _feature_map(model, layer):
@@ -178,13 +177,10 @@ def _feature_map(model, layer):
     return found[0]
 
 
-def _tail_end(model):
+def _end(model):
     """(tensor, classifier): the input of the fully connected layer that makes the logits, or the logits and None.
 
     The layers' own inputs don't tell: a layer may be called more than once, in this model or another.
-
-    Raises:
-        ValueError: The model ends in neither a softmax nor a linear layer.
     """
     tensor = model.outputs[0]
     last, sources = _origin(tensor)
@@ -211,11 +207,7 @@ def _origin(tensor):
 
 
 def _ancestry(tensor, end=None):
-    """What a Keras tensor is computed from, itself included, the nearest first, up to ``end``, which is left out.
-
-    Yields:
-        (tensor, the operation that gives it).
-    """
+    """(tensor, its operation) of all that a Keras tensor is computed from, itself first, up to ``end``, left out."""
     waiting, seen = [tensor], {id(end)}
     while waiting:
         tensor = waiting.pop(0)
@@ -224,11 +216,6 @@ def _ancestry(tensor, end=None):
             operation, sources = _origin(tensor)
             yield tensor, operation
             waiting += sources
-
-
-# Where a classifier looks: Grad-CAM, HiResCAM, and what every position of the feature map adds to a logit.
-#
-# For a head that is linear up to the logits, all three come from the head's weights, without a gradient.
 
 
 def grad_cam(model, images, class_indices=None, relu=False, layer="features", batch_size=15):
@@ -257,10 +244,13 @@ def grad_cam(model, images, class_indices=None, relu=False, layer="features", ba
             images, a ``batch_size`` that is no whole number; or a model without that layer (some that it has are
             listed), with a path that leads past it, or whose last layer is neither a softmax nor linear.
     """
-    cut = cut_at(model, layer)
-    weigh = _linear_weights(cut) or cut.gradient
-    maps = _maps(cut, images, class_indices, batch_size, lambda *batch: weigh(*batch).mean(axis=(1, 2), keepdims=True))
-    return np.maximum(maps, 0) if relu else maps
+    split = split_at(model, layer)
+    weigh = _linear_weights(split) or split.gradient
+
+    def mean(features, classes):
+        return weigh(features, classes).mean(axis=(1, 2), keepdims=True)
+
+    return _maps(split, images, class_indices, batch_size, mean, relu)
 
 
 def hires_cam(model, images, class_indices=None, relu=False, layer="features", batch_size=15):
@@ -284,9 +274,8 @@ def hires_cam(model, images, class_indices=None, relu=False, layer="features", b
     Raises:
         TypeError, ValueError: As :func:`grad_cam`.
     """
-    cut = cut_at(model, layer)
-    maps = _maps(cut, images, class_indices, batch_size, _linear_weights(cut) or cut.gradient)
-    return np.maximum(maps, 0) if relu else maps
+    split = split_at(model, layer)
+    return _maps(split, images, class_indices, batch_size, _linear_weights(split) or split.gradient, relu)
 
 
 def contribution_map(model, images, class_indices=None, layer="features", batch_size=15):
@@ -310,11 +299,11 @@ def contribution_map(model, images, class_indices=None, layer="features", batch_
         TypeError: As :func:`grad_cam`.
         ValueError: As :func:`grad_cam`, or the head can't be taken apart by positions.
     """
-    cut = cut_at(model, layer)
-    weigh = _linear_weights(cut) or _gwap_weights(cut)
+    split = split_at(model, layer)
+    weigh = _linear_weights(split) or _gwap_weights(split)
     if weigh is None:
-        raise _inseparable(cut, layer)
-    return _maps(cut, images, class_indices, batch_size, weigh)
+        raise _inseparable(split, layer)
+    return _maps(split, images, class_indices, batch_size, weigh)
 
 
 def position_weights(model, layer="features"):
@@ -332,136 +321,158 @@ def position_weights(model, layer="features"):
 
     Raises:
         TypeError: ``model`` is no Keras model.
-        ValueError: The head is not linear up to the logits, or the model can't be cut at that layer.
+        ValueError: The head is not linear up to the logits, or the model can't be split at that layer.
     """
-    cut = cut_at(model, layer)
-    spread = _linear_head(cut)
-    if spread is None:
-        raise _inseparable(cut, layer)
-    return spread(_kernel(cut))
+    split = split_at(model, layer)
+    weigh = _linear_head(split)
+    if weigh is None:
+        raise _inseparable(split, layer)
+    return weigh(split.kernel)
 
 
-def _inseparable(cut, layer):
+def pooling_weights(model, layer="features"):
+    """The weight of every position of every channel in the pooled vector, whatever the image.
+
+    Args:
+        model: A classifier whose head pools each channel to one value: "gap", "wise", "depthwise", "gwap_fixed" and
+            those like them.
+        layer: Name of the layer that gives the feature map, channels last; default "features".
+
+    Returns:
+        Array (H, W, C).
+
+    Raises:
+        TypeError: ``model`` is no Keras model.
+        ValueError: The head is not linear up to the logits, or every class has weights of its own ("avg_fc",
+            "flatten_fc"): :func:`position_weights` has those.
+    """
+    split = split_at(model, layer)
+    if _linear_head(split) is None:
+        raise _inseparable(split, layer)
+    weights = _pooling(split)
+    if weights is None:
+        raise ValueError(
+            f"In '{model.name}' every class has weights of its own, not every channel; "
+            "wisesr_helpers.models.attribution.position_weights has them."
+        )
+    return weights
+
+
+def _inseparable(split, layer):
     return ValueError(
-        f"'{cut.name}' can't be taken apart by positions: that needs one pooling whose weights are given (or a "
+        f"'{split.name}' can't be taken apart by positions: that needs one pooling whose weights are given (or a "
         f"flattening) behind '{layer}', a map of known size, and then one fully connected layer. ws.grad_cam and "
         "ws.hires_cam take any head."
     )
 
 
-def _kernel(cut):
-    return keras.ops.convert_to_numpy(cut.classifier.kernel)
-
-
-def _linear_head(cut):
-    """How a linear head makes weights of positions, (h, w, C, n), from columns of the classifier's kernel, (…, n).
-
-    Returns:
-        A function from the one to the other; None for any other head.
-    """
-    _, height, width, channels = cut.features.shape
-    if cut.classifier is None or None in (height, width):
+def _linear_head(split):
+    """(…, n) of the classifier's kernel → weights of positions (h, w, C, n), of a linear head; None for any other."""
+    _, height, width, channels = split.features.shape
+    if split.classifier is None or None in (height, width):
         return None
-    match cut.steps:
-        case [layers.GlobalAveragePooling2D(data_format="channels_last")]:
-            positions = np.full((height, width, channels), 1 / (height * width), np.float32)
-        case [GlobalDepthwisePooling2D() as pooling] if _is_linear(pooling):
-            positions = pooling.position_weights(height, width)
-        case [FixedReduction2D() as first, GlobalDepthwisePooling2D() as pooling] if _is_linear(pooling):
-            _, rows, columns, _ = first.compute_output_shape(cut.features.shape)
-            positions = first.spread(pooling.position_weights(rows, columns))
-        case [
-            layers.DepthwiseConv2D(padding="valid", depth_multiplier=1, data_format="channels_last") as first,
-            GlobalDepthwisePooling2D() as pooling,
-        ] if first.kernel_size == first.strides and _is_linear(first) and _is_linear(pooling):
-            _, rows, columns, _ = first.compute_output_shape(cut.features.shape)
-            kernel = keras.ops.convert_to_numpy(first.kernel)
-            positions = spread_windows(kernel, pooling.position_weights(rows, columns), height, width)
-        case [SharedPositionPooling2D() as pooling]:
-            positions = keras.ops.convert_to_numpy(pooling.kernel)[..., None].repeat(channels, axis=-1)
+    pooling = _pooling(split)
+    if pooling is not None:
+        return lambda kernel: pooling[..., None] * kernel
+    match split.steps:
         case [layers.Flatten(data_format="channels_last")]:
             return lambda kernel: kernel.reshape(height, width, channels, -1)
         case [layers.AveragePooling2D(pool_size=(p, q)) as average, layers.Flatten(data_format="channels_last")] if (
             p == q and (average.strides, average.padding, average.data_format) == ((p, p), "valid", "channels_last")
         ):
-            blocks = (height // p, width // p, channels, -1)
-            return lambda kernel: spread_blocks(kernel.reshape(blocks), p, height, width)
-        case _:
-            return None
-    return lambda kernel: positions[..., None] * kernel
+            layout = lay_out(height, width, p)
+            return lambda kernel: ops.convert_to_numpy(layout.cell_weights(kernel.reshape(layout.count, channels, -1)))
+    return None
+
+
+def _pooling(split):
+    """Weights of positions (h, w, C) of a head that is one linear pooling; None for any other head."""
+    _, height, width, channels = split.features.shape
+    match split.steps:
+        case [layers.GlobalAveragePooling2D(data_format="channels_last")]:
+            return np.full((height, width, channels), 1 / (height * width), np.float32)
+        case [SharedPositionPooling2D() as pooling]:
+            return ops.convert_to_numpy(pooling.kernel)[..., None].repeat(channels, axis=-1)
+        case [GlobalDepthwisePooling2D() as pooling] if _is_linear(pooling):
+            return pooling.position_weights(height, width)
+        case [first, GlobalDepthwisePooling2D() as pooling] if _is_linear(pooling) and _is_reduction(first):
+            _, rows, columns, _ = first.compute_output_shape(split.features.shape)
+            return cell_weights(first, pooling.position_weights(rows, columns), height, width)
+    return None
+
+
+def _is_reduction(layer):
+    """Whether a layer is linear and such as :func:`wisesr_helpers.layers.reductions.reduction_layer` makes."""
+    if not isinstance(layer, layers.DepthwiseConv2D):
+        return isinstance(layer, FixedReduction2D)
+    kind = (layer.kernel_size, layer.padding, layer.depth_multiplier, layer.data_format)
+    return kind == (layer.strides, "valid", 1, "channels_last") and _is_linear(layer)
 
 
 def _is_linear(layer):
-    return layer.activation in (None, keras.activations.linear)
+    return layer.activation in (None, LINEAR)
 
 
-def _linear_weights(cut):
-    """As ``cut.gradient``, for a linear head: its weights, whatever the features are; None for any other head."""
-    spread = _linear_head(cut)
-    if spread is None:
+def _linear_weights(split):
+    """As ``split.gradient``, for a linear head: its weights, whatever the features are; None for any other head."""
+    weigh = _linear_head(split)
+    if weigh is None:
         return None
-    kernel = _kernel(cut)
-    return lambda features, classes: np.moveaxis(spread(kernel[:, classes]), -1, 0)
+    kernel = split.kernel
+    return lambda features, classes: np.moveaxis(weigh(kernel[:, classes]), -1, 0)
 
 
-def _gwap_weights(cut):
+def _gwap_weights(split):
     """(features, classes) → weights (N, h, w, C) of the head "gwap", as they are; None for any other head."""
-    match cut.steps, cut.classifier:
+    match split.steps, split.classifier:
         case [[GlobalWeightedAveragePooling2D() as pooling], layers.Dense()]:
-            kernel = _kernel(cut)  # (C, classes)
+            kernel = split.kernel  # (C, classes)
             return lambda features, classes: (
-                keras.ops.convert_to_numpy(pooling.position_weights(features)) * kernel.T[classes][:, None, None]
+                ops.convert_to_numpy(pooling.position_weights(features)) * kernel.T[classes][:, None, None]
             )
     return None
 
 
-def _maps(cut, images, class_indices, batch_size, weigh):
-    """Feature maps, weighted and added over the channels: float32 (N, h, w).
-
-    Args:
-        cut: Cut.
-        images: As the user gave them.
-        class_indices: As the user gave them.
-        batch_size: Images at once.
-        weigh: Function of feature maps (n, h, w, C) and classes (n,): what to multiply the maps with.
-    """
-    images = _checked_images(cut, images)
+def _maps(split, images, class_indices, batch_size, weigh, relu=False):
+    """Feature maps times ``weigh(features, classes)``, added over the channels: float32 (N, h, w)."""
+    images = _checked_images(split, images)
     count = len(images)
-    given = None if class_indices is None else _checked_classes(cut, class_indices, count)
+    given = None if class_indices is None else _checked_classes(split, class_indices, count)
     if not is_whole(batch_size):
         raise ValueError(f"batch_size must be a whole number of at least 1; received {batch_size!r}.")
     size = min(batch_size, count)
     maps = []
     for start in range(0, count, size):
         rows = np.minimum(np.arange(start, start + size), count - 1)  # batches stay of one size: each is compiled for
-        features, scores = cut.run(images[rows])
+        features, scores = split.run(images[rows])
         classes = scores.argmax(axis=1).astype(np.int32) if given is None else given[rows]
         maps.append((features * weigh(features, classes)).sum(axis=-1))
-    return np.concatenate(maps)[:count]
+    maps = np.concatenate(maps)[:count]
+    return np.maximum(maps, 0) if relu else maps
 
 
-def _checked_images(cut, images):
-    taken = tuple(cut.image.shape)
+def _checked_images(split, images):
+    taken = tuple(split.image.shape)
     images = _array(images)
     fits = images.ndim == 4 and all(side in (None, own) for side, own in zip(taken, images.shape, strict=True))
     if not fits or images.dtype.kind not in "uif" or not images.size:
         one = " One image is image[None]." if images.ndim == 3 else ""
         raise ValueError(
-            f"'{cut.name}' takes images {taken}, all of one size, uint8 or other numbers; received {images.dtype} of "
+            f"'{split.name}' takes images {taken}, all of one size, uint8 or other numbers; received {images.dtype} of "
             f"shape {images.shape}.{one}"
         )
     return images
 
 
-def _checked_classes(cut, class_indices, count):
+def _checked_classes(split, class_indices, count):
     """One class an image, (N,)."""
-    classes = cut.scores.shape[1]
+    classes = split.scores.shape[1]
     given = _array(class_indices)
     whole = given.dtype.kind in "ui" and given.shape in ((), (count,))
     if not whole or (given < 0).any() or (given >= classes).any():
         raise ValueError(
             f"class_indices must be one class for all images, a list of {count} (one an image), or None for the "
-            f"predicted ones; a class of '{cut.name}' is a whole number from 0 to {classes - 1}. Received "
+            f"predicted ones; a class of '{split.name}' is a whole number from 0 to {classes - 1}. Received "
             f"{class_indices!r}."
         )
     return np.broadcast_to(given.astype(np.int32), count)

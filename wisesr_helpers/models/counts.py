@@ -3,11 +3,7 @@
 import math
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.pooling import (
-    GlobalDepthwisePooling2D,
-    GlobalWeightedAveragePooling2D,
-    SharedPositionPooling2D,
-)
+from wisesr_helpers.layers.blocks import lay_out
 from wisesr_helpers.models.heads import head_layers
 
 layers = keras.layers
@@ -97,71 +93,42 @@ _RULES = (  # the first that fits; subclasses before their parents
 
 
 def head_params(head, feature_shape, classes, **options):
-    """Parameters of a head, from its layers and their shapes; large ones are never built.
+    """Parameters of a head, its classifier included.
 
     Args:
         head: One of ``ws.HEADS``.
         feature_shape: (H, W, C) of the feature map.
         classes: Number of classes.
         **options: As :func:`wisesr_helpers.models.heads.head_layers` takes them.
-
-    Returns:
-        int, the classifier included.
     """
-    total, shape = 0, tuple(feature_shape)
-    for layer in head_layers(head, shape, classes, **options):
-        total += _layer_params(layer, shape)
-        shape = tuple(layer.compute_output_shape((None, *shape))[1:])
-    return total
+    return sum(_head_counts(head, feature_shape, classes, options)[0])
 
 
 def head_flops(head, feature_shape, classes, **options):
-    """Operations of a head for one image, layer by layer; fully connected ones are never built, for they can be huge.
+    """Operations of a head for one image, its classifier included; arguments as for :func:`head_params`."""
+    return sum(_head_counts(head, feature_shape, classes, options)[1])
 
-    Args:
-        head: One of ``ws.HEADS``.
-        feature_shape: (H, W, C) of the feature map.
-        classes: Number of classes.
-        **options: As :func:`wisesr_helpers.models.heads.head_layers` takes them.
 
-    Returns:
-        int, the classifier included, as :func:`wisesr_helpers.models.counts.count_flops` counts them.
-    """
-    total, shape = 0, tuple(feature_shape)
+def _head_counts(head, feature_shape, classes, options):
+    """Parameters and operations, layer by layer. Fully connected layers are never built, for they can be huge."""
+    params, flops, shape = [], [], tuple(feature_shape)
     for layer in head_layers(head, shape, classes, **options):
         if isinstance(layer, layers.Dense):
-            total += (2 * shape[-1] + layer.use_bias) * layer.units
+            params.append((shape[-1] + layer.use_bias) * layer.units)
+            flops.append((2 * shape[-1] + layer.use_bias) * layer.units)
+            shape = (*shape[:-1], layer.units)
         else:
-            total += count_flops(keras.Sequential([keras.Input(shape), layer]))
-        shape = tuple(layer.compute_output_shape((None, *shape))[1:])
-    return total
-
-
-def _layer_params(layer, shape):
-    if isinstance(layer, layers.Dense):
-        return (shape[-1] + layer.use_bias) * layer.units
-    if isinstance(layer, GlobalDepthwisePooling2D):
-        return (layer.lay_out(*shape[:2]).count + layer.use_bias) * shape[2]
-    if isinstance(layer, SharedPositionPooling2D):
-        return math.prod(shape[:2])
-    if isinstance(layer, GlobalWeightedAveragePooling2D):
-        return shape[2] + 1
-    if not layer.built:
-        layer.build((None, *shape))
-    return layer.count_params()
+            alone = keras.Sequential([keras.Input(shape), layer])
+            params.append(count_params(alone))
+            flops.append(count_flops(alone))
+            shape = alone.output_shape[1:]
+    return params, flops
 
 
 def cells_looked_at(height, width, pool_size=None):
-    """Which cells of a map a pre-averaged head can give a weight.
+    """(array (height, width) of bool: the cells that a pre-averaged head weighs, side of its blocks in cells).
 
-    Args:
-        height: Of the map, in cells.
-        width: Of the map, in cells.
-        pool_size: Side of a block; None: the paper's rule.
-
-    Returns:
-        (array (H, W) of bool, the side of a block).
+    ``pool_size=None`` is the paper's rule.
     """
-    layer = GlobalDepthwisePooling2D(pool_size, depthwise_initializer="ones")
-    layer.build((None, height, width, 1))
-    return layer.position_weights(height, width)[..., 0] > 0, layer.window
+    layout = lay_out(height, width, pool_size)
+    return layout.inside, layout.window

@@ -11,10 +11,10 @@ from wisesr_helpers.studies.grid import STUDIES
 GAP, PAPERS, ALL = "gap", "wise", "all three"
 _OPTIONS = {
     PAPERS: {},
-    "wise, start 1/N": {"start": "uniform"},
+    "wise, start 1/N": {"start": "average"},
     "wise, exact cover": {"cover": "exact"},
     "wise, radial": {"sharing": "radial"},
-    ALL: {"start": "uniform", "cover": "exact", "sharing": "radial"},
+    ALL: {"start": "average", "cover": "exact", "sharing": "radial"},
 }
 
 

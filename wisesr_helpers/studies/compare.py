@@ -293,7 +293,7 @@ def choose(heads, backbone, weights=None, epochs=0, seeds=3, options=None, froze
     options = {} if options is None else options
     if not isinstance(options, Mapping) or not all(isinstance(value, Mapping) for value in options.values()):
         raise ValueError(
-            f"options must be a mapping of heads to their options, such as {{'wise': {{'start': 'uniform'}}}}; "
+            f"options must be a mapping of heads to their options, such as {{'wise': {{'start': 'average'}}}}; "
             f"received {options!r}."
         )
     for head in heads:
@@ -343,7 +343,7 @@ def compare_heads(
         weights: The backbone's: None (random, default), "imagenet", or the path of a weights file.
         epochs: 0 (default): the recipe's own; another number stretches its learning rates.
         seeds: Trainings for each head; default 3. One seed says nothing about how much luck there is in a training.
-        options: Head → its further options: ``{"wise": {"start": "uniform"}}``.
+        options: Head → its further options: ``{"wise": {"start": "average"}}``.
         cache: Folder that features are kept in; None: a per-user cache folder.
         frozen: Whether only heads are trained, on frozen features; None (default): where there are weights.
         recipe: ``Recipe``; None: the demo's for whole models, :data:`wisesr_helpers.studies.compare.RECIPE` for heads.

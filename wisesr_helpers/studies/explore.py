@@ -14,7 +14,7 @@ from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.layers.blocks import is_whole
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.models import attribution
-from wisesr_helpers.models.attribution import cut_at
+from wisesr_helpers.models.attribution import split_at
 from wisesr_helpers.models.backbones import SMALL, backbone_names, build_backbone, check_backbone
 from wisesr_helpers.models.counts import cells_looked_at, count_flops, count_params, head_flops, head_params
 from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
@@ -290,14 +290,14 @@ def image_map(model, dataset, index=0, chosen="predicted", method="contribution"
         TypeError: ``model`` is no Keras model.
         ValueError: Model and dataset don't go together, or there is no such image, class or method.
     """
-    cut = cut_at(model)
-    check_fit(cut, dataset)
+    split = split_at(model)
+    check_fit(split, dataset)
     names = dataset.classes
     _check_choice("method", method, METHODS)
     if not is_whole(index, least=0) or index >= len(dataset.test):
         raise ValueError(f"index must be that of a test image, 0 to {len(dataset.test) - 1}; received {index!r}.")
     image = dataset.test.rgb([index])
-    features, scores = cut.run(image)
+    features, scores = split.run(image)
     label, predicted = int(dataset.test.labels[index]), int(scores[0].argmax())
     known = {"predicted": predicted, "true": label} | {k: k for k in range(len(names))}
     _check_choice("chosen", chosen, known)
@@ -306,27 +306,27 @@ def image_map(model, dataset, index=0, chosen="predicted", method="contribution"
         values, problem = METHODS[method](model, image, [chosen])[0], ""
     except ValueError as error:  # a head that can't be taken apart by positions
         values, problem = None, str(error)
-    logits = [float(cut.logits(maps)[0, chosen]) for maps in (features, np.zeros_like(features))]
+    logits = [float(split.logits(maps)[0, chosen]) for maps in (features, np.zeros_like(features))]
     return ImageMap(
         *(names, index, label, predicted, chosen, method, float(scores[0, chosen]), *logits, values, problem),
         precision=1e-3 if {layer.compute_dtype for layer in model.layers} <= {"float32", "float64"} else 2e-2,
     )
 
 
-def check_fit(cut, dataset):
+def check_fit(split, dataset):
     """Refuse a dataset that is not the model's.
 
     Args:
-        cut: :class:`wisesr_helpers.models.attribution.Cut` of the model.
+        split: :class:`wisesr_helpers.models.attribution.SplitClassifier` of the model.
         dataset: Dataset.
 
     Raises:
         ValueError: Their image sizes or their numbers of classes differ.
     """
-    size, count = tuple(cut.image.shape[1:3]), cut.scores.shape[1]
+    size, count = tuple(split.image.shape[1:3]), split.scores.shape[1]
     if count != len(dataset.classes) or any(a not in (None, b) for a, b in zip(size, dataset.test.size, strict=True)):
         raise ValueError(
-            f"'{cut.name}' has images of {size} pixels and {count} classes, {dataset.name} {dataset.test.size} and "
+            f"'{split.name}' has images of {size} pixels and {count} classes, {dataset.name} {dataset.test.size} and "
             f"{len(dataset.classes)}. Give the dataset that the model was trained on."
         )
 
@@ -459,7 +459,7 @@ def contribution_viewer(run_or_model, dataset):
         FileNotFoundError: As ``ws.load_classifier``.
     """
     model = _model(run_or_model)
-    check_fit(cut_at(model), dataset)
+    check_fit(split_at(model), dataset)
     last = len(dataset.test) - 1
     index = _labelled(ipywidgets.IntSlider, "test image", min=0, max=last, continuous_update=False)
     classes = [("predicted", "predicted"), ("true", "true"), *((name, k) for k, name in enumerate(dataset.classes))]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import default_pool_size
-from wisesr_helpers.layers.reductions import FixedReduction2D, reduction_layers, spread_windows
+from wisesr_helpers.layers.reductions import FixedReduction2D, cell_weights, reduction_layer
 from wisesr_helpers.metrics import holm, mcnemar, paired_difference_interval
 from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.counts import count_flops, count_params
@@ -209,7 +209,7 @@ def reductions(pool_size):
     keys = ("reduction", "padding", "strides")
     keras.utils.set_random_seed(0)
     return {
-        title: reduction_layers(pool_size, **one.options)[0]
+        title: reduction_layer(pool_size, **one.options)
         for title, one in alternatives(pool_size).items()
         if not one.options or any(key in one.options for key in keys)
     }
@@ -227,11 +227,11 @@ def example_map(experiment):
     return values[..., values.std(axis=(0, 1)).argmax()]
 
 
-def cell_weights(layer, height, width):
+def relative_weights(layer, height, width):
     """How much each cell weighs in all outputs of a reduction together, as a multiple of the mean over the cells.
 
     Args:
-        layer: As :func:`wisesr_helpers.layers.reductions.reduction_layers` makes it.
+        layer: As :func:`wisesr_helpers.layers.reductions.reduction_layer` makes it.
         height: Of the map, in cells.
         width: Of the map, in cells.
 
@@ -239,18 +239,16 @@ def cell_weights(layer, height, width):
         Array (height, width); under global average pooling it would be 1 everywhere.
     """
     _, rows, columns, _ = _built(layer, height, width).compute_output_shape((None, height, width, 1))
-    ones = np.ones((rows, columns, 1))
-    if isinstance(layer, FixedReduction2D):
-        weights = layer.spread(ones)
-    else:
-        kernel = keras.ops.convert_to_numpy(layer.depthwise_constraint(layer.kernel))
-        weights = spread_windows(kernel, ones, height, width)
+    weights = cell_weights(layer, np.ones((rows, columns, 1)), height, width)
     return weights[..., 0] / weights.mean()
 
 
 def _built(layer, height, width):
+    """The layer with weights, to which its constraint is applied as in training."""
     if not layer.built:
         layer.build((None, height, width, 1))
+    if not isinstance(layer, FixedReduction2D):
+        layer.kernel.assign(layer.depthwise_constraint(layer.kernel))
     return layer
 
 
@@ -263,7 +261,7 @@ def geometry(height, width, pool_size):
     """
     rows = []
     for title, layer in reductions(pool_size).items():
-        weights = cell_weights(layer, height, width)
+        weights = relative_weights(layer, height, width)
         _, h, w, _ = layer.compute_output_shape((None, height, width, 1))
         fixed = isinstance(layer, FixedReduction2D)
         learned = h * w + (0 if fixed else pool_size**2)
@@ -318,10 +316,8 @@ def describe_reduced(feature_map, pool_size):
 
 
 def _reduce(layer, feature_map):
-    """A feature map (H, W) after a reduction, whose constraint is applied as in training."""
-    _built(layer, *feature_map.shape)
-    if not isinstance(layer, FixedReduction2D):
-        layer.kernel.assign(layer.depthwise_constraint(layer.kernel))
+    """A feature map (H, W) after a reduction."""
+    layer = _built(layer, *feature_map.shape)
     return keras.ops.convert_to_numpy(layer(feature_map[None, ..., None].astype("float32")))[0, ..., 0]
 
 
@@ -335,7 +331,7 @@ def draw_cell_weights(height, width, pool_size, axes):
         axes: As many Axes as reductions at least; any others stay empty.
     """
     layers = reductions(pool_size)
-    weights = {title: cell_weights(layer, height, width) for title, layer in layers.items()}
+    weights = {title: relative_weights(layer, height, width) for title, layer in layers.items()}
     most = max(np.abs(each).max() for each in weights.values())
     for ax, (title, values) in _panels(axes, weights):
         image = ax.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)

@@ -6,7 +6,7 @@ import numpy as np
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import is_whole
-from wisesr_helpers.models.attribution import contribution_map, cut_at, grad_cam, hires_cam, position_weights
+from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, pooling_weights, split_at
 from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
 from wisesr_helpers.plots.images import attention
 from wisesr_helpers.plots.runs import colour, figure
@@ -27,8 +27,8 @@ def logits(model, images):
     Returns:
         float32 array (N, classes).
     """
-    cut = cut_at(model)
-    return np.concatenate([cut.logits(cut.run(image[None])[0]) for image in images])
+    split = split_at(model)
+    return np.concatenate([split.logits(split.run(image[None])[0]) for image in images])
 
 
 def decomposition(models, images, classes):
@@ -49,9 +49,9 @@ def decomposition(models, images, classes):
 
     rows = []
     for head, model in models.items():
-        cut = cut_at(model)
-        nothing = cut.logits(np.zeros((1, *cut.features.shape[1:]), np.float32))[0]
-        own = keras.ops.convert_to_numpy(cut.classifier.bias)
+        split = split_at(model)
+        nothing = split.logits(np.zeros((1, *split.features.shape[1:]), np.float32))[0]
+        own = keras.ops.convert_to_numpy(split.classifier.bias)
         added = contribution_map(model, images, classes, batch_size=1).sum(axis=(1, 2))
         for image, (k, positions, scores) in enumerate(zip(classes, added, logits(model, images), strict=True)):
             parts = (positions, nothing[k] - own[k], own[k])
@@ -400,31 +400,12 @@ def describe_selection(right):
 
 
 def weight_map(model):
-    """What every position of every channel weighs in the pooled vector.
-
-    Args:
-        model: A classifier whose head pools each channel to one value, whatever the image: "gap", "wise",
-            "depthwise", "gwap_fixed" and those like them.
-
-    Returns:
-        Array (H, W, C). A channel that no class listens to has 0.
+    """What every position of every channel weighs in the pooled vector, array (H, W, C).
 
     Raises:
-        ValueError: The head is not linear up to the logits, or every class has weights of its own ("avg_fc",
-            "flatten_fc"): :func:`wisesr_helpers.models.attribution.position_weights` has those.
+        ValueError: As :func:`wisesr_helpers.models.attribution.pooling_weights`.
     """
-    weights, kernel = position_weights(model), keras.ops.convert_to_numpy(cut_at(model).classifier.kernel)
-    channels = weights.shape[2]
-    if len(kernel) != channels:
-        raise ValueError(
-            f"In '{model.name}' every class has weights of its own, not every channel; "
-            "wisesr_helpers.models.attribution.position_weights has them."
-        )
-    # The class that listens most to a channel, divided out again.
-    loudest = np.abs(kernel).argmax(axis=1)
-    listened = kernel[np.arange(channels), loudest]
-    chosen = weights[:, :, np.arange(channels), loudest]
-    return np.divide(chosen, listened, out=np.zeros_like(chosen), where=listened != 0)
+    return pooling_weights(model)
 
 
 def distances(height, width):

@@ -59,7 +59,7 @@ def test_what_is_shown_is_what_is_made():
     by_name = {mistake.name: mistake for mistake in MISTAKES}
     typed = by_name["an option that the head doesn't have"].typed
     assert typed.startswith("papermill notebooks/mit_512.ipynb runs/out.ipynb -p head gap -y 'options: ")
-    assert json.loads(typed.split("options: ")[1].rstrip("'")) == {"start": "uniform"}
+    assert json.loads(typed.split("options: ")[1].rstrip("'")) == {"start": "average"}
     shown = gallery([by_name["a head that doesn't exist"]]).data
     assert "-p head vise</pre>" in shown
     assert "ValueError: Unknown head &#x27;vise&#x27;. Valid heads: gap, " in shown
