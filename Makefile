@@ -42,6 +42,7 @@ test-slow: setup
 lint: setup
 	ruff check .
 	ruff format --check .
+	lint-imports
 
 bench: setup
 	python benchmarks/heads.py

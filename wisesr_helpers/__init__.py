@@ -1,7 +1,7 @@
 """Wise-SrNet, reproduced: heads, backbones, data, training and records behind the book and its notebooks.
 
-Names are loaded when first used, so that importing the package costs next to nothing and loads
-neither Keras nor a backend.
+Names are loaded when first used, so that importing the package costs next to nothing and loads neither Keras nor a
+backend. Imports point down: studies, plots, training, models, then layers and data, then the modules beside this one.
 """
 
 import importlib

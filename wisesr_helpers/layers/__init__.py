@@ -1,4 +1,4 @@
-"""The project's Keras layers: poolings, fixed reductions and preprocessing; importing this registers them."""
+"""The project's Keras layers; importing this registers them with Keras. Imports the ground floor only."""
 
 from wisesr_helpers.layers.blocks import global_depthwise_pool
 from wisesr_helpers.layers.pooling import (

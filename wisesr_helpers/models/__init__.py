@@ -1,1 +1,1 @@
-"""Models: heads, backbones, the classifiers made of them, what they cost and where they look."""
+"""Models: heads, backbones, the classifiers made of them, their costs, where they look. May import layers and data."""

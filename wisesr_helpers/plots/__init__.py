@@ -1,4 +1,7 @@
-"""Every figure: functions that draw on the axes they are given and return them, and words for who can't see them."""
+"""Every figure: functions that draw on the axes they are given and return them, and words for who can't see them.
+
+May import training and what is below.
+"""
 
 import importlib
 

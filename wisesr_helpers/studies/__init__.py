@@ -1,1 +1,1 @@
-"""Studies: what is run, how it is run and reported, and what else was tried."""
+"""Studies: what is run, how it is run and reported, and what else was tried. May import every other room."""
