@@ -7,23 +7,31 @@ Pixels are compared at some hundred places of each image, with room for last bit
 between processors, and a pixel that lies at a rounding edge then differs by one grey level.
 """
 
+import ast
 import hashlib
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 
 import cv2
+import nbformat
 import numpy as np
 import pytest
+from brightness import brightness
+from tests_support import load_script
 
 import wisesr_helpers as ws
 from wisesr_helpers import versions
 from wisesr_helpers.data.augment import CONVENTIONS, apply_transform, paper_augmentation
-from wisesr_helpers.data.embedded import class_pairs, digits_dataset, draw_scenes
+from wisesr_helpers.data.embedded import class_pairs, digits_dataset, draw_scenes, scenes_dataset
 from wisesr_helpers.data.images import decode
+from wisesr_helpers.studies.compare import FrozenFeatures
+from wisesr_helpers.studies.report import is_current
 
 VALUES = pathlib.Path(__file__).parent / "golden" / "values.json"
 PLACES = 120  # pixels of an image that are kept
@@ -156,40 +164,88 @@ EDITS = {
 }
 
 
+def copied(root, folder, *parts):
+    """A copy of the package, its tests and ``parts`` of the project in ``folder``; returns ``run(*words)`` in it."""
+    for part in ("wisesr_helpers", "tests", *parts):
+        shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "pyproject.toml", folder)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "tests")))}
+
+    def run(*words):
+        command = [sys.executable, *words]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_change_of_behaviour_fails_the_golden_test_of_its_name(root, tmp_path, edit):
     """In a copy of the package, in a process of its own."""
-    import shutil
-
     file, old, new, name = EDITS[edit]
-    for folder in ("wisesr_helpers", "tests"):
-        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(root / "pyproject.toml", tmp_path)
+    run = copied(root, tmp_path)
     path = tmp_path / "wisesr_helpers" / file
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {file}"
     path.write_text(text.replace(old, new), encoding="utf-8")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "tests/test_versions.py",
-            "-k",
-            f"test_{name}",
-        ],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_versions.py", "-k", f"test_{name}")
     assert done.returncode == 1, done.stdout
     assert f"test_{name}" in done.stdout
     assert "or undo the change" in done.stdout
+
+
+def caches(folder, images):
+    """Every kind of cache made in ``folder``, or taken from there: its files → (time of change, size)."""
+    folder = pathlib.Path(folder)
+    scenes_dataset(192, 2, 2, 2, folder=folder / "scenes")
+    ws.image_folder(images, image_size=64, cache=folder / "prepared")
+    FrozenFeatures(brightness(), "small_conv", cache=folder)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith(".lock")]
+    return {str(path.relative_to(folder)): [path.stat().st_mtime_ns, path.stat().st_size] for path in files}
+
+
+def stale_files():
+    """Committed records and stored notebooks that are not current: their names."""
+    store = load_script("store_notebooks")
+    notebooks = {path.stem: nbformat.read(path, as_version=4) for path in store.notebooks()}
+    runs = ws.load_runs(store.ROOT / "results")
+    assert len(runs)
+    assert notebooks
+    stale = [run.identity for run in runs["run"] if not is_current(run)]
+    return stale + [name for name, notebook in notebooks.items() if not store.is_current(notebook, name)]
+
+
+def test_renaming_moving_and_rewording_leave_records_caches_and_notebooks_current(root, tmp_path):
+    """Every private function renamed, the recipes moved and messages reworded, in a copy of the project."""
+    images = tmp_path / "images"
+    for name in ("dark/1.png", "dark/2.png", "bright/1.png", "bright/2.png"):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(images / name), np.random.default_rng([*name.encode()]).integers(0, 256, (64, 64, 3), np.uint8))
+    before = caches(tmp_path / "cache", images)
+    assert len(before) > 4
+    copy = tmp_path / "copy"
+    run = copied(root, copy, "scripts", "results", "notebooks")
+    (copy / "wisesr_helpers/training/recipes.py").rename(copy / "wisesr_helpers/plans.py")
+    texts = {path: path.read_text(encoding="utf-8") for path in copy.rglob("*.py")}
+    private = set(re.findall(r"^def (_[a-z]\w*)", "\n".join(texts.values()), re.MULTILINE))
+    edits = {
+        rf"\b({'|'.join(private)})\b": r"\1_renamed",
+        r"wisesr_helpers\.training\.recipes": "wisesr_helpers.plans",
+        "Train the run again": "Start this run afresh",
+    }
+    for old, new in edits.items():
+        counts = {path: re.subn(old, new, text) for path, text in texts.items()}
+        assert sum(count for _, count in counts.values()) > 1, old
+        texts = {path: text for path, (text, _) in counts.items()}
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+    asked = (
+        f"import test_versions as t; print([t.stale_files(), t.caches({str(tmp_path / 'cache')!r}, {str(images)!r})])"
+    )
+    done = run("-c", asked)
+    assert done.returncode == 0, done.stderr
+    stale, after = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert stale == []
+    assert after == before
 
 
 def main():
