@@ -35,14 +35,13 @@ from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 from wisesr_helpers.data.listings import Entry, Listing
 from wisesr_helpers.data.prepare import PreparedImages, prepare
-from wisesr_helpers.published import printed
 from wisesr_helpers.storage import usable_cores
-from wisesr_helpers.training.recipes import paper_recipe
+from wisesr_helpers.studies.grid import STUDIES
 from wisesr_helpers.training.runs import environment
 from wisesr_helpers.versions import VERSIONS
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "pipeline.json"
-RECIPES = {"Table 4": "MIT Indoors Scenes", "Table 8": "MIT Indoors Scene"}
+STUDY_OF = {"Table 4": "mit_224", "Table 8": "mit_512"}  # table of a recipe → study
 LEVELS = np.arange(256, dtype=np.float32)
 # As many times the files whose memory is measured. At the larger size, 6,000 prepared images are 5 GB of disk.
 TIMES = {"Table 4": (1, 10), "Table 8": (1,)}
@@ -192,8 +191,8 @@ def as_split(lines, side, folder):
 
 def measure(table, rounds, count, folder):
     """One image size: images a second of every contestant, and memory."""
-    recipe = paper_recipe(table, RECIPES[table])
-    side = int(printed(table, "Image Size", RECIPES[table]).split("x")[0])
+    study = STUDIES[STUDY_OF[table]]
+    recipe, side = study.recipe, study.image_size
     folder = folder / str(side)
     folder.mkdir()
     entries = write_photographs(folder, count, side)
@@ -258,7 +257,7 @@ def main():
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for table in RECIPES:
+        for table in STUDY_OF:
             side, batch, medians, mib = measure(table, options.rounds, options.images, pathlib.Path(folder))
             rows.append(
                 {

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from memory import anonymous_mib
-from pipeline import RECIPES, as_split, prepared, write_photographs
+from pipeline import as_split, prepared, write_photographs
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.batches import Batches
@@ -30,19 +30,17 @@ from wisesr_helpers.data.dataset import Dataset, Split
 from wisesr_helpers.data.listings import Listing
 from wisesr_helpers.data.prepare import read_account
 from wisesr_helpers.models.classifiers import build_classifier
-from wisesr_helpers.published import printed
 from wisesr_helpers.studies.grid import STUDIES
 from wisesr_helpers.training import loop
 from wisesr_helpers.training.checkpoints import Checkpoints
 from wisesr_helpers.training.loop import evaluate
-from wisesr_helpers.training.recipes import paper_recipe
 from wisesr_helpers.training.runs import environment
 from wisesr_helpers.versions import VERSIONS
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "training.json"
 TABLE = "Table 4"
 HEAD = "wise"
-CLASSES = STUDIES["mit_224"].classes
+STUDY = STUDIES["mit_224"]  # whose recipe is Table 4's
 STEPS = {"small_conv": 40, "Xception": 4}  # timed ones a round: a step takes 0.1 and some seconds on two cores
 PARTS = {"Xception": 5}  # of the paper's batch, which would take about 13 GB of memory and minutes a round on two cores
 KEPT = 4  # batches in memory, taken in turn
@@ -122,13 +120,13 @@ def measure(backbone, photographs, recipe, rounds, steps):
         (name → median steps a second, what is done after an epoch → seconds).
     """
     count = recipe.batch_size * (1 + steps)
-    labels = np.arange(count) % CLASSES
+    labels = np.arange(count) % STUDY.classes
     split = Split(Repeated(photographs.images, count), labels, "", photographs.size)
     batches = Batches(split, recipe.batch_size, 0, augmentation=recipe.augmentation)
     kept = [batches[k] for k in range(min(KEPT, len(batches)))]
     keras.utils.set_random_seed(0)
-    model = build_classifier(backbone, HEAD, classes=CLASSES, image_size=split.size)
-    loop.compile_model(model, recipe, count, CLASSES)
+    model = build_classifier(backbone, HEAD, classes=STUDY.classes, image_size=split.size)
+    loop.compile_model(model, recipe, count, STUDY.classes)
     contestants = {
         BARE: lambda _: bare(model, kept, 1 + steps),
         OURS: lambda epoch: ours(model, Kept(kept, 1 + steps), epoch),
@@ -157,11 +155,11 @@ def after_an_epoch(model, test, recipe):
 
 def memory_of_epochs(folder, batch):
     """Memory of a process that does nothing but train: MiB before the first epoch and after each."""
-    recipe = dataclasses.replace(the_recipe(), epochs=EPOCHS, batch_size=batch)
-    split = as_split(read_account(folder, "train")[1], the_side(), folder)
-    dataset = Dataset("photographs", tuple(map(str, range(CLASSES))), split, split, photographs=True)
+    recipe = dataclasses.replace(STUDY.recipe, epochs=EPOCHS, batch_size=batch)
+    split = as_split(read_account(folder, "train")[1], STUDY.image_size, folder)
+    dataset = Dataset("photographs", tuple(map(str, range(STUDY.classes))), split, split, photographs=True)
     keras.utils.set_random_seed(0)
-    model = build_classifier("small_conv", HEAD, classes=CLASSES, image_size=split.size)
+    model = build_classifier("small_conv", HEAD, classes=STUDY.classes, image_size=split.size)
     found = [anonymous_mib()]
     with tempfile.TemporaryDirectory() as runs:
         loop.train(
@@ -175,19 +173,9 @@ def memory_of_epochs(folder, batch):
     return [round(value, 1) for value in found]
 
 
-def the_recipe():
-    """The paper's recipe."""
-    return paper_recipe(TABLE, RECIPES[TABLE])
-
-
-def the_side():
-    """Side of the paper's images, in pixels."""
-    return int(printed(TABLE, "Image Size", RECIPES[TABLE]).split("x")[0])
-
-
 def batch_of(backbone, asked):
     """(images a batch, why so many)."""
-    whole, parts = the_recipe().batch_size, PARTS.get(backbone, 1)
+    whole, parts = STUDY.recipe.batch_size, PARTS.get(backbone, 1)
     if asked:
         return asked, "as asked for"
     if parts == 1:
@@ -219,7 +207,7 @@ def main():
     if options.memory:
         print(json.dumps(memory_of_epochs(options.memory, options.batch)))
         return
-    rows, side = [], the_side()
+    rows, side = [], STUDY.image_size
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         entries = write_photographs(folder, options.images, side)
@@ -227,7 +215,7 @@ def main():
         photographs = prepared(listing, side, folder / "prepared")
         for backbone in options.backbones:
             batch, why = batch_of(backbone, options.batch)
-            recipe = dataclasses.replace(the_recipe(), batch_size=batch)
+            recipe = dataclasses.replace(STUDY.recipe, batch_size=batch)
             steps = options.steps or STEPS.get(backbone, min(STEPS.values()))
             medians, afterwards = measure(backbone, photographs, recipe, options.rounds, steps)
             ratios = {name: medians[name] / medians[BARE] for name in (OURS, FED)}

@@ -184,11 +184,28 @@ def _counting(study):
     )
 
 
+# The authors' README → ours.
+_DATASETS = {"Sub-ImageNet": "sub_imagenet", "Intel Image Classification": "intel", "MIT Indoors Scenes": "mit"}
+_HEADS = {
+    "GAP": "gap",
+    "GAP+DP": "gap_dropout",
+    "Depthw": "depthwise",
+    "Depthw+constraint": "depthwise_nonneg",
+    "pre-avg+Depthw+constraint(Wise-SrNet)": "wise",
+    "pre-avg+Depthw+constraint+DP(Wise-SrNet with dropout)": "wise_dropout",
+    "Flatten+FC": "flatten_fc",
+}
+
+
 def _authors(study):
-    """The authors' notebooks of a study and what is typed here for each, as a table."""
+    """The authors' notebooks of a study, as their README names them, and what is typed here for each, as a table."""
     lines = ["| the authors' notebook | here |", "|---|---|"]
-    for (backbone, head), notebook in study.mirrors.items():
-        lines.append(f"| `{notebook}` | `-p scale paper -p backbone {backbone} -p head {head}` |")
+    for row in ws.published().query("where == 'README' and column == 'Notebook'").itertuples():
+        data, model = row.row.split(", ")
+        dataset, size = data.split(" at ")
+        backbone, head = model.split("+", 1)
+        if (_DATASETS[dataset], size) == (study.source, f"{study.image_size}x{study.image_size}"):
+            lines.append(f"| `{row.value}` | `-p scale paper -p backbone {backbone} -p head {_HEADS[head]}` |")
     return "\n".join(lines)
 
 

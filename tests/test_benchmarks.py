@@ -42,9 +42,7 @@ def test_the_bare_contestant_does_the_work_of_ours(benchmark, tmp_path):
     entries = pipeline.write_photographs(tmp_path, 5, 40)
     listing = pipeline.Listing(tmp_path, ("0", "1"), tuple(entries), (entries[0],), {})
     split = pipeline.prepared(listing, 40, tmp_path / "prepared")
-    ours = pipeline.Batches(
-        split, 2, 0, augmentation=pipeline.paper_recipe("Table 4", "MIT Indoors Scenes").augmentation
-    )
+    ours = pipeline.Batches(split, 2, 0, augmentation=pipeline.STUDIES["mit_224"].recipe.augmentation)
     work = pipeline.bare_work(ours, 3)
     ours.epoch = 3
     delivered = np.concatenate([ours[k][0] for k in range(len(ours))])

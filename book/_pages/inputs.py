@@ -8,8 +8,7 @@ import pandas as pd
 
 from wisesr_helpers.data.augment import apply_transform, paper_augmentation
 from wisesr_helpers.data.sources import SOURCES
-from wisesr_helpers.published import published
-from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.published import number, published
 from wisesr_helpers.studies.report import measured_on
 from wisesr_helpers.training.runs import project_root
 
@@ -20,21 +19,22 @@ def table_2():
     Returns:
         DataFrame: dataset, classes, training images, test images (as printed), name here, on Kaggle.
     """
-    rows = []
-    for study in STUDIES.values():
-        if study.datasets or any(study.printed_dataset == row["dataset"] for row in rows):
-            continue
-        source = SOURCES[study.source]
-        rows.append(
-            {
-                "dataset": study.printed_dataset,
-                "classes": study.classes,
-                "training images": f"{study.train_images:,}",
-                "test images": f"{study.test_images:,}",
-                "name here": source.name,
-                "on Kaggle": source.kaggle,
-            }
-        )
+    here = {
+        "Sub-ImageNet": "sub_imagenet",
+        "Intel Image Classification Challenge": "intel",
+        "MIT Indoors Scenes": "mit",
+    }
+    rows = [
+        {
+            "dataset": dataset,
+            "classes": int(number("Table 2", dataset, "Number of Classes")),
+            "training images": f"{number('Table 2', dataset, 'Training Images'):,.0f}",
+            "test images": f"{number('Table 2', dataset, 'Test Images'):,.0f}",
+            "name here": name,
+            "on Kaggle": SOURCES[name].kaggle,
+        }
+        for dataset, name in here.items()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -86,9 +86,9 @@ def parity(images, count=6, seed=0):
 
     augmentation, theirs = paper_augmentation("keras3"), ImageDataGenerator()
     differences = {"uint8": [], "exact": []}
-    for number, image in enumerate(images):
+    for index, image in enumerate(images):
         for k in range(count):
-            params = augmentation.draw(np.random.default_rng([seed, number, k]), *image.shape[:2])
+            params = augmentation.draw(np.random.default_rng([seed, index, k]), *image.shape[:2])
             expected = theirs.apply_transform(image.astype(np.float32), params)
             for path, found in differences.items():
                 ours = apply_transform(image, params, exact=path == "exact")

@@ -39,7 +39,6 @@ def experiment(**typed):
         ({"options": {"reduction": "area", "strides": 1}}, "padding and strides belong to reduction='average'"),
         ({"options": {"pool_size": 0}}, "pool_size must be a whole number of cells"),
         ({"head": "gap", "options": {"pool_size": 2}}, "Unknown option 'pool_size' for head 'gap'"),
-        ({"dataset": "mnist"}, "The dataset of study 'mit_512' must be left out: the study has one dataset"),
         ({"options": "start"}, "options must be a mapping"),
     ],
 )
@@ -56,16 +55,6 @@ def test_numbers_of_numpy_are_options(tmp_path):
     chosen, plain = (experiment(options={"pool_size": size}, runs_dir=tmp_path) for size in (np.int64(2), 2))
     assert chosen.settings == plain.settings
     assert chosen.folder == plain.folder
-
-
-def test_an_unknown_study_is_answered_with_the_valid_ones():
-    with pytest.raises(ValueError, match=r"Unknown study 'mit'\. Valid studies: sub_imagenet_224, .*mit_512"):
-        ws.Experiment("mit")
-
-
-def test_a_study_with_several_datasets_asks_which():
-    with pytest.raises(ValueError, match="must be one of digits, mnist, cifar10, tiny_imagenet; received ''"):
-        ws.Experiment("deeper_networks")
 
 
 def test_paper_scale_never_falls_back():

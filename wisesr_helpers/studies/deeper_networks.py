@@ -272,8 +272,8 @@ def table_1():
     rows = []
     for label in dict.fromkeys(row for row, _ in printed.index):
         dataset, backbone = label.split(" / ")
-        study = next(study for study in DATASETS.values() if study.printed_dataset.startswith(dataset))
-        row = {"dataset": study.printed_dataset, "backbone": spelt[backbone.casefold()]}
+        study = next(study for study in DATASETS.values() if study.dataset.startswith(dataset))
+        row = {"dataset": study.dataset, "backbone": spelt[backbone.casefold()]}
         for measure in MEASURES:
             value = printed[label, f"{measure.capitalize()} accuracy"]
             row |= {measure: value, f"95 % interval of {measure}": _percent(_interval(value, study))}
@@ -292,7 +292,7 @@ def _percent(interval):
 
 
 def _beside_best(row, table):
-    study = next(study for study in DATASETS.values() if study.printed_dataset == row["dataset"])
+    study = next(study for study in DATASETS.values() if study.dataset == row["dataset"])
     best = table.loc[table["dataset"] == row["dataset"], "top-1"].max()  # four digits each: as text they sort alike
     if row["top-1"] == best:
         return "best"
@@ -307,7 +307,7 @@ def published_bars(table, axes):
         axes: One Axes for each dataset.
     """
     for ax, (dataset, rows) in zip(np.ravel(axes), table.groupby("dataset", sort=False), strict=True):
-        study = next(study for study in DATASETS.values() if study.printed_dataset == dataset)
+        study = next(study for study in DATASETS.values() if study.dataset == dataset)
         for k, row in enumerate(rows.to_dict("records")):
             places = np.arange(len(MEASURES)) + (k - 1) * 0.27
             values = [float(row[measure]) for measure in MEASURES]
@@ -336,7 +336,7 @@ def describe_published_bars(table):
 def recipe_in_words():
     """What the report prints of its training, which every run at paper scale follows, in a sentence."""
     recipe, sizes = STUDY.recipe, {name: STUDY.size_for(name) for name in STUDY.backbones}
-    epochs = ", ".join(f"{study.recipe.epochs} epochs on {study.printed_dataset}" for study in DATASETS.values())
+    epochs = ", ".join(f"{study.recipe.epochs} epochs on {study.dataset}" for study in DATASETS.values())
     return (
         f"Learning rate {recipe.learning_rate:g}, batch {recipe.batch_size}, "
         f"{'augmented' if recipe.augmentation else 'no augmentation'}; {epochs}; images of "
