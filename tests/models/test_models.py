@@ -162,7 +162,7 @@ def classifier(classes=6, seed=0):
 def keep_run(folder, **choices):
     """A run's folder with a record and the classifiers of ``choices``: name of the file → model."""
     models = {name: choices.pop(name) for name in ("model", "best") if name in choices}
-    folder = folder / keep(folder, **choices)["identity"]
+    folder = folder / keep(folder, **choices).identity
     for name, model in models.items():
         model.save(folder / f"{name}.keras")
     return folder

@@ -78,19 +78,14 @@ class SplitClassifier:
 
     def gradient(self, features, classes):
         """The gradient of every image's logit of its class (N,) by its feature map: NumPy arrays (N, h, w, C)."""
-        differentiate = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
-        gradient = differentiate(lambda x: self._chosen_logits(x, classes), ops.convert_to_tensor(features))
-        return ops.convert_to_numpy(gradient)
 
-    def _chosen_logits(self, features, classes):
-        """The logits of the given classes but for their biases, which no gradient sees, added over the images.
+        def chosen(x):  # added over the images: each logit depends on its own image's map only, and no bias matters
+            x = self._head(x, training=False)
+            if self.classifier is not None:
+                x = ops.matmul(x, self.classifier.kernel)
+            return ops.sum(ops.take_along_axis(x, ops.convert_to_tensor(classes[:, None]), axis=1))
 
-        Each depends on its own image's feature map only, so the gradient of the sum is all of theirs.
-        """
-        x = self._head(features, training=False)
-        if self.classifier is not None:
-            x = ops.matmul(x, self.classifier.kernel)
-        return ops.sum(ops.take_along_axis(x, ops.convert_to_tensor(classes[:, None]), axis=1))
+        return ops.convert_to_numpy(_GRADIENTS[keras.backend.backend()](chosen, ops.convert_to_tensor(features)))
 
 
 def _tensorflow(function, x):
@@ -116,6 +111,8 @@ def _torch(function, x):
         return torch.autograd.grad(function(x), x, materialize_grads=True)[0]
 
 
+_GRADIENTS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+
 # A half is compiled when first used, and a head leaves a node behind in each of the model's layers: once is enough.
 _SPLITS = weakref.WeakKeyDictionary()
 
@@ -124,17 +121,14 @@ def split_at(model, layer="features"):
     """A classifier, split at the feature map that a layer gives.
 
     Args:
-        model: ``keras.Model`` made of a graph (functional, or sequential and built): one input of images, one
-            output (None, classes) that is a softmax or logits.
-        layer: Name of a layer whose output is 4-D, channels last, and which everything passes on the way from the
-            images to the scores.
+        model: ``keras.Model`` made of a graph: one input of images, one output (None, classes), softmax or logits.
+        layer: Name of a layer whose output is 4-D, and which everything passes on the way to the scores.
 
     Returns:
         SplitClassifier; the same one for as long as the model and its output are.
 
     Raises:
-        TypeError: ``model`` is no Keras model.
-        ValueError: It has no such graph or no such layer, or its last layer is neither a softmax nor linear.
+        TypeError, ValueError: As :func:`grad_cam`.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"A Keras model is needed; received an object of type '{type(model).__name__}'.")
@@ -260,19 +254,10 @@ def hires_cam(model, images, class_indices=None, relu=False, layer="features", b
     networks"). For a head that is linear up to the logits it equals :func:`contribution_map`; behind global average
     pooling it equals :func:`grad_cam`, too.
 
-    Args:
-        model: As for :func:`grad_cam`.
-        images: As for :func:`grad_cam`.
-        class_indices: One class for all images, a list of one an image, or None (default): the predicted ones.
-        relu: Whether what speaks against the class is set to 0; default False: raw.
-        layer: Name of the layer that gives the feature map, channels last; default "features".
-        batch_size: Images that are processed at once; default 15.
+    Arguments and errors are those of :func:`grad_cam`.
 
     Returns:
         float32 array (N, h, w), h×w the cells of the feature map, in the logit's unit.
-
-    Raises:
-        TypeError, ValueError: As :func:`grad_cam`.
     """
     split = split_at(model, layer)
     return _maps(split, images, class_indices, batch_size, _linear_weights(split) or split.gradient, relu)
@@ -286,10 +271,7 @@ def contribution_map(model, images, class_indices=None, layer="features", batch_
 
     Args:
         model: A classifier with any head but "vgg_fc".
-        images: As for :func:`grad_cam`.
-        class_indices: One class for all images, a list of one an image, or None (default): the predicted ones.
-        layer: Name of the layer that gives the feature map, channels last; default "features".
-        batch_size: Images that are processed at once; default 15.
+        images, class_indices, layer, batch_size: As for :func:`grad_cam`.
 
     Returns:
         float32 array (N, h, w), h×w the cells of the feature map: raw contributions in the logit's unit, negative
@@ -312,16 +294,11 @@ def position_weights(model, layer="features"):
     The weight of a channel's position, as the pooling has it, times the channel's weight in the
     classifier. Global average pooling is the special case of 1/(H·W) everywhere.
 
-    Args:
-        model: A classifier with any head but "gwap" and "vgg_fc".
-        layer: Name of the layer that gives the feature map, channels last; default "features".
-
     Returns:
         Array (H, W, C, classes).
 
     Raises:
-        TypeError: ``model`` is no Keras model.
-        ValueError: The head is not linear up to the logits, or the model can't be split at that layer.
+        TypeError, ValueError: As :func:`contribution_map`; or the head is "gwap".
     """
     split = split_at(model, layer)
     weigh = _linear_head(split)
@@ -333,18 +310,12 @@ def position_weights(model, layer="features"):
 def pooling_weights(model, layer="features"):
     """The weight of every position of every channel in the pooled vector, whatever the image.
 
-    Args:
-        model: A classifier whose head pools each channel to one value: "gap", "wise", "depthwise", "gwap_fixed" and
-            those like them.
-        layer: Name of the layer that gives the feature map, channels last; default "features".
-
     Returns:
         Array (H, W, C).
 
     Raises:
-        TypeError: ``model`` is no Keras model.
-        ValueError: The head is not linear up to the logits, or every class has weights of its own ("avg_fc",
-            "flatten_fc"): :func:`position_weights` has those.
+        TypeError, ValueError: As :func:`position_weights`; or every class has weights of its own ("avg_fc",
+            "flatten_fc").
     """
     split = split_at(model, layer)
     if _linear_head(split) is None:

@@ -25,15 +25,9 @@ def _block(x, filters, size, strides, padding, name):
 
 
 def small_patch(inputs):
-    """Separate patches of 32×32 pixels: no overlap, no padding, receptive field = stride = 32.
+    """Separate patches of 32×32 pixels, no overlap, no padding: (N, H, W, 3) → (N, H // 32, W // 32, 96).
 
     What it sees of one patch can't depend on any other, so the head alone can bring in positions.
-
-    Args:
-        inputs: Keras tensor (N, H, W, 3).
-
-    Returns:
-        Feature map (N, H // 32, W // 32, 96).
     """
     x = _block(inputs, 64, 16, 16, "valid", "patch1")
     x = _block(x, 64, 1, 1, "valid", "mix1")
@@ -42,14 +36,7 @@ def small_patch(inputs):
 
 
 def small_conv(inputs):
-    """Ordinary convolutions, stride 32: overlapping and zero-padded, so positions leak in by themselves.
-
-    Args:
-        inputs: Keras tensor (N, H, W, 3).
-
-    Returns:
-        Feature map (N, ⌈H / 32⌉, ⌈W / 32⌉, 96).
-    """
+    """Overlapping, zero-padded convolutions, so positions leak in: (N, H, W, 3) → (N, ⌈H / 32⌉, ⌈W / 32⌉, 96)."""
     x = _block(inputs, 16, 7, 4, "same", "conv1")
     x = _block(x, 32, 3, 2, "same", "conv2")
     x = _block(x, 64, 3, 2, "same", "conv3")
@@ -68,11 +55,7 @@ def backbone_names():
 
 
 def check_backbone(name):
-    """Refuse a name that is no backbone.
-
-    Raises:
-        ValueError: With the names that are meant most likely, and where the rest are listed.
-    """
+    """ValueError unless a backbone has that name: with the nearest names, and where the rest are listed."""
     if name in backbone_names():
         return
     import difflib
@@ -86,18 +69,9 @@ def check_backbone(name):
 
 
 def preprocessing_mode(name, preprocessing=None):
-    """Which preprocessing goes into the model.
+    """The preprocessing that goes into the model: "caffe", "tf", "torch" or "none".
 
-    Args:
-        name: Backbone.
-        preprocessing: None: "caffe" as in the paper (Table 3), and "none" for backbones that normalise
-            inside; "caffe", "tf", "torch" or "none".
-
-    Returns:
-        "caffe", "tf", "torch" or "none".
-
-    Raises:
-        ValueError: An unknown value, or one other than "none" for a backbone that normalises inside.
+    None is "caffe" as in the paper (Table 3), and "none" for backbones that normalise inside, which take no other.
     """
     inside = name.startswith(NORMALISES_INSIDE)
     if preprocessing is None:
@@ -113,25 +87,14 @@ def preprocessing_mode(name, preprocessing=None):
 
 
 def preprocessing_of_weights(name):
-    """The preprocessing that a backbone's ImageNet weights were trained with, whatever the paper's runs use.
-
-    Args:
-        name: Backbone, a model of ``keras.applications``.
-
-    Returns:
-        "caffe", "tf", "torch", or "none" for backbones that normalise inside.
-    """
+    """The preprocessing that a backbone's ImageNet weights were trained with, whatever the paper's runs use."""
     if name.startswith(NORMALISES_INSIDE):
         return "none"
     return next((mode for mode, names in _OF_WEIGHTS.items() if name.startswith(names)), "caffe")
 
 
 def image_shape(image_size):
-    """(height, width) of ``image_size``, a side in pixels or a pair.
-
-    Raises:
-        ValueError: It is neither.
-    """
+    """(height, width) of ``image_size``, a side in pixels or a pair; ValueError if it is neither."""
     pair = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(pair) != 2 or not all(is_whole(side) for side in pair):
         raise ValueError(
@@ -141,19 +104,7 @@ def image_shape(image_size):
 
 
 def check_weights(name, weights):
-    """Refuse weights that can't be a backbone's, before anything is built or downloaded.
-
-    Args:
-        name: Backbone.
-        weights: None (random), "imagenet", or the path of a weights file.
-
-    Returns:
-        None, "imagenet", or the file as a ``pathlib.Path``.
-
-    Raises:
-        ValueError: ``weights`` is none of the three, or "imagenet" for a small backbone.
-        FileNotFoundError: The file isn't there.
-    """
+    """None, "imagenet" or the file as a ``pathlib.Path``; ValueError or FileNotFoundError before anything is built."""
     if weights is None:
         return None
     if not isinstance(weights, (str, os.PathLike)):
@@ -177,7 +128,8 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
         name: "small_patch", "small_conv", or a model of ``keras.applications`` by its Keras name.
         image_size: Side in pixels, or (height, width).
         weights: None (random), "imagenet" (downloaded once), or the path of a weights file.
-        preprocessing: See :func:`preprocessing_mode`.
+        preprocessing: "caffe", "tf", "torch" or "none"; None (default): "caffe" as in the paper (Table 3), and "none"
+            for backbones that normalise inside (EfficientNet, ConvNeXt, MobileNetV3), which take no other.
 
     Returns:
         ``keras.Model``: RGB images (N, H, W, 3), 0..255, in; the feature map (N, h, w, C), of the

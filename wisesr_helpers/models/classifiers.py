@@ -14,7 +14,7 @@ from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.heads import check_head, head_layers
 from wisesr_helpers.storage import usable_cores
 
-# Backbone and head as one classifier.
+TOP = 5  # classes listed an image
 
 
 def build_classifier(
@@ -71,11 +71,6 @@ def predict_split(model, split, batch_size=15):
     starts = range(0, len(split), batch_size)
     batches = (split.rgb(np.arange(start, min(start + batch_size, len(split)))) for start in starts)
     return np.concatenate([keras.ops.convert_to_numpy(model.predict_on_batch(batch)) for batch in batches])
-
-
-# What a classifier says of anybody's images: files, folders and arrays in, a table out.
-
-TOP = 5  # classes listed an image
 
 
 def predict(model, files, classes=None, resample="nearest", batch_size=15):
@@ -147,11 +142,7 @@ def predict(model, files, classes=None, resample="nearest", batch_size=15):
 
 
 def _sizes(model):
-    """((height, width) of a model's input, number of its classes).
-
-    Raises:
-        TypeError, ValueError: As :func:`predict` says.
-    """
+    """((height, width) of a model's input, number of its classes); TypeError or ValueError as :func:`predict` says."""
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"predict takes a Keras model first; received {kind_of(model)}. Load a run's with ws.load_classifier(run)."
@@ -209,11 +200,7 @@ def _activation(model):
 
 
 def _probabilities(model, scores):
-    """Class probabilities (N, classes) of a model's finite outputs.
-
-    Raises:
-        ValueError: The outputs are neither probabilities nor logits.
-    """
+    """Class probabilities (N, classes) of a model's finite outputs; ValueError if they are no probabilities either."""
     activation = _activation(model)
     if activation is keras.activations.linear:
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -16,6 +16,8 @@ from wisesr_helpers.layers.pooling import (
 )
 from wisesr_helpers.layers.reductions import PADDINGS, REDUCTIONS, check_reduction, reduction_layer
 
+layers = keras.layers
+
 DROPOUT_RATE = 0.5  # section 3.2
 VGG_UNITS = 4096  # section 1
 
@@ -89,11 +91,6 @@ class Head:
         return [*self.options, *(name for name, taken in shared.items() if taken)]
 
 
-def _average():
-    """Mean over all positions: (N, H, W, C) → (N, C)."""
-    return [keras.layers.GlobalAveragePooling2D(name="pooling")]
-
-
 def _weigh(pool_size=1, start="normal", sharing="none", bias=True, activation="none", **arguments):
     """Averaged blocks, then one weighted sum a channel, non-negative by default: (N, H, W, C) → (N, C)."""
     pooling = GlobalDepthwisePooling2D(
@@ -120,34 +117,25 @@ def _reduce_and_weigh(pool_size, cover="blocks", reduction="average", padding="n
     return [reduction_layer(pool_size, reduction, padding, strides), *_weigh(**options)]
 
 
-def _weigh_by_features():
-    """Weighted average with weights computed from the features: (N, H, W, C) → (N, C)."""
-    return [GlobalWeightedAveragePooling2D(name="pooling")]
-
-
-def _weigh_all_channels_alike():
-    """Weighted sum with one learned matrix for all channels: (N, H, W, C) → (N, C)."""
-    return [SharedPositionPooling2D(name="pooling")]
-
-
 def _average_and_flatten(pool_size):
     """Averaged blocks, flattened: (N, H, W, C) → (N, (H // p)·(W // p)·C)."""
-    return [BlockAveragePooling2D(pool_size, name="average"), *_flatten()]
-
-
-def _flatten():
-    """The map, flattened: (N, H, W, C) → (N, H·W·C)."""
-    return [keras.layers.Flatten(name="flatten")]
+    return [BlockAveragePooling2D(pool_size, name="average"), layers.Flatten(name="flatten")]
 
 
 def _flatten_and_connect():
     """The map, flattened, and two rectified layers: (N, H, W, C) → (N, ``VGG_UNITS``)."""
-    return [*_flatten(), *(keras.layers.Dense(VGG_UNITS, activation="relu", name=f"fc{k}") for k in (1, 2))]
+    hidden = [layers.Dense(VGG_UNITS, activation="relu", name=f"fc{k}") for k in (1, 2)]
+    return [layers.Flatten(name="flatten"), *hidden]
 
 
 _ALL_OPTIONS = POOLING_OPTIONS | REDUCTION_OPTIONS
 _HEADS = (
-    Head("gap", "global average pooling: every position counts the same", "Figures 1a, 3a, 8a", _average),
+    Head(
+        "gap",
+        "global average pooling: every position counts the same",
+        "Figures 1a, 3a, 8a",
+        lambda: [layers.GlobalAveragePooling2D(name="pooling")],
+    ),
     Head(
         "wise",
         "Wise-SrNet: average blocks, then learn a non-negative weight for every position of every channel",
@@ -156,7 +144,13 @@ _HEADS = (
         pools=True,
         options=_ALL_OPTIONS,
     ),
-    Head("gap_dropout", "global average pooling, then dropout", "Figure 3b", _average, dropout_rate=DROPOUT_RATE),
+    Head(
+        "gap_dropout",
+        "global average pooling, then dropout",
+        "Figure 3b",
+        lambda: [layers.GlobalAveragePooling2D(name="pooling")],
+        dropout_rate=DROPOUT_RATE,
+    ),
     Head(
         "depthwise",
         "a learned weight for every position of every channel, of any sign",
@@ -184,13 +178,13 @@ _HEADS = (
         "gwap",
         "global weighted average pooling after Qiu (2018): weights from the features, shared by all channels",
         "",
-        _weigh_by_features,
+        lambda: [GlobalWeightedAveragePooling2D(name="pooling")],
     ),
     Head(
         "gwap_fixed",
         "GWAP as the paper describes it: one learned matrix, shared by all channels",
         "Figure 1b",
-        _weigh_all_channels_alike,
+        lambda: [SharedPositionPooling2D(name="pooling")],
     ),
     Head(
         "avg_fc",
@@ -199,7 +193,12 @@ _HEADS = (
         _average_and_flatten,
         pools=True,
     ),
-    Head("flatten_fc", "connect every position of every channel to every class", "Figure 2", _flatten),
+    Head(
+        "flatten_fc",
+        "connect every position of every channel to every class",
+        "Figure 2",
+        lambda: [layers.Flatten(name="flatten")],
+    ),
     Head(
         "vgg_fc",
         f"VGG's way: every position into two fully connected layers of {VGG_UNITS:,} units",
@@ -307,15 +306,13 @@ def head_layers(
             _say_old_word(option, value, options[option])
     if head.pools:
         options["pool_size"] = check_pool_size(pool_size, *feature_shape[:2])
-    layers = head.build(**options)
     rate = head.dropout_rate if dropout_rate is None else float(dropout_rate)
-    if rate is not None:
-        layers.append(keras.layers.Dropout(rate, name="dropout"))
-    classifier = keras.layers.Dense(
+    dropout = [] if rate is None else [layers.Dropout(rate, name="dropout")]
+    classifier = layers.Dense(
         classes,
         activation=classifier_activation,
         kernel_initializer=keras.initializers.RandomNormal(**START),
         dtype="float32",
         name="predictions",
     )
-    return [*layers, classifier]
+    return [*head.build(**options), *dropout, classifier]
