@@ -25,6 +25,7 @@ from trees import build_tree
 from wisesr_helpers.data.fetch import DamagedArchive, UnsafeArchive, check_archive, unpack
 from wisesr_helpers.data.images import Unreadable, decode, quiet_decoding
 from wisesr_helpers.data.listings import read_listing
+from wisesr_helpers.data.sources import SOURCES
 
 LIMIT = 30  # seconds a case may take
 SIZE = (40, 40)
@@ -83,7 +84,7 @@ class Fuzz:
         damaged = damage(whole, rng, [whole])
         path.write_bytes(damaged)
         try:
-            listing = read_listing(name, tree.root)
+            listing = read_listing(SOURCES[name], tree.root)
         except (ValueError, FileNotFoundError) as error:
             return f"refused, {one_sentence(error).replace(str(self.folder), '')[:20]}…"
         finally:

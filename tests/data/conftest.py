@@ -1,5 +1,6 @@
 """A home without credentials, a dataset "toy", and Kaggle on this machine."""
 
+import dataclasses
 import gc
 import threading
 import time
@@ -7,7 +8,7 @@ import time
 import pytest
 from kaggle_imitation import SIZE, Server, serve_at
 
-from wisesr_helpers.data import listings, sources
+from wisesr_helpers.data import sources
 
 
 @pytest.fixture
@@ -28,10 +29,10 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def toy(monkeypatch):
     """A function that puts a dataset "toy" into the catalogue; it has MIT's lists and folders, and is known by them."""
-    monkeypatch.setitem(listings._BASES, "toy", listings._BASES["mit"])
 
     def put(zip_bytes=SIZE, unpacked_bytes=10**7):
-        source = sources.Source("toy", "Toy Scenes", "someone/toy-scenes", zip_bytes, unpacked_bytes, "for tests")
+        toy = {"name": "toy", "title": "Toy Scenes", "kaggle": "someone/toy-scenes", "terms": "for tests"}
+        source = dataclasses.replace(sources.SOURCES["mit"], **toy, zip_bytes=zip_bytes, unpacked_bytes=unpacked_bytes)
         monkeypatch.setitem(sources.SOURCES, "toy", source)
         return source
 

@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 from trees import CIFAR10, build_tree
 
-from wisesr_helpers.data.arrays import place, read_arrays
-from wisesr_helpers.data.listings import is_at
+from wisesr_helpers.data import listings
+from wisesr_helpers.data.sources import SOURCES
+
+
+def read_arrays(name, root):
+    return SOURCES[name].classes, *listings.read_arrays(SOURCES[name], root)
+
 
 SHAPES = {"mnist": (28, 28), "cifar10": (32, 32, 3)}
 
@@ -71,23 +76,19 @@ def test_the_class_names_are_the_official_ones(tmp_path):
 )
 def test_cifar10_is_read_from_where_keras_and_its_archive_put_it(tmp_path, inner):
     write_cifar10(tmp_path / inner)
-    assert place("cifar10", tmp_path) == tmp_path / inner
-    assert is_at("cifar10", str(tmp_path))
+    assert SOURCES["cifar10"].base(str(tmp_path)) == tmp_path / inner
     assert len(read_arrays("cifar10", str(tmp_path))[1][1]) == 10
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_absent_files_are_refused_with_what_is_expected(tmp_path, name):
-    expected = {"mnist": "'mnist.npz' there", "cifar10": "'data_batch_1' and 'test_batch' there or in its folder"}[name]
+    expected = {"mnist": "'mnist.npz' there", "cifar10": "'data_batch_1' and 'test_batch', or the folder"}[name]
     for root in (tmp_path, tmp_path / "absent"):
-        assert not is_at(name, root)
-        with pytest.raises(FileNotFoundError, match=f"'{name}' is not at '{root}': expected {expected}.+Give the"):
+        assert SOURCES[name].base(root) is None
+        with pytest.raises(
+            FileNotFoundError, match=f"{SOURCES[name].title} is not at '{root}': expected {expected}.+Give the"
+        ):
             read_arrays(name, root)
-
-
-def test_a_name_that_has_a_listing_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="'intel' does not come as arrays. Valid here: mnist, cifar10."):
-        read_arrays("intel", tmp_path)
 
 
 # Damage
@@ -252,11 +253,3 @@ def test_a_pickle_that_asks_for_more_than_arrays_is_refused(tmp_path, function):
     with pytest.raises(ValueError, match=rf"data_batch_1' .+it asks for \S+\.{function.__name__}, which no array"):
         read_arrays("cifar10", tmp_path)
     assert marker.is_dir()
-
-
-def test_a_pickle_that_asks_for_another_codec_is_refused(tmp_path):
-    import codecs
-
-    write_cifar10(tmp_path, "data_batch_1", batch([1]) | {b"more": Runs(codecs.encode, "a", "rot13")})
-    with pytest.raises(ValueError, match="asks for the codec 'rot13'"):
-        read_arrays("cifar10", tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from contents import encode
 from PIL import Image
 
-from wisesr_helpers.data import folders
+from wisesr_helpers.data import folders, prepare
 from wisesr_helpers.data.folders import check_folder, image_folder
 from wisesr_helpers.studies.own_images import own_or_stand_in, write_scenes
 
@@ -79,9 +79,9 @@ def test_every_defect_is_named(animals):
     }
     assert check.noticed == {
         "smaller than 32×32 pixels": ["cat/small.png"],
-        folders.PLAIN: ["cat/plain.png"],
-        folders.COPY: ["cat/again.png"],
-        folders.TWO_LABELS: ["cat/001.png", "dog/cat.png"],
+        prepare.PLAIN: ["cat/plain.png"],
+        prepare.COPY: ["cat/again.png"],
+        prepare.TWO_LABELS: ["cat/001.png", "dog/cat.png"],
         folders.FEW_IMAGES: ["bird"],
         folders.FAR_APART: ["bird: 1", "cat: 33"],
     }
@@ -126,7 +126,7 @@ def test_copies_stay_in_one_split(tmp_path):
     for path in sorted(root.glob("a/*.png")):
         shutil.copy(path, path.with_name(f"copy of {path.name}"))
     dataset = image_folder(root, SIZE)
-    assert (len(dataset.train) + len(dataset.test), len(dataset.noticed[folders.COPY])) == (90, 30)
+    assert (len(dataset.train) + len(dataset.test), len(dataset.noticed[prepare.COPY])) == (90, 30)
     assert not pictures(dataset.train).keys() & pictures(dataset.test).keys()
 
 
@@ -149,7 +149,7 @@ def test_a_folder_may_say_which_images_are_test_images(tmp_path, names):
     check = check_folder(root, SIZE)
     assert check.counts.to_dict() == {"train": {"cat": 8, "dog": 7}, "test": {"cat": 4, "dog": 3}}
     assert check.left_out == {folders.BESIDE: ["readme.txt"], folders.NOT_TRAINED: [f"{names[1]}/owl/1.png"]}
-    assert check.noticed[folders.SAME_BYTES][0] == f"{names[1]}/cat/000.png"  # pictures begin anew in each split
+    assert check.noticed[prepare.SAME_BYTES][0] == f"{names[1]}/cat/000.png"  # pictures begin anew in each split
     dataset = image_folder(root, SIZE, test_share=0.9)
     assert (len(dataset.train), len(dataset.test)) == (15, 7)
 

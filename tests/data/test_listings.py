@@ -6,7 +6,14 @@ import shutil
 import pytest
 from trees import BUILDERS, MIT, UNREADABLE, build_tree
 
-from wisesr_helpers.data.listings import Entry, is_at, read_listing
+from wisesr_helpers.data import listings
+from wisesr_helpers.data.listings import Entry
+from wisesr_helpers.data.sources import SOURCES
+
+
+def read_listing(name, root):
+    return listings.read_listing(SOURCES[name], root)
+
 
 LISTED = ("sub_imagenet", "intel", "mit", "tiny_imagenet")
 
@@ -43,13 +50,13 @@ def test_a_listing_tells_what_is_there_and_every_defect(tmp_path, name, defects)
     tree = build_tree(name, tmp_path, classes=5, image_size=32, defects=defects, seed=1)
     assert bool(planted(tree)) == bool(defects)
     assert_listing_is(read_listing(name, tree.root), tree)
-    assert is_at(name, tree.root)
+    assert SOURCES[name].base(tree.root)
 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_a_listing_is_found_one_folder_below(tmp_path, name):
     tree = build_tree(name, tmp_path / "unpacked", per_class=(2, 1), image_size=32)
-    assert not is_at(name, tmp_path)
+    assert SOURCES[name].base(tmp_path) is None
     listing = read_listing(name, str(tmp_path))
     assert listing.root == tree.images
     assert (len(listing.train), len(listing.test)) == (8, 4)
@@ -58,22 +65,14 @@ def test_a_listing_is_found_one_folder_below(tmp_path, name):
 @pytest.mark.parametrize("name", LISTED)
 def test_an_empty_or_absent_folder_is_refused_with_what_is_expected(tmp_path, name):
     for root in (tmp_path, tmp_path / "absent"):
-        assert not is_at(name, root)
+        assert SOURCES[name].base(root) is None
         with pytest.raises(FileNotFoundError, match=rf"is not at '{root}': expected .+\. Give the folder that holds"):
             read_listing(name, root)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_folder_that_cannot_be_looked_into_holds_nothing(name):
-    assert not is_at(name, "x" * 5000)  # no system takes so long a name
-
-
-def test_unknown_names_and_arrays_are_refused(tmp_path):
-    for function in (is_at, read_listing):
-        with pytest.raises(ValueError, match="Unknown dataset 'imagenet'. Valid datasets: sub_imagenet, intel"):
-            function("imagenet", tmp_path)
-    with pytest.raises(ValueError, match=r"'mnist' comes as arrays.*read_arrays\('mnist', root\)"):
-        read_listing("mnist", tmp_path)
+    assert SOURCES[name].base("x" * 5000) is None  # no system takes so long a name
 
 
 # Sub-ImageNet
@@ -294,7 +293,7 @@ def test_mit_reads_names_with_spaces_and_apostrophes(tmp_path, end, last):
 )
 def test_mit_finds_lists_and_images_in_any_usual_folder(tmp_path, images, lists):
     root = mit_tree(tmp_path, "\n".join(ROOMS), images=images, lists=lists)
-    assert is_at("mit", root)
+    assert SOURCES["mit"].base(root)
     listing = read_listing("mit", root)
     assert listing.root == root / images
     assert len(listing.train) == 3
@@ -377,7 +376,7 @@ def tiny_tree(root, annotations="v.JPEG\tn02\t0\t0\t9\t9\n", words=None):
 def test_tiny_imagenet_names_its_classes_by_their_first_words(tmp_path):
     base = tiny_tree(tmp_path)
     for root in (tmp_path, base):
-        assert is_at("tiny_imagenet", root)
+        assert SOURCES["tiny_imagenet"].base(root)
         listing = read_listing("tiny_imagenet", root)
         assert listing.classes == ("goldfish", "crane (n02)", "crane (n10)")
         assert listing.train[1] == Entry("train/n02/images/b.JPEG", 1)

@@ -11,6 +11,7 @@ from trees import MOST, build_tree, draw
 import wisesr_helpers as ws
 from wisesr_helpers.data import load, prepare
 from wisesr_helpers.data.load import is_prepared, load_dataset
+from wisesr_helpers.data.sources import SOURCES
 
 NAMES = tuple(MOST)
 
@@ -100,8 +101,8 @@ def test_two_loads_have_one_fingerprint_and_another_label_another(tmp_path):
 def test_prepared_images_are_enough(tmp_path, capsys):
     tree = build_tree("intel", tmp_path / "data" / "intel", per_class=(4, 2))
     dataset = load_dataset("intel", 64, tmp_path / "data")
-    assert is_prepared("intel", 64, tmp_path / "data")
-    assert not is_prepared("intel", 96, tmp_path / "data")
+    assert is_prepared(SOURCES["intel"], 64, tmp_path / "data")
+    assert not is_prepared(SOURCES["intel"], 96, tmp_path / "data")
     tree.root.rename(tmp_path / "elsewhere")
     capsys.readouterr()
     kept = load_dataset("intel", 64, tmp_path / "data")
@@ -215,7 +216,7 @@ def test_the_command_prepares_and_reports(tmp_path, capsys):
 
 def test_the_decoders_version_is_part_of_the_plan(tmp_path, monkeypatch):
     tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2)
-    listing = load.listings.read_listing("mit", tree.root)
+    listing = load.read_listing(SOURCES["mit"], tree.root)
     before = prepare._plan(listing, "train", (64, 64), "nearest")
     assert prepare._plan(listing, "train", (64, 64), "nearest") == before
     assert prepare._plan(listing, "train", (64, 80), "nearest") != before

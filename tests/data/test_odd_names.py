@@ -6,9 +6,8 @@ import json
 from contents import ODD_NAMES, encode, picture, write_odd_names
 from trees import build_tree
 
-from wisesr_helpers.data.dataset import printable
 from wisesr_helpers.data.folders import check_folder
-from wisesr_helpers.data.given import given_images
+from wisesr_helpers.data.images import find_images, printable
 from wisesr_helpers.data.load import load_dataset
 
 
@@ -68,6 +67,6 @@ def test_a_folder_of_odd_names_and_odd_classes_can_be_told_of(tmp_path, capsys):
     assert len(check.counts) == len(beside) + 1
     capsys.readouterr()
     write_odd_names(tmp_path / "own", b"no image", end=".txt")
-    given_images(tmp_path / "own")
+    find_images(tmp_path / "own")
     (said,) = printed(capsys.readouterr().out.removesuffix("\n"))
     assert said.startswith("Passed over in '")

@@ -18,6 +18,7 @@ from wisesr_helpers.data import prepare as module
 from wisesr_helpers.data.images import Unreadable
 from wisesr_helpers.data.listings import read_listing
 from wisesr_helpers.data.prepare import PreparedImages, prepare, read_header
+from wisesr_helpers.data.sources import SOURCES
 from wisesr_helpers.storage import Held, folder_lock
 
 SIZE = (96, 120)
@@ -27,7 +28,7 @@ SIZE = (96, 120)
 def mit(tmp_path):
     """(tree, listing, folder to prepare into)."""
     tree = build_tree("mit", tmp_path / "raw", per_class=(8, 4), classes=3, defects=0.01)
-    return tree, read_listing("mit", tree.root), tmp_path / "prepared"
+    return tree, read_listing(SOURCES["mit"], tree.root), tmp_path / "prepared"
 
 
 def images_of(folder, split, accounts):
@@ -37,7 +38,9 @@ def images_of(folder, split, accounts):
 
 def snapshot(folder):
     return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.name != ".lock"
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if not path.name.startswith(".lock")
     }
 
 
@@ -121,6 +124,7 @@ KILLED = """
 import os, pathlib, sys
 from wisesr_helpers.data import prepare as module
 from wisesr_helpers.data.listings import read_listing
+from wisesr_helpers.data.sources import SOURCES
 module.FLUSH = 3
 original = module._flush
 flushes = []
@@ -131,7 +135,7 @@ def flush(file):
         os.kill(os.getpid(), 9)
     original(file)
 module._flush = flush
-module.prepare(read_listing("mit", sys.argv[1]), (96, 120), pathlib.Path(sys.argv[2]))
+module.prepare(read_listing(SOURCES["mit"], sys.argv[1]), (96, 120), pathlib.Path(sys.argv[2]))
 """
 
 
@@ -227,7 +231,7 @@ def test_digests_are_of_the_stored_pixels(mit):
 
 def test_nothing_larger_than_its_source_is_stored(tmp_path):
     tree = build_tree("tiny_imagenet", tmp_path / "raw", per_class=(3, 2), classes=2)
-    accounts = prepare(read_listing("tiny_imagenet", tree.root), (224, 224), tmp_path / "prepared")
+    accounts = prepare(read_listing(SOURCES["tiny_imagenet"], tree.root), (224, 224), tmp_path / "prepared")
     assert {tuple(line["shape"][:2]) for line in accounts["train"]} == {(64, 64)}
     assert (tmp_path / "prepared" / "train.images").stat().st_size <= len(accounts["train"]) * 64 * 64 * 3
 

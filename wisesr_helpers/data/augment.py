@@ -11,6 +11,7 @@ import threading
 
 import numpy as np
 
+from wisesr_helpers.data.images import write_rgb
 from wisesr_helpers.published import number, printed
 
 CONVENTIONS = ("keras3", "keras_preprocessing_1_1")
@@ -239,15 +240,15 @@ def _warp(image, matrix):
 
 
 def _write(image, out, table=None):
-    """Write an image, looked up in a table if there is one, into ``out``; a grey one into all three channels."""
+    """Write an image, looked up in a table if there is one, into ``out``."""
     from wisesr_helpers.data._cv2 import cv2
 
-    if image.ndim == 2 and out.ndim == 3:
-        cv2.cvtColor(image if table is None else cv2.LUT(image, table), cv2.COLOR_GRAY2RGB, dst=out)
-    elif table is None:
-        out[...] = image
-    else:
-        cv2.LUT(image, table, dst=out)
+    if table is not None and image.ndim == out.ndim:
+        return cv2.LUT(image, table, dst=out)
+    image = image if table is None else cv2.LUT(image, table)
+    if out.ndim == 3:
+        return write_rgb(image, out)
+    out[...] = image
     return out
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.augment import apply_transform
+from wisesr_helpers.data.images import write_rgb
 from wisesr_helpers.storage import usable_cores
 
 TASK = 4  # images a thread takes at once: handing over costs, and a batch should occupy all threads
@@ -87,8 +88,7 @@ class Batches(keras.utils.PyDataset):
         image = self.split.image(i)
         out = np.empty((*image.shape[:2], 3), np.uint8) if out is None else out
         if self.augmentation is None:
-            out[...] = image if image.ndim == 3 else image[..., None]
-            return out
+            return write_rgb(image, out)
         params = self.augmentation.draw(np.random.default_rng([self.seed, epoch, i]), *image.shape[:2])
         return apply_transform(image, params, self.augmentation.convention, out=out)
 

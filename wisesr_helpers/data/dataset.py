@@ -2,22 +2,13 @@
 
 import dataclasses
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from wisesr_helpers.data.images import nearest
+from wisesr_helpers.data.images import EXAMPLES, enlarge, some_of, write_rgb
 
 DEMO_NOTE = "demo: not the paper's data"  # on every figure and record of the demo and smoke scales
-EXAMPLES = 3  # names shown of each reason
-# Line ends, other control characters, and bytes of a file's name that are not UTF-8, as Python stands for them.
-_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-
-
-def printable(name):
-    r"""A name as one line of text that UTF-8 can encode: "two\nlines.jpg", "caf\udce9.jpg"; most are as they were."""
-    return _NO_TEXT.sub(lambda found: repr(found[0])[1:-1], str(name))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,18 +37,13 @@ class Split:
 
     def image(self, index):
         """One image, uint8 (H, W) or (H, W, 3); possibly a view of a mapped file."""
-        image = np.asarray(self.images[index])
-        if image.shape[:2] == self.size:
-            return image
-        rows, columns = (nearest(*sides) for sides in zip(image.shape[:2], self.size, strict=True))
-        return image[rows[:, None], columns]
+        return enlarge(np.asarray(self.images[index]), self.size)
 
     def rgb(self, indices):
         """The images at ``indices`` as uint8 (n, H, W, 3)."""
         images = np.empty((len(indices), *self.size, 3), np.uint8)
-        for place, index in zip(images, indices, strict=True):
-            image = self.image(index)
-            place[...] = image if image.ndim == 3 else image[..., None]
+        for out, index in zip(images, indices, strict=True):
+            write_rgb(self.image(index), out)
         return images
 
 
@@ -71,7 +57,7 @@ class Dataset:
         train: Training split.
         test: Test split.
         photographs: False for the embedded scenes: nothing learned on them is a claim about photographs.
-        left_out: Reason → names of what is in no split, as :func:`printable` gives them.
+        left_out: Reason → names of what is in no split, as :func:`wisesr_helpers.data.images.printable` gives them.
         noticed: Reason → names of what is used all the same, likewise.
     """
 
@@ -121,13 +107,8 @@ class Dataset:
 
     def report(self):
         """What is wrong with the data, a sentence part a reason: "3 listed but absent ('a.jpg', 'b.jpg', …)"."""
-        parts = []
-        for kind in (self.left_out, self.noticed):
-            for reason, names in kind.items():
-                shown = ", ".join(f"'{name}'" for name in names[:EXAMPLES])
-                more = ", …" if len(names) > EXAMPLES else ""
-                parts.append(f"{len(names):,} {reason} ({shown}{more})")
-        return parts
+        reasons = [*self.left_out.items(), *self.noticed.items()]
+        return [f"{len(names):,} {reason} ({some_of(names)})" for reason, names in reasons]
 
 
 def _counted(reasons):

@@ -11,12 +11,11 @@ import stat
 import struct
 import sys
 import tempfile
+import threading
 import zipfile
 import zlib
 
-from wisesr_helpers.data.locate import holds
-from wisesr_helpers.data.sources import get_source, how_to_get
-from wisesr_helpers.overlapping import shared
+from wisesr_helpers.data.sources import get_source, holds, how_to_get, keras_folder
 from wisesr_helpers.storage import default_cache, folder_lock
 
 # Zip archives from the internet: checked before they are believed, unpacked so that nothing leaves the folder.
@@ -185,30 +184,34 @@ class FetchError(OSError):
     """A dataset could not be fetched; the message says why and what can be done."""
 
 
-@shared
+_one_download = threading.Lock()
+
+
 @contextlib.contextmanager
 def _impatient():
     """Meanwhile, requests gives up on a server that stays silent; the client would wait for its first answer for ever.
 
-    The class is changed, as the client makes its sessions itself; a request with a timeout of its own keeps that.
+    The class is changed, as the client makes its sessions itself; a request with a timeout of its own keeps that, and
+    a second download waits for the first.
     """
     try:
         import requests  # comes with kaggle; not before a download, as it takes its time
     except ImportError:
         yield  # to where it is told that kaggle is missing
         return
-    send = requests.Session.send
 
     def send_with_timeout(session, request, **settings):
         if settings.get("timeout") is None:
             settings["timeout"] = PATIENCE
         return send(session, request, **settings)
 
-    requests.Session.send = send_with_timeout
-    try:
-        yield
-    finally:
-        requests.Session.send = send
+    with _one_download:
+        send = requests.Session.send
+        requests.Session.send = send_with_timeout
+        try:
+            yield
+        finally:
+            requests.Session.send = send
 
 
 @_impatient()
@@ -216,7 +219,7 @@ def download(source, downloads, path):
     """Let Kaggle's client complete an archive; it goes on with a half file.
 
     Args:
-        source: ``Source`` of the catalogue.
+        source: ``Source``.
         downloads: Folder that the client writes to.
         path: The archive's file in it.
 
@@ -347,7 +350,7 @@ def fetch(name, data_dir=None):
     not downloaded again, a half unpacked folder is made anew.
 
     Args:
-        name: One of the catalogue's names, such as "mit".
+        name: One of ``data.sources.SOURCES``, such as "mit".
         data_dir: Folder that gets ``downloads/<archive>.zip`` and ``<name>/``; None for :func:`default_cache`.
             MNIST and CIFAR-10 go where Keras keeps its datasets, whatever is given here.
 
@@ -365,8 +368,7 @@ def fetch(name, data_dir=None):
         base = default_cache() if data_dir is None else pathlib.Path(data_dir).expanduser()
         folder, step = base / name, _from_kaggle
     else:
-        folder = pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
-        step = _from_keras
+        folder, step = keras_folder(), _from_keras
     failure = f"{source.title} could not be fetched to '{folder}':"
     try:
         step(source, folder)
@@ -408,7 +410,7 @@ def _from_kaggle(source, folder):
         except DamagedArchive:  # since it was checked
             _remove(archive)
             raise
-    if not holds(source.name, folder):
+    if not holds(source, folder):
         raise FetchError(
             f"what the archive '{archive}' held is in that folder, but not arranged as the dataset is read here, so it "
             "may have been rearranged on Kaggle. To repeat this changes nothing."
@@ -420,7 +422,7 @@ def _is_there(source, folder):
     """Whether the dataset is in the folder, where it would be loaded from; False if nothing is."""
     if not folder.is_dir() or {path.name for path in folder.iterdir()} <= set(LEAVINGS):
         return False
-    if not holds(source.name, folder):
+    if not holds(source, folder):
         raise FetchError(
             "the folder is not empty and does not hold the dataset; move it away, or delete it, and repeat."
         )

@@ -6,27 +6,26 @@ import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
-from wisesr_helpers.data.dataset import EXAMPLES, Dataset, Split, printable
-from wisesr_helpers.data.given import some_of
+from wisesr_helpers.data.dataset import Dataset
+from wisesr_helpers.data.images import check_resample, check_size, printable, some_of
 from wisesr_helpers.data.listings import (
     ABSENT,
     MALFORMED,
     OTHER_CASE,
     TWICE,
     TWO_CLASSES,
-    Disk,
     Entry,
+    FileFinder,
     files_in,
     made_listing,
     read_csv,
     subfolders,
 )
-from wisesr_helpers.data.load import SAME_BYTES, TWO_LABELS, check_resample, check_size
-from wisesr_helpers.data.prepare import PLAIN, SPLITS, PreparedImages, prepare
+from wisesr_helpers.data.prepare import PLAIN, SPLITS, find_copies, prepare, prepared_split
 from wisesr_helpers.storage import default_cache
 
 # Which image files anybody's folder or CSV names, of which class, and in which split; none is opened.
@@ -140,9 +139,9 @@ def _from_csv(path):
         raise ValueError(f"{str(error).removesuffix(' Take the file from the archive again.')} Mend it.") from error
     if not rows:
         raise ValueError(f"'{path}' lists no image; {TAKES}.")
-    disk, classes, noticed = Disk(path.parent), collections.defaultdict(list), collections.defaultdict(list)
+    finder, classes, noticed = FileFinder(path.parent), collections.defaultdict(list), collections.defaultdict(list)
     for listed, name in rows:
-        file, found = disk.find(listed)
+        file, found = finder.find(listed)
         if not found:
             problems[ABSENT].append(listed)
             continue
@@ -150,10 +149,9 @@ def _from_csv(path):
         noticed[TWICE] += [(file, listed)] if name in classes[file] else []
         classes[file].append(name)
     if not classes:
-        first = ", ".join(f"'{printable(name)}'" for name in problems[ABSENT][:EXAMPLES])
         raise FileNotFoundError(
-            f"None of the {len(rows):,} images that '{path}' lists is there ({first}, …): write their paths relative "
-            f"to the folder '{path.parent}'."
+            f"None of the {len(rows):,} images that '{path}' lists is there ({some_of(problems[ABSENT])}): write their "
+            f"paths relative to the folder '{path.parent}'."
         )
     problems[TWO_CLASSES] = [file for file, names in classes.items() if len(set(names)) > 1]
     usable = {file: names[0] for file, names in classes.items() if len(set(names)) == 1}
@@ -174,7 +172,6 @@ FEW = 20  # images of a class under which little can be learned, and less be mea
 UNEQUAL = 5  # how many times as many images as the smallest class the largest may have before it is said
 FEW_IMAGES = f"class with fewer than {FEW} images"
 FAR_APART = f"classes whose sizes are more than {UNEQUAL} times apart"
-COPY = "same bytes as another of its class"
 NO_TEST = "class without test images"
 # Why a name is in no split, beside what a decoder says; for every other reason it is only noticed.
 LEFT_OUT = (ABSENT, MALFORMED, BESIDE, EMPTY, NOT_TRAINED, TWO_CLASSES)
@@ -204,8 +201,8 @@ class FolderCheck:
         columns = {"images": "images", "train": "training images", "test": "test images"}
         numbers = " and ".join(f"{count:,} {columns[column]}" for column, count in self.counts.sum().items())
         kinds = "1 class" if len(self.counts) == 1 else f"{len(self.counts)} classes"
-        left_out = [f"Left out: {some_of(names)} {reason}." for reason, names in self.left_out.items()]
-        noticed = [f"Note: {some_of(names)} {reason}." for reason, names in self.noticed.items()]
+        left_out = [f"Left out: {len(names):,} ({some_of(names)}) {reason}." for reason, names in self.left_out.items()]
+        noticed = [f"Note: {len(names):,} ({some_of(names)}) {reason}." for reason, names in self.noticed.items()]
         wrong = [*self.stops, *left_out, *noticed]
         return [f"{self.name}: {numbers} in {kinds}.", *(wrong or ["Nothing is wrong with them."])]
 
@@ -342,10 +339,8 @@ class _Found:
 
     def _split(self, split, chosen):
         stored = split if self.divided else "train"
-        shapes = [tuple(line["shape"]) for line in self.lines[stored] if "shape" in line]
-        images = _Some(PreparedImages(self.folder / f"{stored}.images", shapes), [place for place, _ in chosen])
-        digest = hashlib.sha256("".join(line["sha256"] + line["pixels"] for _, line in chosen).encode()).hexdigest()
-        return Split(images, self.labels(chosen), digest, self.size)
+        places = [place for place, _ in chosen]
+        return prepared_split(self.folder, stored, self.lines[stored], self.size, self.labels(chosen), places)
 
     def _problems(self, listing):
         left_out, noticed = collections.defaultdict(list), collections.defaultdict(list)
@@ -361,7 +356,7 @@ class _Found:
                     noticed[PLAIN].append(line["file"])
                 if any(side < full for side, full in zip(line["shape"], self.size, strict=False)):
                     noticed[f"smaller than {self.size[0]}×{self.size[1]} pixels"].append(line["file"])
-        noticed |= _copies({split: [line for _, line in self.good(split)] for split in SPLITS})
+        noticed |= find_copies({split: [line for _, line in self.good(split)] for split in SPLITS})
         sizes = self.counts().sum(axis=1)
         few = list(sizes.index[sizes < FEW])
         noticed |= {FEW_IMAGES: few} if few else {}
@@ -374,38 +369,6 @@ def _two_of_a_class(lines):
     """Whether there are two different images of any class."""
     different = {(line["label"], line["sha256"]) for line in lines if "shape" in line}
     return len(different) > len({label for label, _ in different})
-
-
-class _Some(Sequence):
-    """Some of a sequence's images, by their places."""
-
-    def __init__(self, images, places):
-        self._images = images
-        self._places = places
-
-    def __len__(self):
-        return len(self._places)
-
-    def __getitem__(self, index):
-        return self._images[self._places[index]]
-
-
-def _copies(lines):
-    """Files with the same bytes: in both splits, under two labels, or only more than once."""
-    by_bytes = {split: collections.defaultdict(list) for split in SPLITS}
-    for split in SPLITS:
-        for line in lines[split]:
-            by_bytes[split][line["sha256"]].append(line)
-    found = collections.defaultdict(list)
-    for digest in {**by_bytes["train"], **by_bytes["test"]}:
-        train, test = by_bytes["train"].get(digest, []), by_bytes["test"].get(digest, [])
-        if len({line["label"] for line in train + test}) > 1:
-            found[TWO_LABELS] += [line["file"] for line in train + test]
-        elif not (train and test):
-            found[COPY] += [line["file"] for line in (train or test)[1:]]
-        if train and test:
-            found[SAME_BYTES] += [line["file"] for line in test]
-    return {reason: names for reason, names in found.items() if names}
 
 
 def _divide(lines, test_share, seed):

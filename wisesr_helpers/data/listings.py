@@ -1,4 +1,4 @@
-"""Which images belong to a dataset: its folders and lists on disk, and the listing made of them."""
+"""What is on disk, read as the authors' code or Keras reads it: lists and folders of image files, and arrays."""
 
 import collections
 import csv
@@ -6,19 +6,19 @@ import dataclasses
 import itertools
 import os
 import pathlib
+import pickle
 from collections.abc import Mapping
 
-from wisesr_helpers.data import arrays
-from wisesr_helpers.data.arrays import UNKNOWN
-from wisesr_helpers.data.dataset import printable
-from wisesr_helpers.data.sources import get_source
+import numpy as np
+
+from wisesr_helpers.data.images import printable
 
 # Folders and lists as they lie on a disk: damaged, oddly spelt, and slow to ask.
 
 MALFORMED = "malformed line"
 
 
-class Disk:
+class FileFinder:
     """The files below a folder; each subfolder is read once, as asking for every file is slow on mounted drives."""
 
     def __init__(self, root):
@@ -51,6 +51,11 @@ class Disk:
 def exist(folder, *names):
     """Whether the folder holds all of these; False where it may not be looked into."""
     return all(os.path.exists(folder / name) for name in names)
+
+
+def folder_with(*names, below=("",)):
+    """A function: path → the first of the folders ``below`` it that holds all of these names; None if none does."""
+    return lambda root: next((root / inner for inner in below if exist(root / inner, *names)), None)
 
 
 def _scan(folder):
@@ -127,6 +132,7 @@ def read_csv(path, problems):
 # in silence; a listing that can't be used at all is refused with one sentence.
 
 # Reasons in ``Listing.problems``.
+UNKNOWN = "unknown label"
 ABSENT = "listed but absent"
 TWICE = "listed twice"
 TWO_CLASSES = "listed under two classes"
@@ -134,7 +140,6 @@ BOTH_SPLITS = "in train and test"
 OTHER_CASE = "found under other case"
 NO_TRAINING = "class without training images"
 
-TINY_FOLDERS = ("", "tiny-imagenet-200", "tiny-imagenet-200/tiny-imagenet-200")
 MIT_FOLDERS = (
     "indoorCVPR_09/Images",
     "indoorCVPR_09/indoorCVPR_09/Images",
@@ -176,48 +181,23 @@ class Listing:
     problems: Mapping[str, tuple[str, ...]]
 
 
-def is_at(name, root):
-    """Whether the dataset's marker files or folders are at ``root``; no image is touched.
-
-    Args:
-        name: One of ``catalogue.SOURCES``.
-        root: Folder (a path).
-
-    Raises:
-        ValueError: There is no dataset of that name.
-    """
-    get_source(name)
-    if name in arrays.CLASSES:
-        return arrays.place(name, root) is not None
-    return _BASES[name](pathlib.Path(root).expanduser()) is not None
-
-
-def read_listing(name, root):
+def read_listing(source, root):
     """The image files of a dataset and the problems of their lists.
 
     Args:
-        name: "sub_imagenet", "intel", "mit" or "tiny_imagenet".
+        source: ``Source`` of a dataset that comes as image files.
         root: Folder that holds the dataset, or whose one subfolder does.
 
     Returns:
         Listing.
 
     Raises:
-        ValueError: ``name`` has no listing, a list can't be read, or a split has no usable image.
+        ValueError: A list can't be read, or a split has no usable image.
         FileNotFoundError: The lists or the images are not there.
     """
-    source = get_source(name)
-    if name not in _READERS:
-        raise ValueError(f"'{name}' comes as arrays, without a listing; read it with read_arrays('{name}', root).")
-    root = pathlib.Path(root).expanduser()
-    candidates = itertools.chain([root], subfolders(root))
-    base = next(filter(None, map(_BASES[name], candidates)), None)
-    if base is None:
-        raise FileNotFoundError(
-            f"{source.title} is not at '{root}': expected {_EXPECTED[name]} there. Give the folder that holds them."
-        )
+    base = _base(source, root)
     problems = collections.defaultdict(list)
-    folder, classes, train, test = _READERS[name](base, problems)
+    folder, classes, train, test = source.read(base, problems)
     for split, entries in (("training", train), ("test", test)):
         if not entries:
             counts = ", ".join(f"{len(names)} {reason}" for reason, names in problems.items() if names)
@@ -232,25 +212,35 @@ def read_listing(name, root):
     return made_listing(folder, classes, train, test, problems)
 
 
+def _base(source, root):
+    root = pathlib.Path(root).expanduser()
+    base = next(filter(None, map(source.base, itertools.chain([root], subfolders(root)))), None)
+    if base is None:
+        raise FileNotFoundError(
+            f"{source.title} is not at '{root}': expected {source.expected} there. Give the folder that holds them."
+        )
+    return base
+
+
 def made_listing(root, classes, train, test, problems):
     """A ``Listing`` with each name among the problems once, and as it is shown."""
     problems = {reason: tuple(map(printable, dict.fromkeys(names))) for reason, names in problems.items() if names}
     return Listing(root, tuple(classes), tuple(train), tuple(test), problems)
 
 
-def _sub_imagenet(base, problems):
+def sub_imagenet(base, problems):
     """``train.csv`` and ``test.csv``; the classes are the sorted ones of train.csv, as Keras' flow_from_dataframe."""
     rows = {split: read_csv(base / f"{split}.csv", problems) for split in ("train", "test")}
     labels = _labels(name for _, name in rows["train"])
-    disk, splits = Disk(base), []
+    finder, splits = FileFinder(base), []
     for split, listed in rows.items():
         inner = (folder.relative_to(base).as_posix() for folder in subfolders(base, depth=2))
-        start = _image_folder(disk, [path for path, _ in listed], itertools.chain([""], inner), f"{split}.csv")
-        splits.append(_entries(disk, [(start + path, name) for path, name in listed], labels, problems))
+        start = _image_folder(finder, [path for path, _ in listed], itertools.chain([""], inner), f"{split}.csv")
+        splits.append(_entries(finder, [(start + path, name) for path, name in listed], labels, problems))
     return base, list(labels), *splits
 
 
-def _intel(base, problems):
+def intel(base, problems):
     """The folders ``seg_train/seg_train/<class>`` and ``seg_test/seg_test/<class>``; ``seg_pred`` has no labels."""
     folders = {}
     for split in ("seg_train", "seg_test"):
@@ -261,30 +251,30 @@ def _intel(base, problems):
     splits = []
     for folder in folders.values():
         rows = [(image.relative_to(base).as_posix(), c.name) for c in subfolders(folder) for image in files_in(c)]
-        splits.append(_entries(Disk(base), rows, labels, problems))
+        splits.append(_entries(FileFinder(base), rows, labels, problems))
     return base, list(labels), *splits
 
 
-def _mit(base, problems):
+def mit(base, problems):
     """``TrainImages.txt`` and ``TestImages.txt``, lines ``class/file``; the folder's name on disk is the class."""
-    lists = _mit_lists(base)
+    lists = mit_lists(base)
     listed = []
     for name in ("TrainImages.txt", "TestImages.txt"):
         lines = [line.strip() for line in read_lines(lists / name)]
         listed.append([line for line in lines if _is_class_and_file(line)])
         problems[MALFORMED] += [line for line in lines if line and not _is_class_and_file(line)]
-    start = _image_folder(Disk(base), listed[0], MIT_FOLDERS, "TrainImages.txt")
-    disk = Disk(base / start)
-    rows = [[(path, disk.find(path)[0].split("/")[0]) for path in paths] for paths in listed]
+    start = _image_folder(FileFinder(base), listed[0], MIT_FOLDERS, "TrainImages.txt")
+    finder = FileFinder(base / start)
+    rows = [[(path, finder.find(path)[0].split("/")[0]) for path in paths] for paths in listed]
     labels = _labels(name for _, name in rows[0])
-    return base / start, list(labels), *(_entries(disk, split, labels, problems) for split in rows)
+    return base / start, list(labels), *(_entries(finder, split, labels, problems) for split in rows)
 
 
 def _is_class_and_file(line):
     return line.count("/") == 1 and all(line.split("/"))
 
 
-def _tiny_imagenet(base, problems):
+def tiny_imagenet(base, problems):
     """``train/<wnid>/images`` and ``val``: the validation split is "test" here, as the test images have no labels."""
     wnids = sorted({line.strip() for line in read_lines(base / "wnids.txt") if line.strip()})
     labels = {wnid: label for label, wnid in enumerate(wnids)}
@@ -305,8 +295,8 @@ def _tiny_imagenet(base, problems):
             test.append((f"val/images/{columns[0]}", columns[1].strip()))
         elif line.strip():
             problems[MALFORMED].append(line)
-    disk = Disk(base)
-    return base, classes, *(_entries(disk, rows, labels, problems) for rows in (train, test))
+    finder = FileFinder(base)
+    return base, classes, *(_entries(finder, rows, labels, problems) for rows in (train, test))
 
 
 def _labels(names):
@@ -314,11 +304,11 @@ def _labels(names):
     return {name: label for label, name in enumerate(sorted(set(names)))}
 
 
-def _entries(disk, rows, labels, problems):
+def _entries(finder, rows, labels, problems):
     """The usable ones of ``rows``, pairs (path, class name); the others go to ``problems``."""
     entries, twice, other_case, contradicted = {}, [], [], {}
     for path, name in rows:
-        actual, found = disk.find(path)
+        actual, found = finder.find(path)
         if name not in labels:
             problems[UNKNOWN].append(path)
         elif not found:
@@ -330,7 +320,7 @@ def _entries(disk, rows, labels, problems):
         else:
             entries[actual] = Entry(actual, labels[name])
             other_case += [(actual, path)] if actual != path else []
-    for actual in contradicted:  # neither class is the truer one: set aside, as ``read_labelled`` does
+    for actual in contradicted:  # neither class is the truer one: set aside, as for one's own images
         del entries[actual]
     problems[TWO_CLASSES] += contradicted
     for reason, named in ((TWICE, twice), (OTHER_CASE, other_case)):  # of what is used
@@ -338,28 +328,28 @@ def _entries(disk, rows, labels, problems):
     return list(entries.values())
 
 
-def _image_folder(disk, paths, folders, listed_in):
+def _image_folder(finder, paths, folders, listed_in):
     """Which of ``folders`` holds most of some listed files, as a prefix: "" or ending in a slash."""
     best, most = None, 0
     sample = paths[:: 1 + len(paths) // SAMPLE]  # from all over the list, as a whole class may be absent
     for folder in folders:
         start = f"{folder}/" if folder else ""
-        hits = sum(disk.find(start + path)[1] for path in sample)
+        hits = sum(finder.find(start + path)[1] for path in sample)
         if hits > most:
             best, most = start, hits
         if 2 * hits > len(sample):
             break
     if best is None:
         if not paths:
-            raise ValueError(f"'{listed_in}' in '{disk.root}' lists no image. Unpack the archive there again.")
+            raise ValueError(f"'{listed_in}' in '{finder.root}' lists no image. Unpack the archive there again.")
         raise FileNotFoundError(
-            f"The images that '{listed_in}' lists are not in '{disk.root}' or its subfolders: there is no "
+            f"The images that '{listed_in}' lists are not in '{finder.root}' or its subfolders: there is no "
             f"'{printable(paths[0])}', for example. Unpack the whole archive there, or give the folder that holds them."
         )
     return best
 
 
-def _mit_lists(root):
+def mit_lists(root):
     """The folder of MIT's two lists: ``root``, or one of its subfolders that the images lie beside."""
     has_images = any(exist(root, images) for images in MIT_FOLDERS[:-1])
     beside = subfolders(root) if has_images else ()
@@ -367,19 +357,106 @@ def _mit_lists(root):
     return next(lists, None)
 
 
-# Where the markers are: root → the folder that holds them, or None.
-_BASES = {
-    "sub_imagenet": lambda root: root if exist(root, "train.csv", "test.csv") else None,
-    "intel": lambda root: root if exist(root, "seg_train", "seg_test") else None,
-    "mit": lambda root: root if _mit_lists(root) else None,
-    "tiny_imagenet": lambda root: next(
-        (root / inner for inner in TINY_FOLDERS if exist(root / inner, "wnids.txt", "train", "val")), None
-    ),
-}
-_EXPECTED = {
-    "sub_imagenet": "'train.csv' and 'test.csv'",
-    "intel": "the folders 'seg_train' and 'seg_test'",
-    "mit": "'TrainImages.txt' and 'TestImages.txt'",
-    "tiny_imagenet": "'wnids.txt' and the folders 'train' and 'val'",
-}
-_READERS = {"sub_imagenet": _sub_imagenet, "intel": _intel, "mit": _mit, "tiny_imagenet": _tiny_imagenet}
+# MNIST and CIFAR-10 come as arrays, from where Keras or their own archives put them.
+
+AGAIN = "Delete it and get it again"
+
+
+def read_arrays(source, root):
+    """A dataset that comes as arrays.
+
+    Args:
+        source: Its ``Source``.
+        root: Folder that holds ``mnist.npz`` or ``cifar-10-batches-py``; Keras' own ``datasets`` folder will do.
+
+    Returns:
+        ``((x_train, y_train), (x_test, y_test), problems)``: images uint8 (N, 28, 28) or (N, 32, 32, 3), contiguous;
+        labels int64 (N,); and a dict, reason → names, of the images that were left out, each named by its split and
+        its index there, "train/17".
+
+    Raises:
+        ValueError: A file is damaged or holds something else.
+        FileNotFoundError: The files are not there.
+    """
+    splits, unknown = [], []
+    for split, (images, labels, path) in source.read(_base(source, root)).items():
+        known = (labels >= 0) & (labels < len(source.classes))
+        if not known.any():
+            raise ValueError(
+                f"'{path}' has no image with a label from 0 to {len(source.classes) - 1} in its {split} split. {AGAIN}."
+            )
+        unknown += [f"{split}/{index}" for index in np.flatnonzero(~known)]
+        # A copy of 150 MB only where something is left out.
+        splits.append((images, labels) if known.all() else (images[known], labels[known]))
+    return *splits, {UNKNOWN: tuple(unknown)} if unknown else {}
+
+
+def mnist(base):
+    """Split → (images (N, 28, 28), labels (N,), file)."""
+    path = base / "mnist.npz"
+    keys = ("x_train", "y_train", "x_test", "y_test")
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in keys if key in archive}
+    except Exception as error:  # a damaged archive raises whatever its damage hits
+        raise _damaged(path, "an .npz archive of plain arrays", error) from error
+    if len(arrays) < len(keys):
+        raise ValueError(f"'{path}' lacks {', '.join(key for key in keys if key not in arrays)}. {AGAIN}.")
+    return {
+        split: (*_checked(arrays[f"x_{split}"], arrays[f"y_{split}"], (28, 28), path), path)
+        for split in ("train", "test")
+    }
+
+
+def cifar10(base):
+    """Split → (images (N, 32, 32, 3), labels (N,), file or folder)."""
+    batches = [_cifar10_batch(base / f"data_batch_{number}") for number in range(1, 6)]
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return {"train": (images, labels, base), "test": (*_cifar10_batch(base / "test_batch"), base / "test_batch")}
+
+
+def _cifar10_batch(path):
+    """One pickled batch: images (N, 32, 32, 3), labels (N,)."""
+    try:
+        with open(path, "rb") as file:
+            batch = _ArraysOnly(file, encoding="bytes").load()
+            batch = {key.decode() if isinstance(key, bytes) else key: value for key, value in batch.items()}
+            images, labels = batch["data"], np.asarray(batch["labels"])
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"'{path.name}' is missing in '{path.parent}'. Unpack the archive again.") from error
+    except Exception as error:  # a damaged pickle raises whatever its damage hits
+        raise _damaged(path, "a batch of CIFAR-10 (a pickled dict of 'data' and 'labels')", error) from error
+    images, labels = _checked(images, labels, (3072,), path)
+    return np.ascontiguousarray(images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), labels  # planes → (N, 32, 32, 3)
+
+
+def _checked(images, labels, shape, path):
+    """Images uint8 (N, *shape) and labels int64 (N,), or one sentence on what they are instead."""
+    good_images = isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.shape[1:] == shape
+    good_labels = labels.dtype.kind in "iu" and labels.shape in ((labels.size,), (labels.size, 1))
+    if not (good_images and images.ndim > len(shape) and good_labels and len(images) == labels.size > 0):
+        received = f"{getattr(images, 'dtype', type(images).__name__)} {getattr(images, 'shape', '')}".strip()
+        raise ValueError(
+            f"'{path}' should hold uint8 images (N, {', '.join(map(str, shape))}) and N whole-number labels; it holds "
+            f"{received} and {labels.dtype} {labels.shape}. {AGAIN}."
+        )
+    return np.ascontiguousarray(images), labels.reshape(-1).astype(np.int64)
+
+
+def _damaged(path, expected, error):
+    return ValueError(f"'{path}' is damaged or not {expected} ({str(error) or type(error).__name__}). {AGAIN}.")
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickles arrays, dicts, lists, bytes and numbers; a pickle that asks for more could run code, and is refused.
+
+    Keras unpickles CIFAR-10 without such a look, but only what it has downloaded and checked itself.
+    """
+
+    def find_class(self, module, name):
+        module = module.replace("numpy.core", "numpy._core")  # as NumPy 1 wrote it
+        if f"{module} {name}" not in (
+            "numpy._core.multiarray _reconstruct", "numpy ndarray", "numpy dtype", "_codecs encode",
+        ):  # fmt: skip
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
+        return super().find_class(module, name)

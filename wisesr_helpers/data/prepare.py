@@ -7,7 +7,6 @@ which appears only when both are complete. An interrupted preparation goes on af
 
 import collections
 import concurrent.futures
-import contextlib
 import hashlib
 import itertools
 import json
@@ -19,8 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wisesr_helpers.data.dataset import printable
-from wisesr_helpers.data.images import Unreadable, decode, quiet_decoding
+from wisesr_helpers.data.dataset import Split
+from wisesr_helpers.data.images import Unreadable, decode, printable, quiet_decoding
 from wisesr_helpers.progress import ProgressBar
 from wisesr_helpers.storage import folder_lock, usable_cores, write_whole
 from wisesr_helpers.versions import VERSIONS
@@ -31,6 +30,9 @@ FLUSH = 256  # files between two moments from which an interrupted preparation c
 TASK = 8  # files that a thread takes at once
 AHEAD = 12  # tasks that may be waiting to be written
 PLAIN = "one colour only"
+SAME_BYTES = "in train and test, byte for byte"
+TWO_LABELS = "same bytes, different labels"
+COPY = "same bytes as another of its class"
 
 
 class PreparedImages(Sequence):
@@ -38,20 +40,22 @@ class PreparedImages(Sequence):
 
     Args:
         path: The file of pixels.
-        shapes: The shape of every image, in order.
+        shapes: The shape of every image in it, in order.
+        places: Which of them these are; None: all.
     """
 
-    def __init__(self, path, shapes):
-        self._shapes = shapes
+    def __init__(self, path, shapes, places=None):
+        self._shapes = [tuple(shape) for shape in shapes]
+        self._places = range(len(shapes)) if places is None else places
         self._offsets = np.concatenate([[0], np.cumsum([math.prod(shape) for shape in shapes], dtype=np.int64)])
         self._pixels = np.asarray(np.memmap(path, np.uint8, "r"))
 
     def __len__(self):
-        return len(self._shapes)
+        return len(self._places)
 
     def __getitem__(self, index):
-        start, end = self._offsets[index], self._offsets[index + 1]
-        return self._pixels[start:end].reshape(self._shapes[index])
+        place = self._places[index]
+        return self._pixels[self._offsets[place] : self._offsets[place + 1]].reshape(self._shapes[place])
 
 
 def prepare(listing, size, folder, resample="nearest", threads=None):
@@ -83,17 +87,63 @@ def prepare(listing, size, folder, resample="nearest", threads=None):
         print(f"The prepared images in '{folder}' are damaged; what is damaged is prepared again.")
     elif header:
         print(f"'{listing.root}', or what prepares it, changed since; each split concerned is prepared again.")
-    with _said(folder), contextlib.ExitStack() as stack:
+    try:
         folder.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(folder_lock(folder, "prepared"))
-        (folder / HEADER).unlink(missing_ok=True)
-        with quiet_decoding():
+        with folder_lock(folder, "prepared"), quiet_decoding():
+            (folder / HEADER).unlink(missing_ok=True)
             accounts = {
                 split: _prepare_split(listing, split, size, folder, resample, plan[split], threads) for split in SPLITS
             }
-        content = {"schema": 1, "plan": plan, "classes": listing.classes, "problems": dict(listing.problems)}
-        write_whole(folder / HEADER, json.dumps(content))
+            content = {"schema": 1, "plan": plan, "classes": listing.classes, "problems": dict(listing.problems)}
+            write_whole(folder / HEADER, json.dumps(content))
+    except OSError as error:
+        raise OSError(
+            f"The prepared images can't be kept in '{folder}' ({error.strerror or error}). What is prepared stays and "
+            "is gone on from; free some space, or give another folder: data_dir, or cache for images of your own."
+        ) from error
     return accounts
+
+
+def prepared_split(folder, split, account, size, labels=None, places=None):
+    """What a folder holds as a ``Split``.
+
+    Args:
+        folder: That :func:`prepare` has filled.
+        split: "train" or "test", as it was prepared.
+        account: The split's lines.
+        size: (height, width) that a model gets.
+        labels: Of the images, int array (n,); None: those of the lines.
+        places: Which of the decoded images are taken; None: all.
+
+    Returns:
+        Split.
+    """
+    decoded = [line for line in account if "shape" in line]
+    images = PreparedImages(pathlib.Path(folder) / f"{split}.images", [line["shape"] for line in decoded], places)
+    taken = decoded if places is None else [decoded[place] for place in places]
+    digest = hashlib.sha256("".join(line["sha256"] + line["pixels"] for line in taken).encode()).hexdigest()
+    labels = np.array([line["label"] for line in taken]) if labels is None else labels
+    return Split(images, labels, digest, size)
+
+
+def find_copies(accounts):
+    """Files with the same bytes: dict, reason → names, of those in both splits, of several labels, or there twice."""
+    lines = {split: [line for line in accounts[split] if "sha256" in line] for split in SPLITS}
+    by_bytes = collections.defaultdict(list)
+    for line in lines["train"] + lines["test"]:
+        by_bytes[line["sha256"]].append(line)
+    trained, tested = ({line["sha256"] for line in lines[split]} for split in SPLITS)
+    found = {
+        SAME_BYTES: [line["file"] for line in lines["test"] if line["sha256"] in trained],
+        TWO_LABELS: [],
+        COPY: [],
+    }
+    for digest, same in by_bytes.items():
+        if len({line["label"] for line in same}) > 1:
+            found[TWO_LABELS] += [line["file"] for line in same]
+        elif not (digest in trained and digest in tested):
+            found[COPY] += [line["file"] for line in same[1:]]
+    return {reason: names for reason, names in found.items() if names}
 
 
 def read_header(folder):
@@ -241,17 +291,6 @@ def _in_order(pool, root, entries, *settings):
             yield from waiting.popleft().result()
     while waiting:
         yield from waiting.popleft().result()
-
-
-@contextlib.contextmanager
-def _said(folder):
-    try:
-        yield
-    except OSError as error:
-        raise OSError(
-            f"The prepared images can't be kept in '{folder}' ({error.strerror or error}). What is prepared stays and "
-            "is gone on from; free some space, or give another folder: data_dir, or cache for images of your own."
-        ) from error
 
 
 def _bytes(lines):

@@ -6,9 +6,15 @@ from collections.abc import Iterable, Mapping, Set
 import numpy as np
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.data.dataset import EXAMPLES
-from wisesr_helpers.data.given import given_images, kind_of, load_image
-from wisesr_helpers.data.images import RESAMPLING, Unreadable, quiet_decoding
+from wisesr_helpers.data.images import (
+    EXAMPLES,
+    Unreadable,
+    check_resample,
+    find_images,
+    kind_of,
+    load_image,
+    quiet_decoding,
+)
 from wisesr_helpers.layers.blocks import is_whole
 from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.heads import check_head, head_layers
@@ -111,11 +117,10 @@ def predict(model, files, classes=None, resample="nearest", batch_size=15):
 
     size, count = _sizes(model)
     names = _class_names(model, classes, count)
-    if resample not in RESAMPLING:
-        raise ValueError(f"Unknown resample {resample!r}. Valid: {', '.join(RESAMPLING)}.")
+    check_resample(resample)
     if not is_whole(batch_size):
         raise ValueError(f"batch_size must be a whole number of at least 1; received {batch_size!r}.")
-    images = given_images(files)
+    images = find_images(files)
     if _activation(model) is keras.activations.linear:
         print(f"'{model.name}' gives logits; the probabilities are their softmax.")
 

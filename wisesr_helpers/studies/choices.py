@@ -7,7 +7,7 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.data.augment import CONVENTIONS
 from wisesr_helpers.data.images import RESAMPLING
 from wisesr_helpers.data.load import is_prepared
-from wisesr_helpers.data.locate import find, missing
+from wisesr_helpers.data.sources import find, get_source, missing
 from wisesr_helpers.models.heads import check_head
 from wisesr_helpers.storage import devices
 from wisesr_helpers.studies.grid import STUDIES
@@ -55,10 +55,10 @@ def choose_scale(scale, study, backbone, data_dir):
             f"{study.dataset} are the demo's data and have no scale 'paper'. Datasets that have: {others}; or take "
             "scale 'demo'."
         )
-    looked_for = study.source and asked in ("auto", "paper")
-    prepared = looked_for and is_prepared(study.source, study.size_for(backbone or study.backbones[0]), data_dir)
-    if asked == "paper" and not prepared and find(study.source, data_dir) is None:
-        raise FileNotFoundError(missing(study.source, data_dir))
+    source = get_source(study.source) if study.source and asked in ("auto", "paper") else None
+    prepared = source and is_prepared(source, study.size_for(backbone or study.backbones[0]), data_dir)
+    if asked == "paper" and not prepared and find(source, data_dir) is None:
+        raise FileNotFoundError(missing(source, data_dir))
     if asked != "auto":
         return asked, "as asked" if scale == asked else "WISESR_SCALE asks for it"
     if not study.source:

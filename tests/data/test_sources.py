@@ -5,8 +5,8 @@ import pathlib
 import pytest
 from trees import BUILDERS, build_tree
 
-from wisesr_helpers.data import locate, sources
-from wisesr_helpers.data.locate import find, missing, places
+from wisesr_helpers.data import sources
+from wisesr_helpers.data.sources import SOURCES
 
 SLUGS = {
     "sub_imagenet": "imagenet-70classes",
@@ -19,7 +19,7 @@ SLUGS = {
 @pytest.fixture(autouse=True)
 def mounts(monkeypatch, tmp_path):
     """The mounts and Keras' home, moved into the test's folder, so that nothing of this machine is found."""
-    monkeypatch.setattr(locate, "MOUNTS", tuple(f"{tmp_path}{mount}" for mount in locate.MOUNTS))
+    monkeypatch.setattr(sources, "MOUNTS", tuple(f"{tmp_path}{mount}" for mount in sources.MOUNTS))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     return tmp_path
 
@@ -31,39 +31,39 @@ def build(name, folder):
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_nothing_is_found_where_nothing_is(tmp_path, name):
-    assert find(name) is None
-    assert find(name, tmp_path / "absent") is None
+    assert sources.find(SOURCES[name]) is None
+    assert sources.find(SOURCES[name], tmp_path / "absent") is None
     (tmp_path / "empty").mkdir()
-    assert find(name, str(tmp_path / "empty")) is None
+    assert sources.find(SOURCES[name], str(tmp_path / "empty")) is None
 
 
 @pytest.mark.parametrize("inner", ["", "{name}", "{slug}", "any", "{name}/any", "{slug}/any"])
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_readers_folder_and_those_in_it(tmp_path, name, inner):
     folder = build(name, tmp_path / "mine" / inner.format(name=name, slug=SLUGS.get(name, name)))
-    assert find(name, tmp_path / "mine") == folder
-    assert find(name, str(tmp_path / "mine")) == folder
-    assert find(name) is None
+    assert sources.find(SOURCES[name], tmp_path / "mine") == folder
+    assert sources.find(SOURCES[name], str(tmp_path / "mine")) == folder
+    assert sources.find(SOURCES[name]) is None
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_every_place_is_looked_in_and_an_earlier_one_wins(tmp_path, name):
     mine = tmp_path / "mine"
-    wanted = places(name, mine)
+    wanted = sources.places(SOURCES[name], mine)
     for folder in reversed(wanted[1:]):
         build(name, folder)
-        assert find(name, mine) == folder
+        assert sources.find(SOURCES[name], mine) == folder
         if not folder.is_relative_to(mine):
-            assert find(name) == folder
+            assert sources.find(SOURCES[name]) == folder
     build(name, mine)
-    assert find(name, mine) == mine
+    assert sources.find(SOURCES[name], mine) == mine
 
 
 @pytest.mark.parametrize("name", SLUGS)
 def test_the_places_in_their_order(tmp_path, name):
     owner = sources.SOURCES[name].kaggle.split("/")[0]
     slug = SLUGS[name]
-    assert [path.relative_to(tmp_path).as_posix() for path in places(name, tmp_path / "mine")] == list(
+    assert [path.relative_to(tmp_path).as_posix() for path in sources.places(SOURCES[name], tmp_path / "mine")] == list(
         dict.fromkeys(
             [
                 "mine",
@@ -79,12 +79,12 @@ def test_the_places_in_their_order(tmp_path, name):
             ]
         )
     )
-    assert places(name) == places(name, tmp_path / "mine")[3:]
+    assert sources.places(SOURCES[name]) == sources.places(SOURCES[name], tmp_path / "mine")[3:]
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
 def test_what_keras_downloads_is_looked_for_in_its_folder(tmp_path, name, monkeypatch):
-    assert [path.relative_to(tmp_path).as_posix() for path in places(name)] == [
+    assert [path.relative_to(tmp_path).as_posix() for path in sources.places(SOURCES[name])] == [
         f"cache/{name}",
         f"content/{name}",
         f"content/data/{name}",
@@ -93,36 +93,35 @@ def test_what_keras_downloads_is_looked_for_in_its_folder(tmp_path, name, monkey
     ]
     monkeypatch.delenv("KERAS_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert places(name)[-1] == tmp_path / "home" / ".keras" / "datasets"
-    assert find(name) is None
+    assert sources.places(SOURCES[name])[-1] == tmp_path / "home" / ".keras" / "datasets"
+    assert sources.find(SOURCES[name]) is None
     target = "cifar-10-batches-py-target" if name == "cifar10" else ""
     build(name, tmp_path / "home" / ".keras" / "datasets" / target)
-    assert find(name) == tmp_path / "home" / ".keras" / "datasets"
+    assert sources.find(SOURCES[name]) == tmp_path / "home" / ".keras" / "datasets"
 
 
 def test_a_folder_that_holds_several_datasets_serves_each(tmp_path):
     for name in BUILDERS:
         build(name, tmp_path / "all" / name)
     for name in BUILDERS:
-        assert find(name, tmp_path / "all") == tmp_path / "all" / name
+        assert sources.find(SOURCES[name], tmp_path / "all") == tmp_path / "all" / name
 
 
 def test_a_folder_that_holds_nothing_does_not_end_the_search(tmp_path):
     (tmp_path / "mine").mkdir()
     folder = build("intel", tmp_path / "cache" / "intel")
-    assert find("intel", tmp_path / "mine") == folder
+    assert sources.find(SOURCES["intel"], tmp_path / "mine") == folder
 
 
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = build("mit", tmp_path / "data" / "mit")
-    assert find("mit", "~/data") == folder
+    assert sources.find(SOURCES["mit"], "~/data") == folder
 
 
 def test_unknown_names_are_refused():
-    for function in (find, places, missing):
-        with pytest.raises(ValueError, match="Unknown dataset 'imagenet'. Valid datasets: sub_imagenet"):
-            function("imagenet")
+    with pytest.raises(ValueError, match="Unknown dataset 'imagenet'. Valid datasets: sub_imagenet"):
+        sources.get_source("imagenet")
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -135,20 +134,20 @@ def test_the_message_names_the_dataset_the_places_and_the_ways_on(tmp_path, name
 
     monkeypatch.setattr(sources, "how_to_get", how_to_get)
     for data_dir, folder in ((None, tmp_path / "cache" / name), (tmp_path / "mine", tmp_path / "mine")):
-        message = missing(name, data_dir)
+        message = sources.missing(SOURCES[name], data_dir)
         assert message.startswith(f"{sources.SOURCES[name].title} was not found in any of '")
         assert message.endswith("', nor in a folder of any of these. Do this, or that.")
-        assert all(f"'{place}'" in message for place in places(name, data_dir))
+        assert all(f"'{place}'" in message for place in sources.places(SOURCES[name], data_dir))
         assert asked.pop() == (name, folder)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_message_tells_where_to_get_the_dataset(tmp_path, name):
-    message = missing(name, tmp_path / "mine")
+    message = sources.missing(SOURCES[name], tmp_path / "mine")
     assert sources.SOURCES[name].address in message
     assert f"'{tmp_path / 'mine'}'" in message.split("Two ways to get it")[1]
 
 
 def test_no_folder_and_an_empty_name_are_the_same():
-    assert places("mit", "") == places("mit", None)
-    assert missing("mit", "") == missing("mit", None)
+    assert sources.places(SOURCES["mit"], "") == sources.places(SOURCES["mit"], None)
+    assert sources.missing(SOURCES["mit"], "") == sources.missing(SOURCES["mit"], None)
