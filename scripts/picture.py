@@ -24,9 +24,9 @@ def draw():
         ax.imshow(draw_scene(*pair, 512, "test", np.random.default_rng(index)), cmap="gray", vmin=0, vmax=255)
         ax.set_title("{} inside, {} outside".format(*pair), fontsize=9)
         ax.set_axis_off()
+    plots.described(axes[:2], "Two mirrored scenes that hold the same digits at different places.")
     plots.accuracies(page.committed, axes[2]).set_title(DEMO_NOTE, fontsize=9)
-    description = "Two mirrored scenes that hold the same digits at different places. "
-    return figure, description + plots.describe_accuracies(page.committed)
+    return figure, plots.alt_text(figure)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
+from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.pooling import GlobalDepthwisePooling2D
 from wisesr_helpers.models.counts import head_params
@@ -98,6 +99,34 @@ def growth(heads=GROWTH_HEADS):
         for shape, count, value in points
     ]
     return pd.DataFrame(rows, columns=["grows with", "value", "head", "parameters"])
+
+
+def draw_growth(rows, axes):
+    """Parameters of heads against what they grow with, a panel each, on logarithmic axes.
+
+    Args:
+        rows: What :func:`growth` returns.
+        axes: One Axes for every value of the column "grows with".
+
+    Returns:
+        ``axes``, described: where every line begins and ends.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    said = []
+    for ax, (what, panel) in zip(np.ravel(axes), rows.groupby("grows with", sort=False), strict=True):
+        ends = []
+        for (head, line), mark in zip(panel.groupby("head", sort=False), "os^Dv<>P*X", strict=False):
+            style = {"color": plots.colour(head), "marker": mark, "markersize": 4, "linewidth": 1.3}
+            ax.plot(line["value"], line["parameters"], label=head, **style)
+            ends.append("{} {:,} to {:,}".format(head, *line["parameters"].iloc[[0, -1]]))
+        ax.set(xscale="log", yscale="log", xlabel=what)
+        ax.xaxis.set_major_locator(LogLocator(base=10 if panel["value"].max() % 10 == 0 else 2, numticks=6))
+        ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.grid(alpha=0.3)
+        said.append(f"{what} from {panel['value'].min():,} to {panel['value'].max():,}: {', '.join(ends)}.")
+    return plots.described(axes, f"Parameters of heads. {' '.join(said)}")
 
 
 def speed(path=None):

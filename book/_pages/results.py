@@ -83,7 +83,7 @@ class ResultsPage:
             return words(NONE)
         drawn, ax = plots.figure(7, 2.6)
         plots.accuracies(self.committed, ax).set_title(DEMO_NOTE, fontsize=9)
-        plots.show(drawn, plots.describe_accuracies(self.committed))
+        plots.show(drawn)
 
     def curves_figure(self):
         """Accuracy by epoch of the committed runs, a panel a backbone."""
@@ -92,9 +92,8 @@ class ResultsPage:
         backbones = list(self.committed["backbone"].unique())
         drawn, axes = plots.figure(9, 3.2, columns=len(backbones), squeeze=False)
         for ax, backbone in zip(axes[0], backbones, strict=True):
-            plots.curves(self._on(backbone)["run"], ax).set_title(f"{backbone} ({DEMO_NOTE})", fontsize=9)
-            ax.set_ylabel("test top-1")
-        plots.show(drawn, plots.describe_curves(self.committed["run"]))
+            plots.curves(self._on(backbone), ax).set_title(f"{backbone} ({DEMO_NOTE})", fontsize=9)
+        plots.show(drawn)
 
     def runs_table(self):
         """The committed runs, with their data as CSV."""

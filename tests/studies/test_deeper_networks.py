@@ -105,7 +105,7 @@ def test_the_confusion_matrices_hold_what_the_records_say(trained):
 
 def test_the_curves_are_the_records(trained):
     _, runs = trained
-    _, axes = ws.plots.figure(columns=2, rows=2)
+    figure, axes = ws.plots.figure(columns=2, rows=2)
     deeper_networks.training_curves(runs, axes)
     history = [record.history for record in runs["run"]]
     for ax, measure in zip(axes.flat, ("top1", "test_top1", "loss"), strict=False):
@@ -113,7 +113,7 @@ def test_the_curves_are_the_records(trained):
             np.testing.assert_array_equal(line.get_ydata(), [epoch[measure] for epoch in epochs])
     for line, record in zip(axes[1, 1].lines, runs["run"], strict=True):
         np.testing.assert_array_equal(line.get_ydata(), record.execution["seconds"])
-    said = deeper_networks.describe_training_curves(runs)
+    said = ws.plots.alt_text(figure)
     assert f"{history[1][-1]['loss']:.3g} after epoch 2" in said
     assert f"the first {runs['run'][0].execution['seconds'][0]:.3g}" in said
 

@@ -13,7 +13,7 @@ from wisesr_helpers.layers.pooling import (
     SharedPositionPooling2D,
 )
 from wisesr_helpers.layers.reductions import FixedReduction2D
-from wisesr_helpers.plots.runs import figure
+from wisesr_helpers.plots.figures import described, figure
 
 # A head as steps, read off its layers: what its diagram shows.
 
@@ -141,7 +141,11 @@ def head_diagram(steps, feature_shape, ax):
         before = left + _width(words) + PAD
         left = before + ARROW + PAD
     ax.set_axis_off()
-    return ax
+    parts = [f"a feature map of {_size(feature_shape)}"]
+    for step in steps:
+        detail = f" ({step.detail})" if step.detail else ""
+        parts.append(f"{step.layer}{detail} gives {_size(step.shape)}")
+    return described(ax, f"{'; '.join(parts)}.")
 
 
 def head_diagram_width(steps, feature_shape):
@@ -164,15 +168,6 @@ def _width(words):
     return max(TextPath((0, 0), line, size=TEXT_SIZE).get_extents().x1 for line in words.splitlines())
 
 
-def describe_head_diagram(steps, feature_shape):
-    """:func:`head_diagram` in words, from the same steps."""
-    parts = [f"a feature map of {_size(feature_shape)}"]
-    for step in steps:
-        detail = f" ({step.detail})" if step.detail else ""
-        parts.append(f"{step.layer}{detail} gives {_size(step.shape)}")
-    return "; ".join(parts)
-
-
 def small_map(values, ax):
     """A small map with its numbers written into the cells, darker where they are larger.
 
@@ -185,14 +180,9 @@ def small_map(values, ax):
     ax.imshow(values, cmap="Blues", vmin=0, vmax=1.6 * most)  # dark text stays readable
     for (row, column), value in np.ndenumerate(values):
         ax.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=10)
-    _lines(ax, values.shape, 1)
-    return ax
-
-
-def describe_small_map(values):
-    """:func:`small_map` in words: its rows from the top."""
-    rows = ["  ".join(f"{value:.2g}" for value in row) for row in np.asarray(values)]
-    return "rows from the top: " + "; ".join(" ".join(row.split()) for row in rows)
+    _lines(ax, values.shape)
+    rows = "; ".join(" ".join(f"{value:.2g}" for value in row) for row in values)
+    return described(ax, f"rows from the top: {rows}.")
 
 
 def looked_at(seen, pool_size, ax):
@@ -212,16 +202,16 @@ def looked_at(seen, pool_size, ax):
     for row, column in np.argwhere(~seen):
         corner = (column - 0.5, row - 0.5)
         ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor=UNSEEN, linewidth=0))
-    _lines(ax, seen.shape, 1, linewidth=0.4)
+    _lines(ax, seen.shape, linewidth=0.4)
     for row in range(0, height - pool_size + 1, pool_size):
         for column in range(0, width - pool_size + 1, pool_size):
             corner = (column - 0.5, row - 0.5)
             ax.add_patch(Rectangle(corner, pool_size, pool_size, fill=False, edgecolor="#1F4E79", linewidth=1.5))
-    return ax
+    return described(ax, f"{looked_at_in_words(seen, pool_size)}.")
 
 
-def describe_looked_at(seen, pool_size):
-    """:func:`looked_at` in words, from the same cells."""
+def looked_at_in_words(seen, pool_size):
+    """What :func:`looked_at` draws, in words without a full stop."""
     height, width = seen.shape
     rows, columns = (int(seen.any(axis=1).sum()), int(seen.any(axis=0).sum()))
     text = f"a map of {height}×{width} cells in blocks of {pool_size}×{pool_size}"
@@ -237,9 +227,9 @@ def _size(shape):
     return "×".join(map(str, shape))
 
 
-def _lines(ax, shape, step, linewidth=0.8):
+def _lines(ax, shape, linewidth=0.8):
     for side, line in zip(shape, (ax.axhline, ax.axvline), strict=True):
-        for k in range(0, side + 1, step):
+        for k in range(side + 1):
             line(k - 0.5, color="#555555", linewidth=linewidth)
     ax.set_xticks([])
     ax.set_yticks([])
@@ -254,16 +244,14 @@ def head_figure(names, feature_shape, classes):
         classes: Number of classes.
 
     Returns:
-        (figure, description).
+        The figure, described.
     """
     from wisesr_helpers.models.heads import head_layers
 
     steps = {name: head_steps(head_layers(name, feature_shape, classes), feature_shape) for name in names}
     longest = max(head_diagram_width(each, feature_shape) for each in steps.values())
     drawn, axes = figure(max(8.3, longest / 72 + 0.2), 0.85 * len(names), rows=len(names), squeeze=False)
-    said = []
     for k, ((name, each), ax) in enumerate(zip(steps.items(), axes[:, 0], strict=True)):
         label = f"({chr(ord('a') + k)}) {name}" if len(names) > 1 else name
         head_diagram(each, feature_shape, ax).set_title(label, loc="left", fontsize=9, fontweight="bold")
-        said.append(f"{label}: {describe_head_diagram(each, feature_shape)}.")
-    return drawn, " ".join(said)
+    return drawn

@@ -3,15 +3,17 @@
 import numpy as np
 
 from wisesr_helpers.data.augment import CONVENTIONS, IDENTITY, apply_transform
+from wisesr_helpers.plots.figures import described
 
 
 def labelled_sample(dataset, axes):
-    """Test images of the first classes, one on each of the axes, titled with its class."""
+    """Test images of the first classes, one on each of the axes, titled with its class; returns ``axes``, described."""
     labels = np.asarray(dataset.test.labels)
-    for ax, label in zip(np.ravel(axes), np.unique(labels), strict=False):
+    shown = np.unique(labels)[: np.size(axes)]
+    for ax, label in zip(np.ravel(axes), shown, strict=False):
         index = int(np.flatnonzero(labels == label)[0])
         show_image(dataset.test.rgb([index])[0], dataset.classes[label], ax)
-    return axes
+    return described(axes, f"Test images of the first classes: {'; '.join(dataset.classes[k] for k in shown)}.")
 
 
 def augmented_sample(dataset, augmentation, axes, seed=0):
@@ -22,6 +24,9 @@ def augmented_sample(dataset, augmentation, axes, seed=0):
         augmentation: ``Augmentation`` or None.
         axes: Axes to draw on, one an image.
         seed: The run's.
+
+    Returns:
+        ``axes``, described.
     """
     from wisesr_helpers.data.batches import Batches
 
@@ -29,7 +34,8 @@ def augmented_sample(dataset, augmentation, axes, seed=0):
     for epoch, ax in enumerate(np.ravel(axes), start=-1):
         image = dataset.train.rgb([0])[0] if epoch < 0 else batches.augmented(0, epoch)
         show_image(image, "as it is" if epoch < 0 else f"epoch {epoch + 1}", ax)
-    return axes
+    seen = f"epochs 1 to {np.size(axes) - 1} show it" + ("" if augmentation else ", which is the same")
+    return described(axes, f"A training image as it is, and as {seen}.")
 
 
 def augmentation_steps(image, params, convention="keras3"):
@@ -103,25 +109,20 @@ def contributions(model, dataset, axes):
     except ValueError as error:
         print(error)
         added = [None] * len(images)
+    said = []
     for ax, image, label, guess, map_ in zip(np.ravel(axes), images, labels[indices], predicted, added, strict=True):
         attention(image, map_, ax)
         ax.set_title(f"{dataset.classes[label]}\n→ {dataset.classes[guess]}", fontsize=9)
-    return axes
+        most = "" if map_ is None else f", most from {_strongest(map_)}"
+        said.append(f"{dataset.classes[label]}, predicted {dataset.classes[guess]}{most}")
+    return described(axes, f"Test images with what every position adds to the predicted class. {'; '.join(said)}.")
 
 
-def describe_contributions(axes):
-    """:func:`contributions` in words, from what it has drawn: the classes, and the strongest cell of each map."""
-    parts = []
-    for ax in np.ravel(axes):
-        label, guess = ax.get_title().split("\n→ ")
-        said = f"{label}, predicted {guess}"
-        if len(ax.images) > 1:
-            added = np.asarray(ax.images[-1].get_array())
-            row, column = np.unravel_index(np.abs(added).argmax(), added.shape)
-            place = f"row {row + 1} of {added.shape[0]} and column {column + 1} of {added.shape[1]}"
-            said += f", most from the cell in {place}: {added[row, column]:+.2g}"
-        parts.append(said)
-    return f"Test images with what every position adds to the predicted class. {'; '.join(parts)}."
+def _strongest(map_):
+    """The strongest cell of a map (H, W) in words."""
+    row, column = np.unravel_index(np.abs(map_).argmax(), map_.shape)
+    height, width = map_.shape
+    return f"the cell in row {row + 1} of {height} and column {column + 1} of {width}: {map_[row, column]:+.2g}"
 
 
 def attention(image, contributions, ax):

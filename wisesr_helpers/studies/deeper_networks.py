@@ -6,8 +6,9 @@ import pandas as pd
 from wisesr_helpers._keras import keras
 from wisesr_helpers.metrics import top_k_correct, wilson_interval
 from wisesr_helpers.models.classifiers import build_classifier, predict_split
+from wisesr_helpers.plots.figures import described
 from wisesr_helpers.plots.images import show_image
-from wisesr_helpers.plots.runs import OTHER_COLOURS, describe_row_curves, row_curves, row_styles
+from wisesr_helpers.plots.runs import OTHER_COLOURS, curves, row_styles
 from wisesr_helpers.published import number, published
 from wisesr_helpers.studies.experiment import Experiment, Rows
 from wisesr_helpers.studies.grid import STUDIES
@@ -193,7 +194,7 @@ IMAGENET = int(number("Section 2", "ImageNet", "Number of Classes", source="repo
 MEASURES = ("top-1", "top-5")
 # Kind of layer → what the names of its classes have in common.
 KINDS = {"convolutions": "Conv", "normalisations": "Normalization", "poolings": "Pool", "dense layers": "Dense"}
-CURVES = {"top1": "training top-1", "test_top1": "test top-1", "loss": "training loss"}
+CURVES = ("top1", "test_top1", "loss")
 
 
 def rows(dataset, head="", backbone="", **common):
@@ -360,25 +361,12 @@ def training_curves(runs, axes):
         axes: Four Axes.
     """
     axes = np.ravel(axes)
-    for ax, (measure, label) in zip(axes[:3], CURVES.items(), strict=True):
-        row_curves(runs, ax, measure).get_legend().remove()
-        ax.set_ylabel(label)
+    for ax, measure in zip(axes[:3], CURVES, strict=True):
+        curves(runs, ax, measure).get_legend().remove()
     epoch_seconds(runs, axes[3])
     handles, labels = axes[0].get_legend_handles_labels()
     axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return axes
-
-
-def describe_training_curves(runs):
-    """:func:`training_curves` in words, from the same data."""
-    said = []
-    for row in runs.itertuples():
-        seconds = row.run.execution["seconds"]
-        took = f"median {np.median(seconds):.3g}, the first {seconds[0]:.3g}" if seconds else "no whole epoch"
-        said.append(f"{row.row}: {took}")
-    trained = {"test_top1": ""}
-    curves = [trained.get(measure, "In training, ") + describe_row_curves(runs, measure) for measure in CURVES]
-    return f"{' '.join(curves)} Seconds an epoch. {'; '.join(said)}."
 
 
 def epoch_seconds(runs, ax):
@@ -388,14 +376,17 @@ def epoch_seconds(runs, ax):
         runs: DataFrame as ``ws.Rows.run`` returns it.
         ax: Axes to draw on.
     """
+    said = []
     for row, (colour, dashes) in zip(runs.itertuples(), row_styles(runs["row"]), strict=True):
         seconds = row.run.execution["seconds"]
         ax.plot(range(1, len(seconds) + 1), seconds, dashes, color=colour, label=row.row)
+        took = f"median {np.median(seconds):.3g}, the first {seconds[0]:.3g}" if seconds else "no whole epoch"
+        said.append(f"{row.row}: {took}")
     ax.set(xlabel="epoch", ylabel="seconds an epoch")
     ax.set_ylim(bottom=0)
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.grid(alpha=0.3)
-    return ax
+    return described(ax, f"Seconds an epoch. {'; '.join(said)}.")
 
 
 def architecture(model):

@@ -18,7 +18,7 @@ from wisesr_helpers.models.attribution import split_at
 from wisesr_helpers.models.backbones import SMALL, backbone_names, build_backbone, check_backbone
 from wisesr_helpers.models.counts import cells_looked_at, count_flops, count_params, head_flops, head_params
 from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
-from wisesr_helpers.plots.heads import describe_looked_at, head_steps, looked_at
+from wisesr_helpers.plots.heads import head_steps, looked_at, looked_at_in_words
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.studies.grid import STUDIES
 from wisesr_helpers.training.runs import load_classifier
@@ -110,7 +110,7 @@ class Combination:
         count, size = int(self.seen.sum()), self.seen.size
         if self.pool_size == 1:
             return f"The head looks at all {size} cells of the {self.seen.shape[0]}×{self.seen.shape[1]} feature map."
-        blocks = describe_looked_at(self.seen, self.pool_size)
+        blocks = looked_at_in_words(self.seen, self.pool_size)
         return f"The head looks at {count} of {size} cells ({count / size:.0%}): {blocks}."
 
     def figure(self):
@@ -128,8 +128,8 @@ class Combination:
         looked_at(self.seen, outlined, below).set_anchor("W")
         share = "all cells are looked at" if self.seen.all() else f"{self.seen.mean():.0%} of the cells; hatched: never"
         below.set_title(f"what it looks at: {share}", loc="left", fontsize=9)
-        diagram = plots.describe_head_diagram(steps, self.feature_shape)
-        return drawn, f"Diagram of the head {self.head}: {diagram}. {self.looked_at()}"
+        plots.described(below, self.looked_at())
+        return drawn, plots.alt_text(drawn)
 
 
 def combination(head, backbone, image_size, classes):

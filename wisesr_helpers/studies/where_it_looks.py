@@ -8,8 +8,9 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import is_whole
 from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, pooling_weights, split_at
 from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
+from wisesr_helpers.plots.figures import figure
 from wisesr_helpers.plots.images import attention
-from wisesr_helpers.plots.runs import colour, figure
+from wisesr_helpers.plots.runs import colour
 from wisesr_helpers.studies.experiment import Rows
 
 # Where two classifiers look, as figures: maps over images, and the logit taken apart.

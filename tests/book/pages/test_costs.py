@@ -8,6 +8,7 @@ import pytest
 from _pages import costs
 
 import wisesr_helpers as ws
+from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
 from wisesr_helpers.models import counts
 from wisesr_helpers.models.heads import head_layers
@@ -105,6 +106,18 @@ def test_what_stands_still_in_one_panel_is_where_the_panels_meet(grown):
     for head in costs.GROWTH_HEADS:
         same = counts.head_params(head, (7, 7, 2048), 70)
         assert at["image side (pixels)", 224, head] == at["channels", 2048, head] == same
+
+
+def test_growth_is_drawn_from_its_rows():
+    rows = costs.growth(("gap", "wise"))
+    drawn, axes = plots.figure(columns=3)
+    assert costs.draw_growth(rows, axes) is axes
+    for ax, (what, panel) in zip(axes, rows.groupby("grows with", sort=False), strict=True):
+        assert ax.get_xlabel() == what
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+        assert [line.get_label() for line in ax.lines] == ["gap", "wise"]
+        np.testing.assert_array_equal(ax.lines[1].get_ydata(), panel[panel["head"] == "wise"]["parameters"])
+    assert "channels from 256 to 4,096: gap 17,990 to 286,790, wise 20,550 to 327,750." in plots.alt_text(drawn)
 
 
 @pytest.mark.parametrize(("side", "pool", "left_out"), [(7, 2, 13), (16, 3, 31)])

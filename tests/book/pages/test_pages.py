@@ -14,7 +14,8 @@ from _pages.results import ResultsPage
 from tests_support import load_script
 
 import wisesr_helpers as ws
-from wisesr_helpers.plots import runs
+from wisesr_helpers import plots
+from wisesr_helpers.plots import figures as plots_figures
 from wisesr_helpers.studies import report
 
 
@@ -386,7 +387,7 @@ def test_a_run_of_a_head_that_is_gone_has_other_code(folders):
 def shown(monkeypatch):
     """(figure, description) of everything that is shown."""
     figures = []
-    monkeypatch.setattr(runs, "show", lambda drawn, alt: figures.append((drawn, alt)))
+    monkeypatch.setattr(plots_figures, "show", lambda drawn: figures.append((drawn, plots.alt_text(drawn))))
     return figures
 
 

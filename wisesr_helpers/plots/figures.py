@@ -1,0 +1,86 @@
+"""A figure, the words for who can't see it, and how it is shown."""
+
+import base64
+import io
+
+import numpy as np
+
+
+def figure(width=7.0, height=3.5, columns=1, rows=1, **options):
+    """A white figure with constrained layout, so that it reads in light and dark pages.
+
+    Args:
+        width: Inches; default 7.
+        height: Inches; default 3.5.
+        columns: Number of panels side by side.
+        rows: Number of panels under each other.
+        **options: Of ``matplotlib.figure.Figure.subplots``.
+
+    Returns:
+        (figure, axes): a single Axes for one row and column, else an array of them.
+    """
+    from matplotlib.figure import Figure
+
+    drawn = Figure((width, height), facecolor="white", layout="constrained")
+    return drawn, drawn.subplots(rows, columns, **options)
+
+
+def described(axes, text):
+    """Give axes the words for who can't see them; the last words given to an Axes count.
+
+    Args:
+        axes: One Axes, or an array of those that the words are about.
+        text: What is drawn on them, with its numbers.
+
+    Returns:
+        ``axes``.
+    """
+    panels = tuple(np.ravel(axes))
+    texts = panels[0].figure.__dict__.setdefault("alt_texts", {})
+    for others in [others for others in texts if set(others) & set(panels)]:
+        del texts[others]
+    texts[panels] = text
+    return axes
+
+
+def alt_text(drawn):
+    """The words of a figure: those that its axes were given, each single one's after its title.
+
+    Args:
+        drawn: matplotlib Figure.
+
+    Raises:
+        ValueError: None of its axes was given words.
+    """
+    texts = drawn.__dict__.get("alt_texts")
+    if not texts:
+        raise ValueError(
+            "The figure has no description. Draw with functions of wisesr_helpers.plots, attach words with "
+            "plots.described(ax, text), or give them as plots.show(figure, text)."
+        )
+    parts = []
+    for (ax, *others), text in texts.items():
+        title = "" if others else ax.get_title() or ax.get_title(loc="left")
+        parts.append(f"{title}: {text}" if title else text)
+    return " ".join(parts)
+
+
+def show(drawn, alt=None, dpi=110):
+    """Display a figure with a description for readers who can't see it.
+
+    Args:
+        drawn: matplotlib Figure.
+        alt: The description; None: that of its drawing functions, see :func:`alt_text`. It also travels inside the
+            PNG, where the book finds it.
+        dpi: Pixels an inch; default 110.
+
+    Raises:
+        ValueError: There is no description.
+    """
+    from IPython.display import display
+
+    alt = alt or alt_text(drawn)
+    png = io.BytesIO()
+    drawn.savefig(png, format="png", dpi=dpi, metadata={"Description": alt, "Software": None})
+    data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt}
+    display(data, raw=True, metadata={"image/png": {"alt": alt}})
