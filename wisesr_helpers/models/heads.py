@@ -307,7 +307,9 @@ def head_layers(
     if head.pools:
         options["pool_size"] = check_pool_size(pool_size, *feature_shape[:2])
     rate = head.dropout_rate if dropout_rate is None else float(dropout_rate)
-    dropout = [] if rate is None else [layers.Dropout(rate, name="dropout")]
+    steps = head.build(**options)  # before the rest: each layer draws its seed when it is made
+    if rate is not None:
+        steps.append(layers.Dropout(rate, name="dropout"))
     classifier = layers.Dense(
         classes,
         activation=classifier_activation,
@@ -315,4 +317,4 @@ def head_layers(
         dtype="float32",
         name="predictions",
     )
-    return [*head.build(**options), *dropout, classifier]
+    return [*steps, classifier]
