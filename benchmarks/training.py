@@ -148,7 +148,7 @@ def after_an_epoch(model, test, recipe):
     evaluate(model, test, recipe.micro_batch)
     evaluated = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        Checkpoints(folder).save(loop._snapshot(model, loop.Training()))
+        Checkpoints(folder).save(loop.Training().checkpoint(model))
         saved = time.perf_counter()
     return {f"evaluation of {len(test)} images": evaluated - began, "saving a checkpoint": saved - evaluated}
 

@@ -85,7 +85,7 @@ def test_the_notebook_trains_both_networks_that_stand_in(trained):
     _, runs = trained
     assert runs["row"].tolist() == ["small_patch + flatten_fc", "small_conv + gap"]
     for record in runs["run"]:
-        assert record.parameters.dataset == "digits"
+        assert record.chosen_dataset == "digits"
         assert (record.dataset, record.photographs) == ("scikit-learn's digits", False)
         assert (record.train_images, record.test_images) == (20, 10)
         assert record.recipe["augmentation"] is None

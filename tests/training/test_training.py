@@ -165,7 +165,7 @@ def test_a_run_that_goes_on_ends_as_one_that_was_never_stopped(count, tmp_path):
 
 def test_a_forgotten_state_of_the_optimiser_shows(colours, tmp_path, monkeypatch):
     """The control of the test above."""
-    monkeypatch.setattr(loop, "give_state", loop.give_weights)
+    monkeypatch.setattr(loop, "restore_state", loop.restore_weights)
     whole, stopped, resumed = dropout_model(), dropout_model(), dropout_model(seed=7)
     uninterrupted = loop.train(whole, colours, RECIPE, seed=3)
     kept = Checkpoints(tmp_path)

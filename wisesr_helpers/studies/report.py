@@ -216,7 +216,7 @@ def is_current(run):
     if run.older:
         return False
     try:
-        study = get_study(run.study, run.parameters.dataset)
+        study = get_study(run.study, run.chosen_dataset)
         plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[run.scale]
         recipe = plan.recipe if plan else study.recipe
         _, recipe, _ = check_options(run.options, get_head(run.head), recipe)

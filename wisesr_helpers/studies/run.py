@@ -15,7 +15,7 @@ from wisesr_helpers.studies.choices import accelerators
 from wisesr_helpers.studies.grid import STUDIES, get_study
 from wisesr_helpers.training import runs
 from wisesr_helpers.training.checkpoints import Checkpoints
-from wisesr_helpers.training.loop import give_weights, named_arrays, train
+from wisesr_helpers.training.loop import model_state, restore_weights, train
 from wisesr_helpers.training.runs import BEST_MODEL, FINAL_MODEL, environment
 
 # What a run will do, in the words that its notebook prints first.
@@ -175,10 +175,10 @@ def run(experiment):
     result = finished(experiment)  # without a lock: a finished run can be read where nothing may be written
     if result is not None:
         return result
-    with runs.kept(experiment.folder):
+    with runs.write_errors(experiment.folder):
         experiment.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        with runs.kept(experiment.folder):
+        with runs.write_errors(experiment.folder):
             stack.enter_context(folder_lock(experiment.folder, "trained"))
         return finished(experiment) or _train(experiment)
 
@@ -280,7 +280,7 @@ def _train(experiment):
         done = count(max(checkpoints.epochs(), default=0), "whole epoch")
         print(f"Interrupted: '{experiment.shown_folder}' keeps {done}; the same command goes on from there.")
         raise
-    with runs.kept(folder):
+    with runs.write_errors(folder):
         _keep_models(folder, model, training, checkpoints)
         checkpoints.prune({len(training.history)})
     return keep(training)
@@ -336,10 +336,10 @@ def _keep_models(folder, model, training, checkpoints):
     best, last = training.best_epoch, len(training.history)
     checkpoint = checkpoints.load(best) if best != last else None
     if checkpoint is not None:
-        final = [array.copy() for array in named_arrays(model)[1]]
-        give_weights(model, checkpoint.arrays)
+        final = [array.copy() for array in model_state(model)[1]]
+        restore_weights(model, checkpoint.arrays)
         _save(model, folder / BEST_MODEL)
-        give_weights(model, final)
+        restore_weights(model, final)
     elif best == last:
         (folder / BEST_MODEL).unlink(missing_ok=True)
     elif not (folder / BEST_MODEL).exists():

@@ -1,11 +1,9 @@
-"""Whole epochs of a run on disk: one file an epoch, which is there whole or counts as not there.
+"""Checkpoints: one file per whole epoch of a run, which is there whole or counts as missing.
 
-A checkpoint never replaces another one's file, so that even a drive that renames by copying can spoil no more than
-the epoch that is being saved. Its file is a ZIP archive as ``numpy.savez`` writes it; the archive's CRC-32 sums tell
-a damaged one.
+A checkpoint never replaces another one's file, so that even a drive that renames by copying can spoil only the epoch
+that is being saved. The file is a ZIP archive as ``numpy.savez`` writes it, whose CRC-32 sums reveal damage.
 """
 
-import contextlib
 import dataclasses
 import json
 import pathlib
@@ -17,10 +15,10 @@ import zlib
 import numpy as np
 
 from wisesr_helpers.storage import sweep, whole_file
+from wisesr_helpers.training.runs import write_errors
 
 SCHEMA = 1
-# What reading a damaged archive can end in.
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError)
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError)  # what reading a damaged file raises
 _DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error)
 
 
@@ -29,10 +27,10 @@ class Checkpoint:
     """A run after a whole epoch.
 
     Attributes:
-        epoch: Number of whole epochs; 0: before the first.
+        epoch: Number of whole epochs; 0 before the first.
         names: Names of the arrays.
         arrays: NumPy arrays, in the same order.
-        state: Whatever JSON holds.
+        state: Anything that JSON can hold.
     """
 
     epoch: int
@@ -45,10 +43,10 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: Where they are; made when the first is saved.
-        origin: What a run has to have in common with what goes on from it: a description, as in "other data", → a
-            value that JSON holds.
-        commit: Of the code, for the sentence that says where to go on; None: unknown.
+        folder: Their folder, inside the run's; made when the first is saved.
+        origin: What a run must share with the one that continues it: a description, such as "data", → a value that
+            JSON can hold.
+        commit: The code's, named where a run can't be continued; None: unknown.
     """
 
     def __init__(self, folder, origin=None, commit=None):
@@ -57,14 +55,14 @@ class Checkpoints:
         self.commit = commit
 
     def save(self, checkpoint, keep=()):
-        """Save a checkpoint; then remove those that are not needed any more.
+        """Save a checkpoint, then remove those that are no longer needed.
 
         Args:
             checkpoint: ``Checkpoint``.
             keep: Epochs whose checkpoints stay besides this one and the newest before it.
 
         Raises:
-            OSError: It can't be written; all that was saved before stays.
+            OSError: It can't be written; everything saved before stays.
         """
         header = {
             "schema": SCHEMA,
@@ -75,7 +73,8 @@ class Checkpoints:
             "state": checkpoint.state,
         }
         text = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
-        with _said(self.folder.parent, checkpoint.epoch):
+        what = f"Epoch {checkpoint.epoch}" if checkpoint.epoch else "The untrained model"
+        with write_errors(self.folder.parent, what):
             self.folder.mkdir(parents=True, exist_ok=True)
             with whole_file(self._path(checkpoint.epoch)) as file:
                 np.savez(file, header=text, **{f"a{k}": array for k, array in enumerate(checkpoint.arrays)})
@@ -83,34 +82,28 @@ class Checkpoints:
         self.prune({*keep, checkpoint.epoch, *before[-1:]})
 
     def prune(self, keep):
-        """Remove all checkpoints but those of the epochs ``keep``, and what interrupted saves left."""
+        """Remove all checkpoints except those of the epochs ``keep``, and what interrupted saves left."""
         for epoch in set(self.epochs()) - set(keep):
             self._path(epoch).unlink(missing_ok=True)
         if self.folder.exists():
             sweep(self.folder)
 
     def epochs(self):
-        """The epochs of which there is a file, ascending; some may be damaged."""
+        """The epochs that have a file, ascending; some files may be damaged."""
         found = (re.fullmatch(r"e(\d{4,})\.npz", path.name) for path in self.folder.glob("e*.npz"))
         return sorted(int(match[1]) for match in found if match)
 
     def newest(self):
-        """The newest checkpoint that is whole; damaged ones are named.
-
-        Returns:
-            Checkpoint, or None if there is no whole one.
+        """The newest whole checkpoint, or None; damaged ones are reported on the way.
 
         Raises:
             ValueError: It comes from a run of another origin.
         """
-        for epoch in reversed(self.epochs()):
-            checkpoint = self.load(epoch)
-            if checkpoint is not None:
-                return checkpoint
-        return None
+        found = (self.load(epoch) for epoch in reversed(self.epochs()))
+        return next((checkpoint for checkpoint in found if checkpoint is not None), None)
 
     def load(self, epoch):
-        """The checkpoint of an epoch; None if it is not there, or damaged, which is said.
+        """The checkpoint of an epoch; None if it is missing, or damaged, which is reported.
 
         Raises:
             ValueError: It comes from a run of another origin.
@@ -129,10 +122,6 @@ class Checkpoints:
         except _DAMAGED as error:
             print(f"The checkpoint of epoch {epoch} in '{self.folder.parent}' is damaged ({error}); it is not used.")
             return None  # the file stays, as a drive may fail for a moment only
-        self._check_origin(epoch, origin, commit)
-        return checkpoint
-
-    def _check_origin(self, epoch, origin, commit):
         others = [what for what, value in self.origin.items() if origin.get(what) != value]
         if others:
             made = f" (commit {commit[:10]})" if commit else ""
@@ -141,18 +130,7 @@ class Checkpoints:
                 f"than today's{made}. Go on with what they were trained with, give another runs_dir, or set overwrite "
                 "to train the run anew."
             )
+        return checkpoint
 
     def _path(self, epoch):
         return self.folder / f"e{epoch:04}.npz"
-
-
-@contextlib.contextmanager
-def _said(folder, epoch):
-    try:
-        yield
-    except OSError as error:
-        before = f"Epoch {epoch}" if epoch else "The untrained model"
-        raise OSError(
-            f"{before} can't be kept in '{folder}' ({error.strerror or error}). What was saved before stays good: make "
-            "room or make the folder writable, and type the same command again; it goes on from there."
-        ) from error

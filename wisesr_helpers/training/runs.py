@@ -1,4 +1,4 @@
-"""Runs on disk: their records, where they come from, and the classifiers kept with them."""
+"""Runs on disk: their records, where those come from, and the trained classifiers beside them."""
 
 import base64
 import contextlib
@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import operator
 import os
 import pathlib
 import platform
@@ -19,7 +20,7 @@ from wisesr_helpers.storage import devices, usable_cores, write_whole
 from wisesr_helpers.versions import are_current
 
 SCHEMA = 3
-READABLE = (2, SCHEMA)  # 2 had a hash of the code in place of versions: shown as older
+READABLE = (2, SCHEMA)  # 2 has a hash of the code in place of versions: such a run is an older one
 RECORD = "record.json"
 FINAL_MODEL = "model.keras"  # with the weights of the last whole epoch
 BEST_MODEL = "best.keras"  # with those of the best epoch, where it is another
@@ -27,16 +28,16 @@ BEST_MODEL = "best.keras"  # with those of the best epoch, where it is another
 
 @dataclasses.dataclass(frozen=True)
 class RunParameters:
-    """What makes a run the run it is.
+    """What tells one run from another.
 
     Attributes:
         study: One of ``ws.STUDIES``.
         scale: "paper", "demo" or "smoke".
         backbone: Its Keras name, or one of the small ones.
         head: One of ``ws.HEADS``.
-        seed: Of the weights, the order and every other random number.
+        seed: Of the weights, the order of the images and every other random number.
         options: Options that differ from the defaults.
-        dataset: Name of the dataset, for studies where it varies.
+        dataset: Name of the dataset in a study where it varies, else empty.
     """
 
     study: str
@@ -49,46 +50,60 @@ class RunParameters:
 
     @property
     def identity(self):
-        """The run's name: ``mit_512--demo--small_patch--wise--s0``, and 8 hex digits if there are options."""
+        """The run's name: ``mit_512--demo--small_patch--wise--s0``, with 8 hex digits if there are options."""
         parts = [self.study, self.dataset, self.scale, self.backbone, self.head, f"s{self.seed}"]
         if self.options:
             parts.append(hashlib.sha256(canonical(dict(self.options)).encode()).hexdigest()[:8])
         return "--".join(part for part in parts if part)
 
 
+# What pages and tables read of a record without asking whether it is there.
+_EVALUATION = operator.itemgetter("epoch", "top1", "top5", "top1_correct", "count")
+_EXECUTION = operator.itemgetter(
+    *("backend", "device", "machine", "threads", "versions", "commit", "clean", "command", "seconds")
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class RunResult:
-    """A run as its record holds it: the one way in which code reads a record.
+    """A run as its record holds it: the only way in which code reads a record.
 
     Attributes:
         identity: The run's name, see :attr:`RunParameters.identity`.
-        parameters: ``RunParameters``.
+        study, scale, backbone, head, seed, options: As in ``RunParameters``.
+        chosen_dataset: Its ``dataset``: empty in a study that has only one.
         dataset: Name of the data as readers know it.
-        photographs: Whether it is photographs; else embedded images, and no claim about photographs follows.
+        photographs: Whether the data are photographs. Embedded images are not, and prove nothing about photographs.
         data_fingerprint: SHA-256 of images, labels and class names.
         classes: Class names.
         train_images: Number of training images.
         test_images: Number of test images.
         image_size: (height, width) in pixels.
-        params: Weights of the model, trainable or not.
+        params: Number of weights of the model, trainable or not.
         flops: Floating-point operations for one image, as Table 1 counts them.
         feature_map: (h, w, C) of the last feature map.
         recipe: The recipe's fields.
-        history: A mapping for each whole epoch: epoch (from 1), learning_rate, loss, top1, top5 (training), test_loss,
+        history: One mapping per whole epoch: epoch (from 1), learning_rate, loss, top1, top5 (training), test_loss,
             test_top1, test_top5.
         status: "complete", "running" or "diverged".
         divergence: None, or where it diverged: epoch, step (from 1), loss (last finite one or None), learning_rate.
-        final: None before the first whole epoch, else the last one's epoch, loss, top1, top5, top1_correct,
+        final: None before the first whole epoch, else the last epoch's epoch, loss, top1, top5, top1_correct,
             top5_correct and count (test images).
-        best: The same of the epoch with the highest test top-1. It was chosen on the test set, which flatters it.
-        correct: Which test images are right after the last whole epoch: packed bits in base64, see :attr:`right`.
-        outcome_sha256: SHA-256 of all of the above but the identity.
+        best: The same for the epoch with the highest test top-1. It was chosen on the test set, so it is optimistic.
+        correct: Which test images are right after the last whole epoch, as packed bits in base64; see :attr:`right`.
+        outcome_sha256: SHA-256 of the record's outcome.
         execution: When, where and how fast: device, threads, versions, commit, command, seconds, ….
-        folder: The run's folder, or that of the record's file.
+        folder: The folder of the record's file.
     """
 
     identity: str
-    parameters: RunParameters
+    study: str
+    scale: str
+    backbone: str
+    head: str
+    seed: int
+    options: Mapping
+    chosen_dataset: str
     dataset: str
     photographs: bool
     data_fingerprint: str
@@ -123,14 +138,14 @@ class RunResult:
         """
         try:
             outcome, execution = record["outcome"], record["execution"]
-            data, model = outcome["dataset"], outcome["model"]
+            parameters, data, model = dict(outcome["parameters"]), outcome["dataset"], outcome["model"]
             for end in filter(None, (outcome["final"], outcome["best"])):
-                {name: end[name] for name in ("epoch", "top1", "top5", "top1_correct", "count")}
-            for name in "backend device machine threads versions commit clean command seconds".split():
-                execution[name]
+                _EVALUATION(end)
+            _EXECUTION(execution)
             return cls(
                 identity=record["identity"],
-                parameters=RunParameters(**outcome["parameters"]),
+                chosen_dataset=parameters.pop("dataset"),
+                **parameters,
                 dataset=data["name"],
                 photographs=data["photographs"],
                 data_fingerprint=data["fingerprint"],
@@ -148,40 +163,8 @@ class RunResult:
                 folder=path.parent,
                 **{name: outcome[name] for name in ("status", "divergence", "final", "best", "correct")},
             )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"'{path}' is no record of a run ({error}). Move it elsewhere, or train the run again."
-            ) from error
-
-    @property
-    def study(self):
-        """One of ``ws.STUDIES``."""
-        return self.parameters.study
-
-    @property
-    def scale(self):
-        """ "paper", "demo" or "smoke"."""
-        return self.parameters.scale
-
-    @property
-    def backbone(self):
-        """Its Keras name, or one of the small ones."""
-        return self.parameters.backbone
-
-    @property
-    def head(self):
-        """One of ``ws.HEADS``."""
-        return self.parameters.head
-
-    @property
-    def seed(self):
-        """Of everything random."""
-        return self.parameters.seed
-
-    @property
-    def options(self):
-        """Options that differ from the defaults."""
-        return self.parameters.options
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _no_record(path, error) from error
 
     @property
     def epochs(self):
@@ -190,7 +173,7 @@ class RunResult:
 
     @property
     def planned_epochs(self):
-        """Number of epochs that were asked for."""
+        """Number of epochs asked for."""
         return self.recipe["epochs"]
 
     @property
@@ -222,14 +205,14 @@ class RunResult:
         """
         if not self.correct:
             raise ValueError(
-                f"The run '{self.identity}' has no whole epoch, so nothing is known of its test images. Train it again "
-                "with another seed."
+                f"The run '{self.identity}' has no whole epoch, so nothing is known of its test images. Train it with "
+                "another seed."
             )
         return unpack(self.correct, self.test_images)
 
     @property
     def chance(self):
-        """Expected top-1 of a guess among the classes: 1 / classes."""
+        """Expected top-1 of guessing: 1 / classes."""
         return 1 / len(self.classes)
 
     @property
@@ -241,12 +224,12 @@ class RunResult:
 
     @property
     def older(self):
-        """Whether an older version of the code made it, so that today's may give another result."""
+        """Whether an older version of the code made it, so that today's code may give another result."""
         return not are_current(self.execution.get("behaviour"))
 
     @property
     def note(self):
-        """What figures of it have to say about its data."""
+        """What figures of it have to say about its data; empty for photographs."""
         return "" if self.photographs else DEMO_NOTE
 
 
@@ -293,7 +276,7 @@ def shown(path):
 
 
 def write_record(folder, outcome, execution):
-    """Write a run's record so that it is there whole or not at all.
+    """Write a run's record, whole or not at all.
 
     Args:
         folder: The run's folder; made if missing.
@@ -305,6 +288,7 @@ def write_record(folder, outcome, execution):
 
     Raises:
         OSError: The folder can't be written; the message says what to do.
+        ValueError: A value is not finite.
     """
     folder = pathlib.Path(folder)
     record = {
@@ -315,25 +299,26 @@ def write_record(folder, outcome, execution):
         "execution": execution,
     }
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    with kept(folder):
+    with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / RECORD, text)
     return RunResult.from_record(json.loads(text), folder / RECORD)
 
 
 @contextlib.contextmanager
-def kept(folder):
-    """Say what to do where a run's folder can't be written.
+def write_errors(folder, what="The run"):
+    """Say what to do where ``what`` can't be written to a run's folder.
 
     Raises:
-        OSError: In place of the system's, with the folder and the ways to go on.
+        OSError: In place of the system's.
     """
     try:
         yield
     except OSError as error:
         raise OSError(
-            f"The run can't be kept in '{folder}' ({error.strerror or error}). Make room there, or give a folder that "
-            "can be written with runs_dir or WISESR_RUNS; whole epochs stay, and the same command goes on from them."
+            f"{what} can't be kept in '{folder}' ({error.strerror or error}). What was saved before stays good. Make "
+            "room there or make the folder writable, and type the same command again: it goes on from there. Or give "
+            "another folder with runs_dir or WISESR_RUNS."
         ) from error
 
 
@@ -344,7 +329,7 @@ def read_run(path):
         path: The record's file, or the run's folder.
 
     Returns:
-        RunResult. A record of schema 2, whose behaviour isn't known, is an ``older`` one.
+        RunResult. A record of schema 2, whose versions of behaviour aren't known, is an ``older`` one.
 
     Raises:
         OSError: The file can't be read.
@@ -356,9 +341,7 @@ def read_run(path):
         record = json.loads(path.read_text(encoding="utf-8"))
         schema, outcome, digest = record["schema"], record["outcome"], record["outcome_sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"'{path}' is no record of a run ({error}). Move it elsewhere, or train the run again."
-        ) from error
+        raise _no_record(path, error) from error
     if schema not in READABLE:
         raise ValueError(
             f"'{path}' has schema {schema}; this version reads {' and '.join(map(str, READABLE))}. Train the run again."
@@ -366,7 +349,7 @@ def read_run(path):
     try:
         found = outcome_hash(outcome)
     except ValueError:
-        found = "none, for a value is not finite"
+        found = "none, because a value is not finite"
     if found != digest:
         raise ValueError(
             f"The outcome in '{path}' was changed after it was written: its SHA-256 is {found}, "
@@ -375,23 +358,27 @@ def read_run(path):
     return RunResult.from_record(record, path)
 
 
+def _no_record(path, error):
+    return ValueError(f"'{path}' is no record of a run ({error}). Move it elsewhere, or train the run again.")
+
+
 def load_runs(*folders, skipped=None):
-    """Records as a table, one row a run.
+    """Records as a table, one row per run.
 
     Args:
-        *folders: Folders with records, as ``*.json`` or as run folders; one that does not exist holds no runs.
-        skipped: None: a file that is no record is an error. A list: such a file is passed over, and a sentence
-            with its name and what is wrong with it is appended here.
+        *folders: Folders with records, as ``*.json`` or in run folders; one that does not exist holds no runs.
+        skipped: None: a file that is no record is an error. A list: such a file is passed over, and a sentence that
+            names it and says what is wrong is appended to the list.
 
     Returns:
         DataFrame: study, dataset, scale, backbone, head, seed, options (JSON, "" for none), status, top1, top5
         (final epoch, fractions of the test split), best_top1, correct, images (of the test split), epochs, params,
         commit, identity, folder, run (``RunResult``).
-        A run that stands in several folders is listed once, from the first.
+        A run found in several folders is listed once, from the first.
 
     Raises:
-        ValueError: A folder is a file; without ``skipped``, also a file in it that is no record, as
-            :func:`read_run` says.
+        ValueError: A folder is a file; without ``skipped``, also a file in it that is no record, see
+            :func:`read_run`.
         OSError: Without ``skipped``, a file that can't be read.
     """
     found = {}
@@ -404,22 +391,15 @@ def load_runs(*folders, skipped=None):
             except (OSError, ValueError) as error:
                 if skipped is None:
                     raise
-                said = f"'{path}' can't be read ({error.strerror})." if isinstance(error, OSError) else str(error)
-                skipped.append(said.replace(str(folder), shown(folder)))
+                reason = f"'{path}' can't be read ({error.strerror})." if isinstance(error, OSError) else str(error)
+                skipped.append(reason.replace(str(folder), shown(folder)))
                 continue
             found.setdefault(run.identity, (run, folder))
     return _table(found.values())
 
 
 def as_table(runs):
-    """Runs that are at hand as a table, in their order.
-
-    Args:
-        runs: ``RunResult`` objects.
-
-    Returns:
-        DataFrame as :func:`load_runs` returns it.
-    """
+    """``RunResult`` objects as a table like :func:`load_runs`', in their order."""
     return _table([(run, run.folder.parent) for run in runs])
 
 
@@ -433,10 +413,9 @@ def _table(found):
     """Pairs (run, folder that it was found in) as a DataFrame."""
     import pandas as pd
 
-    own = "study dataset scale backbone head seed status top1 top5 best_top1 epochs params identity".split()
     rows = [
         {
-            **{name: getattr(run, name) for name in own},
+            **{name: getattr(run, name, None) for name in _COLUMNS},
             "options": json.dumps(run.options, sort_keys=True) if run.options else "",
             "correct": run.correct_images,
             "images": run.final and run.final["count"],
@@ -449,8 +428,11 @@ def _table(found):
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
+# Where a record comes from.
+
+
 def git_state(besides="results"):
-    """(commit, whether the tree was clean) of the project, or (None, None) outside a checkout.
+    """(commit, whether the tree is clean) of the project, or (None, None) outside a checkout.
 
     Args:
         besides: A folder whose changes don't count: records come from code, never from other records.
@@ -468,33 +450,18 @@ def git_state(besides="results"):
         return None, None
 
 
-def _processor():
-    """The processor's name, where the machine tells it."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
-
-
 def environment():
     """Versions and machine of this process, for a record's execution."""
     from wisesr_helpers._keras import keras
 
-    backend = keras.backend.backend()
-    packages = "keras numpy opencv-python-headless opencv-python pillow tensorflow tensorflow-cpu jax".split()
-    versions = {
-        "python": platform.python_version(),
-        "wisesr_helpers": importlib.metadata.version("wisesr_helpers"),
-    }
-    for package in packages:
-        try:
+    versions = {"python": platform.python_version()}
+    packages = "wisesr_helpers keras numpy opencv-python-headless opencv-python pillow tensorflow tensorflow-cpu jax"
+    for package in packages.split():
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     commit, clean = git_state()
     return {
-        "backend": backend,
+        "backend": keras.backend.backend(),
         "device": ", ".join(devices()),
         "machine": f"{platform.machine()}, {platform.system()}",
         "processor": _processor(),
@@ -505,21 +472,33 @@ def environment():
     }
 
 
+def _processor():
+    """The processor's name, where the machine tells it."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"
+
+
+# The classifiers kept with a run.
+
+
 def load_classifier(run, epoch="final"):
     """The trained classifier of a run.
 
     Args:
         run: The run's folder, a str or path.
         epoch: "final" (default): with the weights of the last epoch. "best": of the epoch with the highest top-1
-            on the test split; it was chosen on that split, so it flatters.
+            on the test split; it was chosen on that split, so its accuracy is optimistic.
 
     Returns:
         ``keras.Model``: uint8 or float RGB (N, H, W, 3), 0..255, in; float32 (N, classes) out. Its attribute
-        ``class_names``, a tuple in the order of the outputs, is there if the run's record can be read and has as
+        ``class_names``, a tuple in the order of the outputs, is set if the run's record can be read and has as
         many names as the model has outputs.
 
     Raises:
-        ValueError: ``epoch`` is neither, ``run`` is a file, or the file of the model can't be loaded.
+        ValueError: ``epoch`` is neither, ``run`` is a file, or the model's file can't be loaded.
         FileNotFoundError: There is no such folder, it holds no trained classifier, or the best epoch's was not kept.
     """
     from wisesr_helpers import layers  # noqa: F401 — registers what the file is made of
@@ -565,14 +544,12 @@ def _model_file(folder, epoch, record):
         return best
     if not final.exists():
         raise FileNotFoundError(f"'{folder}' holds no trained classifier ({final.name}). Train the run first.")
-    if epoch == "final":
+    ends = record is not None and record.best and (record.best["epoch"], record.final["epoch"])
+    if epoch == "final" or (ends and ends[0] == ends[1]):
         return final
-    known = "no record that can be read says which it was"
-    if record is not None and record.best:
-        number, last = record.best["epoch"], record.final["epoch"]
-        if number == last:
-            return final
-        known = f"the best epoch is {number}, the last {last}"
+    known = (
+        f"the best epoch is {ends[0]}, the last {ends[1]}" if ends else "no record that can be read says which it was"
+    )
     raise FileNotFoundError(
         f"'{folder}' does not hold the classifier of the best epoch ({best.name}; {known}). Take epoch='final', or "
         "train the run again with overwrite=True."
