@@ -4,6 +4,8 @@ import dataclasses
 import pathlib
 import shutil
 
+import numpy as np
+
 from wisesr_helpers.training import runs
 from wisesr_helpers.versions import behaviour
 
@@ -79,7 +81,7 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
         "divergence": choices.get("divergence"),
         "final": ends[-1] if ends else None,
         "best": max(ends, key=lambda end: end["top1"]) if ends else None,
-        "correct": "",
+        "correct": runs.pack(np.arange(images) < correct[-1]) if correct else "",
     }
     execution = {
         "behaviour": choices.get("behaviour", behaviour(photographs=False)),

@@ -4,17 +4,23 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binom, binomtest, norm
 
 import wisesr_helpers as ws
 from wisesr_helpers.metrics import (
+    Difference,
     holm,
     images_needed,
+    judge,
     mcnemar,
     no_better_than_chance,
+    p_text,
+    paired_comparison,
     paired_difference,
     paired_difference_interval,
+    points,
     top_k_correct,
+    unpaired_comparison,
     wilson_interval,
 )
 
@@ -215,3 +221,111 @@ def test_holms_correction_by_hand():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
     np.testing.assert_allclose(holm([0.04, 0.01, 0.5, 0.6]), [0.12, 0.04, 1.0, 1.0])
     np.testing.assert_allclose(holm([0.2]), [0.2])
+
+
+def test_a_paired_comparison_is_the_sign_test_with_the_paired_interval():
+    first, second = pairs(50, 9, 2, 10)
+    compared = paired_comparison(first, second)
+    assert (compared.low, compared.high) == paired_difference_interval(first, second)
+    assert (compared.difference, compared.p) == (pytest.approx(7 / 71), pytest.approx(binomtest(2, 11).pvalue))
+    assert (compared.p_corrected, compared.word, compared.shown) == (None, "", False)
+
+
+def score_z(x, n, y, m):
+    """Agresti and Caffo's statistic in whole numbers: one right and one wrong image more on either side."""
+    a, b, c, d = x + 1, n - x + 1, y + 1, m - y + 1
+    return (a / (a + b) - c / (c + d)) / np.sqrt(a * b / (a + b) ** 3 + c * d / (c + d) ** 3)
+
+
+@pytest.mark.parametrize("counts", [(943, 1340, 882, 1340), (5, 30, 9, 10), (0, 20, 0, 50), (200, 300, 150, 400)])
+def test_accuracies_on_other_images_are_compared_by_their_counts(counts):
+    x, n, y, m = counts
+    compared, turned = unpaired_comparison(*counts), unpaired_comparison(y, m, x, n)
+    assert compared.difference == pytest.approx(x / n - y / m)
+    assert (turned.difference, turned.low, turned.high, turned.p) == pytest.approx(
+        (-compared.difference, -compared.high, -compared.low, compared.p)
+    )
+    z = score_z(*counts)
+    assert compared.p == pytest.approx(2 * norm.sf(abs(z)))
+    centre = (compared.low + compared.high) / 2
+    assert centre == pytest.approx((x + 1) / (n + 2) - (y + 1) / (m + 2))
+    assert (compared.high - centre) * abs(z) == pytest.approx(norm.ppf(0.975) * abs(centre))
+
+
+def test_the_unpaired_interval_covers_the_truth_of_few_images():
+    """All outcomes of 12 and 15 images with their probabilities, no simulation."""
+    right, other = np.arange(13), np.arange(16)
+    spans = {(x, y): unpaired_comparison(x, 12, y, 15) for x in right for y in other}
+    for first, second in ((0.5, 0.5), (0.8, 0.6), (0.95, 0.9)):
+        likely = np.outer(binom.pmf(right, 12, first), binom.pmf(other, 15, second))
+        covered = sum(likely[at] for at, span in spans.items() if span.low <= first - second <= span.high)
+        assert covered > 0.94
+
+
+def test_ends_of_an_unpaired_interval_are_possible_differences():
+    assert unpaired_comparison(3, 3, 0, 3).high == 1
+    assert unpaired_comparison(0, 3, 3, 3).low == -1
+
+
+@pytest.mark.parametrize("counts", [(8, 7, 1, 2), (-1, 7, 1, 2), (1, 2, 3, 2), (0, 0, 1, 2)])
+def test_what_counts_no_images_is_not_compared(counts):
+    with pytest.raises(ValueError, match="Correct images must be 0 to the number of images"):
+        unpaired_comparison(*counts)
+
+
+def test_interval_and_p_of_counts_always_say_the_same():
+    for x in range(0, 41):
+        compared = unpaired_comparison(x, 40, 20, 40)
+        assert (compared.p < 0.05) == (not compared.low <= 0 <= compared.high)
+        assert judge({0: compared})[0].reason == ""
+
+
+INTERVAL, P = "the interval decides: it counts the luck of training too, and contains 0", "the corrected p decides"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "others", "word", "reason"),
+    [
+        (0.01, 0.2, 0.02, 0, "better", ""),
+        (-0.2, -0.01, 0.02, 0, "worse", ""),
+        (0.01, 0.2, 0.02, 2, "no difference shown", P),  # 0.06 after Holm
+        (-0.2, -0.01, 0.05, 0, "no difference shown", P),
+        (-0.01, 0.2, 0.0039, 0, "no difference shown", INTERVAL),
+        (0.0, 0.2, 0.0039, 0, "no difference shown", INTERVAL),
+        (-0.2, 0.0, 0.0039, 0, "no difference shown", INTERVAL),
+        (-0.1, 0.2, 0.02, 2, "no difference shown", P),
+        (-0.1, 0.2, 0.3, 0, "no difference shown", ""),
+    ],
+)
+def test_better_takes_both_the_interval_and_the_corrected_p(low, high, p, others, word, reason):
+    more = {k: Difference(0.0, -0.1, 0.1, 0.9) for k in range(others)}
+    judged = judge({"one": Difference((low + high) / 2, low, high, p), **more})
+    assert list(judged) == ["one", *more]
+    one = judged["one"]
+    assert (one.word, one.shown) == (word, word != "no difference shown")
+    assert one.reason.startswith(reason)
+    assert bool(one.reason) == bool(reason)
+    assert one.p_corrected == pytest.approx(p * (others + 1))
+    assert one.in_words().endswith(f"; {one.reason})" if reason else ")")
+    assert judge({}) == {}
+
+
+def test_equal_classifiers_are_called_different_no_more_often_than_the_level():
+    rng = np.random.default_rng(0)
+    shown = []
+    for _ in range(300):
+        right = rng.random((4, 1, 80)) < 0.7
+        shown.append(
+            any(each.shown for each in judge({k: paired_comparison(right[k], right[3]) for k in range(3)}).values())
+        )
+    assert np.mean(shown) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_a_comparison_in_words():
+    compared = Difference(0.023, -0.01, 0.056, 0.17)
+    assert compared.in_words() == "+2.3 points (95 % interval −1.0 to 5.6, p = 0.17)"
+    assert judge({0: compared})[0].in_words("") == "2.3 points (95 % interval −1.0 to 5.6, p = 0.17)"
+    two = judge({0: compared, 1: compared})[0].in_words()
+    assert two == "+2.3 points (95 % interval −1.0 to 5.6, p = 0.34, corrected for the number of comparisons)"
+    assert "(95 % interval 1.0 to 5.6, p < 0.001)" in Difference(0.023, 0.01, 0.056, 0.0001).in_words()
+    assert (points(-0.015), p_text(0.001), p_text(0.00099)) == ("−1.5", "0.001", "< 0.001")

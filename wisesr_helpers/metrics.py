@@ -1,6 +1,11 @@
-"""Top-k accuracy with counts, intervals for it, and whether it beats a guess."""
+"""Top-k accuracy, its interval, whether it beats a guess, and the project's one rule for "better"."""
+
+import dataclasses
 
 import numpy as np
+
+LEVEL = 0.05  # of every test; intervals cover 1 - LEVEL
+BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no difference shown"
 
 
 def top_k_correct(probabilities, labels, k=1):
@@ -60,6 +65,140 @@ def no_better_than_chance(correct, count, classes, confidence=0.95):
         ValueError: ``correct`` and ``count`` are no numbers of images.
     """
     return wilson_interval(correct, count, confidence)[0] <= 1 / classes
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """The accuracy of one classifier minus that of another.
+
+    Attributes:
+        difference: A fraction, from -1 to 1.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        p: Two-sided p-value of "both are equally good".
+        p_corrected: The same, corrected by Holm for the number of comparisons in a table; None until :func:`judge`.
+        word: "better", "worse" or "no difference shown", said of the first classifier; empty until :func:`judge`.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_corrected: float | None = None
+    word: str = ""
+
+    @property
+    def shown(self):
+        """Whether one of the two is better."""
+        return self.word in (BETTER, WORSE)
+
+    @property
+    def reason(self):
+        """Why no difference is shown although p alone or the interval alone would show one; else empty."""
+        if self.word != NO_DIFFERENCE or (self.low <= 0 <= self.high and self.p >= LEVEL):
+            return ""
+        if self.p_corrected < LEVEL:
+            return "the interval decides: it counts the luck of training too, and contains 0"
+        return f"the corrected p decides: it is not below {LEVEL:g}"
+
+    def in_words(self, sign="+"):
+        """Such as "+2.3 points (95 % interval −1.0 to 5.6, p = 0.17)".
+
+        Args:
+            sign: "+" (default): the difference has a sign in any case; empty: only if it is negative.
+        """
+        corrected = ", corrected for the number of comparisons" if self.p_corrected not in (None, self.p) else ""
+        p = p_text(self.p if self.p_corrected is None else self.p_corrected)
+        p = f"p {p}" if p.startswith("<") else f"p = {p}"
+        span = f"{points(self.low)} to {points(self.high)}"
+        reason = f"; {self.reason}" if self.reason else ""
+        return f"{points(self.difference, sign)} points (95 % interval {span}, {p}{corrected}{reason})"
+
+
+def judge(differences):
+    """The project's one rule for "better", applied to all comparisons of one table.
+
+    A classifier is better (or worse) than another if **both** show it: the 95 % interval of the difference leaves out
+    0, and the p-value, corrected by Holm for the number of comparisons, is below 0.05. Neither is enough by itself: the
+    interval allows for other trainings but not for the number of comparisons, p the other way round. If only one shows
+    a difference the other decides, so the word is "no difference shown", and ``reason`` says why.
+
+    Args:
+        differences: Mapping of any keys to ``Difference``, the whole table.
+
+    Returns:
+        dict with the same keys, to ``Difference`` with ``p_corrected`` and ``word``.
+    """
+    corrected = holm([each.p for each in differences.values()])
+    judged = {}
+    for (key, each), p in zip(differences.items(), corrected, strict=True):
+        shown = p < LEVEL and not each.low <= 0 <= each.high
+        word = (BETTER if each.low > 0 else WORSE) if shown else NO_DIFFERENCE
+        judged[key] = dataclasses.replace(each, p_corrected=float(p), word=word)
+    return judged
+
+
+def paired_comparison(first, second):
+    """Two classifiers compared on the same images: :func:`mcnemar` and :func:`paired_difference_interval`.
+
+    Args:
+        first: Bool array (N,), or (seeds, N): which images the first classifier got right.
+        second: The same of the second.
+
+    Returns:
+        ``Difference``.
+
+    Raises:
+        ValueError: As :func:`mcnemar`.
+    """
+    low, high = paired_difference_interval(first, second)
+    return Difference(paired_difference(first, second)[0], low, high, mcnemar(first, second))
+
+
+def unpaired_comparison(correct, count, other_correct, other_count):
+    """Two accuracies compared of which only the counts are known, such as published ones.
+
+    By Agresti and Caffo (2000): a right and a wrong image are added to each. It is taken rather than Newcombe's
+    interval because it gives interval and p-value in one formula, so that both always say the same.
+
+    Args:
+        correct: Number of images that the first classifier got right.
+        count: Number of its images, at least 1.
+        other_correct: The same of the second.
+        other_count: The same of the second.
+
+    Returns:
+        ``Difference``.
+
+    Raises:
+        ValueError: A pair of numbers is no count of images.
+    """
+    from scipy.stats import norm
+
+    for right, images in ((correct, count), (other_correct, other_count)):
+        if not 0 <= right <= images or images < 1:
+            raise ValueError(
+                f"Correct images must be 0 to the number of images, 1 or more; received {right}, {images}."
+            )
+    first, second = (correct + 1) / (count + 2), (other_correct + 1) / (other_count + 2)
+    spread = np.sqrt(first * (1 - first) / (count + 2) + second * (1 - second) / (other_count + 2))
+    half = norm.ppf(1 - LEVEL / 2) * spread
+    return Difference(
+        float(correct / count - other_correct / other_count),
+        float(max(-1.0, first - second - half)),
+        float(min(1.0, first - second + half)),
+        float(2 * norm.sf(abs(first - second) / spread)),
+    )
+
+
+def points(difference, sign=""):
+    """A difference of two fractions in percentage points, with a minus sign instead of a hyphen."""
+    return f"{100 * difference:{sign}.1f}".replace("-", "−")
+
+
+def p_text(p):
+    """A p-value to two digits; below 0.001 only that."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def mcnemar(first, second):

@@ -4,9 +4,11 @@ import base64
 import html
 import pathlib
 
+import numpy as np
+
 from wisesr_helpers import plots
 from wisesr_helpers.data.dataset import DEMO_NOTE
-from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.metrics import BETTER, NO_DIFFERENCE, WORSE, judge, paired_comparison
 from wisesr_helpers.studies import report
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.training.runs import default_runs_dir, load_runs, project_root
@@ -130,8 +132,9 @@ def _colours(here, papers):
 def verdict(runs, backbones):
     """Whether "wise" ends above "gap" on all these backbones in runs of one scale, as a sentence.
 
-    Supported or contradicted only if, on every backbone, the 95 % intervals of all seeds of one head lie
-    above those of all seeds of the other; where backbones differ, each is named. Not tested while one has no run.
+    Supported or contradicted only if one of the two is better on every backbone, by the project's rule for all of
+    them together (:func:`wisesr_helpers.metrics.judge`), on the same test images and with the seeds that both heads
+    have; where backbones differ, each is named. Not tested while one has no run.
 
     Only complete runs are compared. One run of the two heads that diverged leaves the claim untested: it has no
     accuracy, and without it the seeds that survived would flatter a head that fails now and then. A run that goes on
@@ -149,33 +152,40 @@ def _comparison(runs, backbones):
         return f"not tested: no run on {', '.join(missing)} is recorded"
     if (runs["status"] == "diverged").any():
         return "not tested: a run diverged"
-    signs, seeds = {}, []
-    for backbone, on_backbone in runs.groupby("backbone"):
-        spans = {}
-        for head, group in on_backbone[on_backbone["status"] == "complete"].groupby("head"):
-            intervals = [wilson_interval(row.correct, row.images) for row in group.itertuples()]
-            spans[head] = (min(low for low, _ in intervals), max(high for _, high in intervals))
-            seeds.append(len(group))
-        if not spans:
-            return "not tested: no run is complete"
-        if len(spans) == 1:
+    pairs = {}
+    for backbone, on_backbone in runs[runs["status"] == "complete"].groupby("backbone"):
+        heads = {head: group.set_index("seed")["run"] for head, group in on_backbone.groupby("head")}
+        if len(heads) < 2:
             return "not tested: only one of the two heads has a complete run"
-        sign = (spans["wise"][0] > spans["gap"][1]) - (spans["gap"][0] > spans["wise"][1])
-        signs.setdefault(sign, []).append(backbone)
-    counted = f" ({_seeds(min(seeds))} a head)"
-    if len(signs) == 1:
-        (sign,) = signs
-        return f"{_VERDICTS[sign]}: {_SIGNS[sign]}{counted}"
-    said = [f"on {' and '.join(signs[sign])} {words}" for sign, words in _SIGNS.items() if sign in signs]
-    return f"not on every backbone: {', '.join(said)}{counted}"
+        seeds = sorted(set(heads["wise"].index) & set(heads["gap"].index))
+        if not seeds:
+            return "not tested: the two heads have no seed in common"
+        pairs[backbone] = [[heads[head][seed] for seed in seeds] for head in ("wise", "gap")]
+        if len({run.data_fingerprint for head in pairs[backbone] for run in head}) > 1:
+            return f"not tested: the runs on {backbone} have different images"
+    if len(pairs) < len(backbones):
+        return "not tested: no run is complete"
+    compared = judge(
+        {
+            backbone: paired_comparison(*(np.array([run.right for run in head]) for head in both))
+            for backbone, both in pairs.items()
+        }
+    )
+    words = {}
+    for backbone, each in compared.items():
+        words.setdefault(each.word, []).append(backbone)
+    seeds = _seeds(min(len(head) for head, _ in pairs.values()))
+    said = "; ".join(f"{backbone} {each.in_words()}" for backbone, each in compared.items())
+    counted = f"wise − gap on {said}; {seeds} a head"
+    if len(words) == 1:
+        (word,) = words
+        return f"{_VERDICTS[word]} ({counted})"
+    parts = [f"{_SIGNS[word]} on {' and '.join(words[word])}" for word in _SIGNS if word in words]
+    return f"not on every backbone: {', '.join(parts)} ({counted})"
 
 
-_VERDICTS = {1: "supported", -1: "contradicted", 0: "no difference shown"}
-_SIGNS = {
-    1: "the intervals of wise lie above those of gap",
-    -1: "the intervals of gap lie above those of wise",
-    0: "the intervals overlap",
-}
+_VERDICTS = {BETTER: "supported", WORSE: "contradicted", NO_DIFFERENCE: NO_DIFFERENCE}
+_SIGNS = {BETTER: "wise is better", WORSE: "gap is better", NO_DIFFERENCE: NO_DIFFERENCE}
 
 
 def _exceptions(runs):

@@ -9,9 +9,9 @@ import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers import blocks
 from wisesr_helpers.layers.reductions import INTERPOLATIONS, FixedReduction2D, reduction_layer
-from wisesr_helpers.metrics import paired_difference_interval
-from wisesr_helpers.studies import what_did_not_work
-from wisesr_helpers.training.runs import as_table, pack
+from wisesr_helpers.metrics import judge, paired_comparison
+from wisesr_helpers.studies import report, what_did_not_work
+from wisesr_helpers.training.runs import as_table
 
 COUNTED = [*INTERPOLATIONS, "average"]
 
@@ -23,8 +23,7 @@ def runs(**correct):
         if right is None:
             made.append(records.result(title, **records.diverged(())))
         else:
-            packed = pack(np.arange(100) < right)
-            made.append(records.result(title, correct=(99, right), images=100, changes={"correct": packed}))
+            made.append(records.result(title, correct=(99, right), images=100))
     table = as_table(made)
     table.insert(0, "row", [title.replace("_", " ") for title in correct])
     return table
@@ -133,8 +132,9 @@ def test_results_stand_beside_the_papers_words():
     table = what_did_not_work.beside_paper(runs(wise=80, bilinear=82, nearest=20, relu=99, stride_2=None))
     words = [said.partition(",")[0] for said in table["beside wise"]]
     assert words == ["", "no difference shown", "worse", "better", ""]
-    low, high = (100 * end for end in paired_difference_interval(np.arange(100) < 99, np.arange(100) < 80))
-    assert table["beside wise"][3] == f"better, +19.0 points (+{low:.1f} to +{high:.1f})"
+    final, others = np.arange(100) < 80, {right: np.arange(100) < right for right in (82, 20, 99)}
+    judged = judge({right: paired_comparison(own, final) for right, own in others.items()})
+    assert table["beside wise"][3] == f"better, {judged[99].in_words()}"
     assert list(table["top-1, best epoch"])[:2] == ["99.0%"] * 2
     assert table["status"][2] == "complete, no better than chance"
     assert list(table["the paper"])[1:3] == ["no higher accuracy than averaging"] * 2
@@ -142,7 +142,7 @@ def test_results_stand_beside_the_papers_words():
 
 
 def test_the_verdict_names_what_the_same_images_show():
-    said = what_did_not_work.verdict(runs(wise=80, bilinear=82, nearest=20, relu=99, stride_2=None))
+    said = report.verdict(runs(wise=80, bilinear=82, nearest=20, relu=99, stride_2=None), "wise")
     assert "worse: 'nearest'; better: 'relu'; no difference shown: 'bilinear'; not" in said
     assert "not counted: 'stride 2' diverged" in said
     assert "corrected for 3 comparisons" in said
@@ -151,20 +151,20 @@ def test_the_verdict_names_what_the_same_images_show():
 def test_the_verdict_is_corrected_for_the_number_of_rows():
     shown = 86  # six images against none: a p-value of 2 / 2 ** 6, below 5 % alone and above it beside another
     assert binomtest(6, 6).pvalue < 0.05 < 2 * binomtest(6, 6).pvalue
-    assert "better: 'relu'" in what_did_not_work.verdict(runs(wise=80, relu=shown))
-    assert "better: none; no difference shown: 'relu', 'bilinear'" in what_did_not_work.verdict(
-        runs(wise=80, relu=shown, bilinear=81)
+    assert "better: 'relu'" in report.verdict(runs(wise=80, relu=shown), "wise")
+    assert "better: none; no difference shown: 'relu', 'bilinear'" in report.verdict(
+        runs(wise=80, relu=shown, bilinear=81), "wise"
     )
 
 
 @pytest.mark.parametrize("chosen", [{"bilinear": 82}, {"wise": 80}, {"wise": None, "relu": 99}], ids=str)
 def test_without_two_finished_runs_there_is_no_verdict(chosen):
-    assert what_did_not_work.verdict(runs(**chosen)).startswith("Nothing to compare")
+    assert report.verdict(runs(**chosen), "wise").startswith("Nothing to compare")
 
 
 def test_efficientnet_is_never_compared_with_another_backbone():
     rows = runs(wise=80, nearest=20)
-    rows.loc[1, "row"] = "EfficientNetB0 + gap"
+    rows.loc[1, ["row", "backbone"]] = "EfficientNetB0 + gap", "EfficientNetB0"
     assert set(what_did_not_work.beside_paper(rows)["beside wise"]) == {""}
     assert what_did_not_work.beside_paper(rows)["where"][1] == "section 4"
 

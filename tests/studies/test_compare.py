@@ -154,6 +154,7 @@ def test_the_tables_for_readers_say_the_same_in_percent():
         assert said[:3] == (row.better, row.other, f"{100 * row.difference:.1f}".replace("-", "−"))
     assert list(pairs["shown"]) == ["yes" if shown else "no" for shown in compared.differences["shown"]]
     assert set(pairs["shown"]) == {"yes", "no"}
+    assert set(compared.differences["reason"]) == {""}
     assert [bool(text) for text in pairs["images needed for 2 points"]] == list(pairs["shown"] == "no")
     assert pairs.loc[pairs["shown"] == "yes", "p"].iloc[0] == "< 0.001"
 
@@ -204,6 +205,7 @@ def test_one_lucky_seed_is_no_difference():
     assert row["luck"]
     assert not row["shown"]
     assert "more seeds would help first" in compared.recommendation
+    assert compared.tables()[1]["shown"][0].startswith("no: the interval decides")
 
 
 def test_with_three_heads_the_open_and_the_shown_are_told_apart():

@@ -17,11 +17,13 @@ from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.data.embedded import MIN_IMAGE_SIZE, class_pairs, draw_scenes
 from wisesr_helpers.data.folders import SCENES
 from wisesr_helpers.metrics import (
-    holm,
+    LEVEL,
     images_needed,
-    mcnemar,
+    judge,
+    p_text,
+    paired_comparison,
     paired_difference,
-    paired_difference_interval,
+    points,
     wilson_interval,
 )
 from wisesr_helpers.plots.runs import CHANCE, colour
@@ -128,10 +130,7 @@ def _made(*counts):
 
 
 # Heads on the same test images: accuracies and differences with intervals, in tables, figures and words.
-#
-# What is called better has an interval of the difference that leaves out 0, and a corrected p-value below 0.05.
 
-LEVEL = 0.05
 POINTS = 0.02  # a difference that the sentence about the number of images asks for
 
 
@@ -204,14 +203,16 @@ class Comparison:
         """DataFrame, a row a pair of heads, the better one first.
 
         Columns: better, other; difference of their mean top-1, a fraction, with low and high, its 95 % interval; p
-        (exact) and p_corrected (Holm); shown, whether this is a difference; images_needed, to show one of 2 points
-        at the strictest of Holm's levels; luck, whether the seeds differ more than the images do.
+        (exact) and p_corrected (Holm); shown, whether this is a difference, and reason, see
+        :class:`wisesr_helpers.metrics.Difference`, which "compared" holds; images_needed, to show one of 2 points at
+        the strictest of Holm's levels; luck, whether the seeds differ more than the images do.
         """
-        rows, pairs = [], list(itertools.combinations(self.heads["head"], 2))
-        for better, other in pairs:
+        pairs = list(itertools.combinations(self.heads["head"], 2))
+        judged = judge({pair: paired_comparison(*(self.correct[head] for head in pair)) for pair in pairs})
+        rows = []
+        for (better, other), compared in judged.items():
             first, second = self.correct[better], self.correct[other]
-            low, high = paired_difference_interval(first, second)
-            difference, over_images, over_seeds = paired_difference(first, second)
+            _, over_images, over_seeds = paired_difference(first, second)
             # An image counts by its squared difference, 1 or 0 with one seed; never 0 in all, as in the interval.
             ahead = first.mean(axis=0) - second.mean(axis=0)
             discordant = ((ahead**2).sum() + 1) / (self.images + 2)
@@ -219,18 +220,13 @@ class Comparison:
                 {
                     "better": better,
                     "other": other,
-                    "difference": difference,
-                    "low": low,
-                    "high": high,
-                    "p": mcnemar(first, second),
+                    **{name: getattr(compared, name) for name in _COLUMNS},
                     "images_needed": images_needed(POINTS, discordant, confidence=1 - LEVEL / len(pairs)),
                     "luck": over_seeds > over_images,
+                    "compared": compared,
                 }
             )
-        table = pd.DataFrame(rows)
-        table["p_corrected"] = holm(table["p"])
-        table["shown"] = (table["p_corrected"] < LEVEL) & (table["low"] > 0)
-        return table[["better", "other", *_COLUMNS]]
+        return pd.DataFrame(rows)
 
     def tables(self):
         """:attr:`heads` and :attr:`differences` for readers: percentages, points, and words.
@@ -254,11 +250,11 @@ class Comparison:
             {
                 "better": row.better,
                 "other": row.other,
-                "difference, points": _points(row.difference),
-                "95 % interval": f"{_points(row.low)} to {_points(row.high)}",
-                "p": _p(row.p),
-                "p, corrected": _p(row.p_corrected),
-                "shown": "yes" if row.shown else "no",
+                "difference, points": points(row.difference),
+                "95 % interval": f"{points(row.low)} to {points(row.high)}",
+                "p": p_text(row.p),
+                "p, corrected": p_text(row.p_corrected),
+                "shown": "yes" if row.shown else f"no: {row.reason}" if row.reason else "no",
                 f"images needed for {100 * POINTS:g} points": "" if row.shown else f"{_rounded(row.images_needed):,}",
                 "larger share of luck": "seeds" if row.luck else "images" if seeds > 1 else "not known from one seed",
             }
@@ -289,7 +285,7 @@ class Comparison:
         taken = f"Take {best['head']} on {self.backbone}."
         said = list(self._undecided(best["head"], undecided)) if len(undecided) else [taken]
         said += [
-            f"{best['head']} is better than {row.other} by {_in_words(row, sign='')}."
+            f"{best['head']} is better than {row.other} by {row.compared.in_words(sign='')}."
             for row in pairs[pairs["shown"]].itertuples()
         ]
         if seeds == 1:
@@ -298,7 +294,7 @@ class Comparison:
 
     def _undecided(self, best, pairs):
         """Sentences about heads that the best one is not shown to be better than."""
-        differences = "; ".join(f"{best} − {row.other} is {_in_words(row)}" for row in pairs.itertuples())
+        differences = "; ".join(f"{best} − {row.other} is {row.compared.in_words()}" for row in pairs.itertuples())
         needed = _rounded(pairs["images_needed"].max())
         yield f"No difference that {self.images:,} test images can show: {differences}."
         if pairs["luck"].any():
@@ -356,37 +352,21 @@ def describe(comparison):
         f"{row.head} {row.top1:.1%} ({row.low:.1%} to {row.high:.1%}; seeds from {row.worst:.1%} to {row.best:.1%})"
         for row in comparison.heads.itertuples()
     )
-    pairs = "; ".join(f"{row.better} − {row.other} {_in_words(row)}" for row in comparison.differences.itertuples())
+    pairs = "; ".join(
+        f"{row.better} − {row.other} {row.compared.in_words()}" for row in comparison.differences.itertuples()
+    )
     return (
         f"Test top-1 of heads on {comparison.backbone} with 95 % intervals: {heads}. The most frequent class is "
         f"{comparison.baseline:.1%}. Differences: {pairs}."
     )
 
 
-_COLUMNS = ["difference", "low", "high", "p", "p_corrected", "shown", "images_needed", "luck"]
+_COLUMNS = ["difference", "low", "high", "p", "p_corrected", "shown", "reason"]
 
 
 def _accuracy(correct, images, **row):
     low, high = wilson_interval(correct, images)
     return {**row, "top1": correct / images, "correct": correct, "images": images, "low": low, "high": high}
-
-
-def _in_words(row, sign="+"):
-    """A difference: "+2.3 points (95 % interval −1.0 to 5.6, p = 0.17)"."""
-    corrected = "" if row.p == row.p_corrected else ", corrected for the number of pairs"
-    p = _p(row.p_corrected)
-    p = f"p {p}" if p.startswith("<") else f"p = {p}"
-    span = f"{_points(row.low)} to {_points(row.high)}"
-    return f"{_points(row.difference, sign)} points (95 % interval {span}, {p}{corrected})"
-
-
-def _points(difference, sign=""):
-    """A difference of two fractions in percentage points, with a minus sign instead of a hyphen."""
-    return f"{100 * difference:{sign}.1f}".replace("-", "−")
-
-
-def _p(value):
-    return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def _rounded(number):

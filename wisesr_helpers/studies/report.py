@@ -6,7 +6,15 @@ from types import SimpleNamespace
 import pandas as pd
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.metrics import no_better_than_chance, wilson_interval
+from wisesr_helpers.metrics import (
+    BETTER,
+    NO_DIFFERENCE,
+    WORSE,
+    judge,
+    no_better_than_chance,
+    paired_comparison,
+    wilson_interval,
+)
 from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
@@ -171,6 +179,50 @@ def results_table(runs):
             "top-1, best epoch": [_best(run) for run in runs["run"]],
             "status": [status(run) for run in runs["run"]],
         }
+    )
+
+
+def compare_rows(runs, reference):
+    """Every other complete run of a notebook's rows compared with one of them, on the same test images.
+
+    Args:
+        runs: DataFrame as ``ws.Rows.run`` returns it.
+        reference: Title of the row that the others, on the same backbone, are compared with.
+
+    Returns:
+        dict: title → ``Difference``, judged for all rows together; empty without a complete reference.
+    """
+    complete = {row.row: row for row in runs.itertuples() if row.status == "complete"}
+    if reference not in complete:
+        return {}
+    other = complete.pop(reference)
+    rows = {title: row for title, row in complete.items() if row.backbone == other.backbone}
+    return judge({title: paired_comparison(row.run.right, other.run.right) for title, row in rows.items()})
+
+
+def verdict(runs, reference):
+    """How the rows do beside a reference, in sentences.
+
+    Args:
+        runs: As for :func:`compare_rows`.
+        reference: As for :func:`compare_rows`.
+    """
+    compared = compare_rows(runs, reference)
+    if not compared:
+        return f"Nothing to compare: that takes a finished run of '{reference}' and one of another row."
+    parts = []
+    for word in (WORSE, BETTER, NO_DIFFERENCE):
+        titles = ", ".join(f"'{title}'" for title, each in compared.items() if each.word == word)
+        parts.append(f"{word}: {titles or 'none'}")
+    apart = [f"'{row.row}' {row.run.ending}" for row in runs.itertuples() if row.status != "complete"]
+    if apart:
+        parts.append(f"not counted: {', '.join(apart)}")
+    comparisons = "1 comparison" if len(compared) == 1 else f"{len(compared)} comparisons"
+    return (
+        f"Compared with '{reference}' on the same test images: {'; '.join(parts)}. McNemar's exact test at 5 %, "
+        f"corrected for {comparisons}, and the 95 % interval of the difference. Each row is one run with one seed: "
+        "this accounts for the chance in the test images, not in training, whose last epoch may also be an unlucky "
+        "one (see the best epoch)."
     )
 
 

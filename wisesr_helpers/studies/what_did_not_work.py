@@ -9,15 +9,13 @@ import pandas as pd
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import default_pool_size
 from wisesr_helpers.layers.reductions import FixedReduction2D, cell_weights, reduction_layer
-from wisesr_helpers.metrics import holm, mcnemar, paired_difference_interval
 from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.counts import count_flops, count_params
 from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.published import number
 from wisesr_helpers.studies.choices import choose_scale
 from wisesr_helpers.studies.grid import STUDIES, get_study
-from wisesr_helpers.studies.own_images import LEVEL
-from wisesr_helpers.studies.report import results_table
+from wisesr_helpers.studies.report import compare_rows, results_table
 
 # What the paper tried beside its final design: sections 2.4 and 3.4, and EfficientNet of its discussion.
 
@@ -119,10 +117,12 @@ def beside_paper(runs):
     shown = results_table(runs)[["row", "kind", "top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]]
     tried = alternatives(2) | alternatives(3)  # strides of both sizes
     about = [tried.get(title, _DISCUSSED) for title in runs["row"]]
-    beside = _beside(runs)
+    beside = compare_rows(runs, FINAL)
     return shown.assign(
         **{
-            f"beside {FINAL}": [f"{beside[row][0]}, {beside[row][1]}" if row in beside else "" for row in runs["row"]],
+            f"beside {FINAL}": [
+                f"{beside[row].word}, {beside[row].in_words()}" if row in beside else "" for row in runs["row"]
+            ],
             "the paper": [one.finding for one in about],
             "where": [one.where for one in about],
         }
@@ -130,51 +130,6 @@ def beside_paper(runs):
 
 
 _DISCUSSED = Alternative({}, "section 4", "no remarkable gain over GAP")
-
-
-def _beside(runs):
-    """Title → ("better", "worse" or "no difference shown", by how much), of the runs that the final design's is beside.
-
-    On the same test images, by McNemar's exact test, corrected by Holm for the number of rows.
-    """
-    complete = [row for row in runs.itertuples() if row.status == "complete" and EFFICIENTNET not in row.row]
-    right = {row.row: row.run.right for row in complete}
-    if FINAL not in right:
-        return {}
-    final = right.pop(FINAL)
-    p_values = holm([mcnemar(own, final) for own in right.values()])
-    beside = {}
-    for (title, own), p in zip(right.items(), p_values, strict=True):
-        low, high = paired_difference_interval(own, final)
-        shown = p < LEVEL and not low <= 0 <= high
-        word = ("better" if low > 0 else "worse") if shown else "no difference shown"
-        points = [f"{100 * value:+.1f}".replace("-", "−") for value in (own.mean() - final.mean(), low, high)]
-        beside[title] = word, "{} points ({} to {})".format(*points)
-    return beside
-
-
-def verdict(runs):
-    """How the rows do beside the final design, in sentences, computed.
-
-    Args:
-        runs: DataFrame as ``ws.Rows.run`` returns it for :func:`typed_rows`.
-    """
-    words = pd.Series({title: word for title, (word, _) in _beside(runs).items()}, dtype=object)
-    if words.empty:
-        return f"Nothing to compare: that takes a finished run of '{FINAL}' and one of another row."
-    parts = []
-    for word in ("worse", "better", "no difference shown"):
-        titles = ", ".join(f"'{title}'" for title in words.index[words == word])
-        parts.append(f"{word}: {titles or 'none'}")
-    apart = [f"'{row.row}' {row.run.ending}" for row in runs.itertuples() if row.status != "complete"]
-    if apart:
-        parts.append(f"not counted: {', '.join(apart)}")
-    comparisons = "1 comparison" if len(words) == 1 else f"{len(words)} comparisons"
-    return (
-        f"Beside '{FINAL}', on the same test images, {'; '.join(parts)}. McNemar's exact test at 5 %, corrected for "
-        f"{comparisons}. Each row is one run with one seed: this is the chance of the test images, not that of "
-        "training, whose last epoch may also be an unlucky one (see the best epoch)."
-    )
 
 
 def efficientnet_counts(study):
