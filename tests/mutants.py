@@ -8,6 +8,7 @@ worker has a copy. A mutant that the tests of its subject let pass is printed wi
 import argparse
 import ast
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -35,68 +36,60 @@ SUBJECTS = {
     "runs": (["training/runs.py"], ["training/test_runs.py"]),
 }
 
-_COMPARISONS = {
-    ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
-    ast.In: "not in", ast.NotIn: "in", ast.Is: "is not", ast.IsNot: "is",
+# Operator → how it is written, and what a mutant has in its place.
+OPERATORS = {
+    ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast.GtE: (">=", ">"), ast.Eq: ("==", "!="),
+    ast.NotEq: ("!=", "=="), ast.In: ("in", "not in"), ast.NotIn: ("not in", "in"), ast.Is: ("is", "is not"),
+    ast.IsNot: ("is not", "is"), ast.And: ("and", "or"), ast.Or: ("or", "and"), ast.Add: ("+", "-"),
+    ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*"), ast.FloorDiv: ("//", "/"), ast.Mod: ("%", "*"),
+    ast.Pow: ("**", "*"),
 }  # fmt: skip
-_OPERATORS = {
-    ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.FloorDiv: "/", ast.Mod: "*", ast.Pow: "*",
-}  # fmt: skip
+SKIPPED = {"decorator_list", "returns", "annotation"}  # what nothing computes
 
 
 def mutants(source):
     """Every mutant of a module: (qualified name of the function, line, the line as it is, the changed source)."""
-    tree = ast.parse(source)
-    lines = source.splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line.encode()))
     data = source.encode()
+    lines = source.splitlines(keepends=True)
+    starts = [0, *itertools.accumulate(len(line.encode()) for line in lines)]
 
-    def place(line, column):
-        return starts[line - 1] + column
+    def first(node):
+        return starts[node.lineno - 1] + node.col_offset
 
-    def changed(first, last, text):
-        return (data[:first] + text.encode() + data[last:]).decode()
+    def last(node):
+        return starts[node.end_lineno - 1] + node.end_col_offset
 
-    def segment(node):
-        return data[place(node.lineno, node.col_offset) : place(node.end_lineno, node.end_col_offset)].decode()
+    def text(node):
+        return data[first(node) : last(node)].decode()
 
-    def replaced(node, text):
-        return changed(place(node.lineno, node.col_offset), place(node.end_lineno, node.end_col_offset), text)
+    def replaced(node, new):
+        return (data[: first(node)] + new.encode() + data[last(node) :]).decode()
 
-    def between(left, right, old, new):
-        """An operator between two operands, found behind the closing brackets of the left one."""
-        first = place(left.end_lineno, left.end_col_offset)
-        last = place(right.lineno, right.col_offset)
-        at = data[first:last].decode().find(old)
-        return changed(first + at, first + at + len(old), new) if at >= 0 else None
-
-    symbols = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**"}
-    symbols |= {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=", ast.In: "in"}
-    symbols |= {ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not", ast.And: "and", ast.Or: "or"}
+    def between(left, right, operator):
+        """With another operator between two operands; brackets may stand beside it."""
+        old, new = OPERATORS.get(type(operator), ("", None))
+        middle = data[last(left) : first(right)].decode()
+        if new is not None and old in middle:
+            yield (data[: last(left)] + middle.replace(old, new, 1).encode() + data[first(right) :]).decode()
 
     def of_node(node):
         match node:
             case ast.Compare():
-                for left, operator, right in zip(
-                    [node.left, *node.comparators], node.ops, node.comparators, strict=False
-                ):
-                    yield between(left, right, symbols[type(operator)], _COMPARISONS[type(operator)])
-            case ast.BinOp() if type(node.op) in _OPERATORS:
-                yield between(node.left, node.right, symbols[type(node.op)], _OPERATORS[type(node.op)])
+                for left, operator, right in zip([node.left, *node.comparators], node.ops, node.comparators):  # noqa: B905
+                    yield from between(left, right, operator)
+            case ast.BinOp():
+                yield from between(node.left, node.right, node.op)
             case ast.BoolOp():
-                other = "or" if isinstance(node.op, ast.And) else "and"
-                for left, right in zip(node.values, node.values[1:], strict=False):
-                    yield between(left, right, symbols[type(node.op)], other)
+                for left, right in itertools.pairwise(node.values):
+                    yield from between(left, right, node.op)
             case ast.UnaryOp(op=ast.Not() | ast.USub()):
-                yield replaced(node, f"({segment(node.operand)})")
+                yield replaced(node, f"({text(node.operand)})")
             case ast.Constant(value=bool()):
                 yield replaced(node, str(not node.value))
             case ast.Constant(value=int() | float()):
                 yield replaced(node, repr(node.value + 1))
             case ast.If() | ast.While() | ast.IfExp():
-                yield replaced(node.test, f"(not ({segment(node.test)}))")
+                yield replaced(node.test, f"(not ({text(node.test)}))")
             case ast.Return(value=ast.expr()) if not isinstance(node.value, ast.Constant):
                 yield replaced(node.value, "None")
 
@@ -105,36 +98,26 @@ def mutants(source):
             return
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             name = [*name, node.name]
-        for source_of_mutant in of_node(node):
-            if source_of_mutant is not None:
-                yield ".".join(name), node.lineno, lines[node.lineno - 1].strip(), source_of_mutant
-        skipped = {"decorator_list", "returns", "annotation"}
+        for changed in of_node(node):
+            yield ".".join(name), node.lineno, lines[node.lineno - 1].strip(), changed
         for field, value in ast.iter_fields(node):
-            if field not in skipped:
-                for child in value if isinstance(value, list) else [value]:
-                    if isinstance(child, ast.AST):
-                        yield from walk(child, name)
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST) and field not in SKIPPED:
+                    yield from walk(child, name)
 
-    yield from walk(tree, [])
+    yield from walk(ast.parse(source), [])
 
 
 def sample(root, subjects, count, seed):
     """``count`` mutants of all subjects together, the same ones for a seed and a source."""
     found = []
     for subject, (modules, _) in subjects.items():
-        for module in modules:
-            path = f"wisesr_helpers/{module}"
+        for path in (f"wisesr_helpers/{module}" for module in modules):
             source = (root / path).read_text(encoding="utf-8")
-            for name, line, text, source_of_mutant in mutants(source):
-                changed = next(
-                    (
-                        new
-                        for old, new in zip(source.splitlines(), source_of_mutant.splitlines(), strict=False)
-                        if old != new
-                    ),
-                    "",
-                )
-                found.append((subject, path, name, line, text, changed.strip(), source_of_mutant))
+            for name, line, was, changed in mutants(source):
+                pairs = zip(source.splitlines(), changed.splitlines(), strict=False)
+                becomes = next((new for old, new in pairs if old != new), "").strip()
+                found.append((subject, path, name, line, was, becomes, changed))
     return random.Random(seed).sample(found, min(count, len(found)))
 
 
@@ -153,10 +136,9 @@ def _tested(copy, tests):
             sys.path[:0] = [str(copy), str(copy / "tests")]
             import pytest
 
-            paths = [str(path) for test in tests for path in [copy / "tests" / test]]
-            status = int(
-                pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow", *paths])
-            )
+            paths = [str(copy / "tests" / test) for test in tests]
+            words = "-x -q -p no:cacheprovider -p no:xdist -m".split()
+            status = int(pytest.main([*words, "not slow", *paths]))
         except BaseException:
             traceback.print_exc()
         finally:
@@ -172,57 +154,32 @@ def _tested(copy, tests):
     return "timeout"
 
 
-def _copy_of(root):
-    copy = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
-    kept_out = shutil.ignore_patterns(".git", ".venv", "_build", "__pycache__", "runs", "output.txt")
-    shutil.copytree(root, copy, ignore=kept_out, dirs_exist_ok=True)
-    return copy
-
-
 def _work(job):
     """One worker: its share of the mutants, one after the other; a line for each as soon as it is known."""
     root, subjects, share = job
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in (
-        "keras",
-        "pandas",
-        "scipy.stats",
-        "sklearn.datasets",
-        "matplotlib.pyplot",
-        "cv2",
-        "PIL.Image",
-        "pytest",
-    ):
+    for name in "keras pandas scipy.stats sklearn.datasets matplotlib.pyplot cv2 PIL.Image pytest".split():
         __import__(name)  # once for all: every test run is a fork of this process
-    copy = _copy_of(root)
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
+    left_out = shutil.ignore_patterns(".git", ".venv", "_build", "__pycache__", "runs", "output.txt")
+    shutil.copytree(root, copy, ignore=left_out, dirs_exist_ok=True)
     results = []
-    for subject, path, name, line, text, changed, source in share:
+    for subject, path, name, line, was, becomes, source in share:
         original = (copy / path).read_text(encoding="utf-8")
         (copy / path).write_text(source, encoding="utf-8")
         began = time.monotonic()
         try:
-            verdict = _tested(copy, subjects[subject][1])
+            killed = _tested(copy, subjects[subject][1]) != "passed"
         finally:
             (copy / path).write_text(original, encoding="utf-8")
-        killed = verdict != "passed"
-        results.append(
-            {
-                "subject": subject,
-                "path": path,
-                "function": name,
-                "line": line,
-                "was": text,
-                "is": changed,
-                "killed": killed,
-            }
-        )
-        print(
-            f"{'killed  ' if killed else 'SURVIVED'} {subject} {path}:{line} ({time.monotonic() - began:.0f} s)"
-            + ("" if killed else f"\n    {text}\n    {changed}"),
-            flush=True,
-        )
+        result = {"subject": subject, "path": path, "function": name, "line": line, "was": was, "is": becomes}
+        results.append({**result, "killed": killed})
+        verdict = "killed  " if killed else "SURVIVED"
+        print(f"{verdict} {subject} {path}:{line} ({time.monotonic() - began:.0f} s)", flush=True)
+        if not killed:
+            print(f"    {was}\n    {becomes}", flush=True)
     shutil.rmtree(copy, ignore_errors=True)
     return results
 
