@@ -1,11 +1,11 @@
 """Runs: their names, and records that are there whole, unchanged, or not at all."""
 
 import base64
-import copy
 import hashlib
 import json
 import os
 import re
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -25,24 +25,15 @@ def name(**changed):
     return runs.RunParameters(**chosen).identity
 
 
-def test_a_run_without_options_is_named_by_what_it_is():
+def test_a_run_is_named_by_what_it_is_and_eight_digits_of_its_options():
     assert name() == name(options={}) == "mit_512--demo--small_patch--wise--s0"
     assert name(dataset="cifar10", seed=12) == "mit_512--cifar10--demo--small_patch--wise--s12"
-
-
-def test_options_add_eight_digits_that_follow_from_their_values():
     digits = hashlib.sha256(b'{"pool_size":2,"start":"uniform"}').hexdigest()[:8]
     assert name(options={"start": "uniform", "pool_size": 2}) == f"{name()}--{digits}"
-
-
-def test_the_order_of_options_does_not_matter_and_their_values_do():
-    first = name(options={"a": 1, "b": {"c": 2, "d": 3}})
-    assert first == name(options={"b": {"d": 3, "c": 2}, "a": 1})
-    others = [{"a": 2, "b": 1}, {"a": 1}, {"a": "1"}, {"a": 1, "b": {"c": 2, "d": 4}}, {}]
-    assert len({first, *(name(options=options) for options in others)}) == 6
-
-
-def test_every_parameter_is_part_of_the_name():
+    nested = {"a": 1, "b": {"c": 2, "d": 3}}
+    assert name(options=nested) == name(options={"b": {"d": 3, "c": 2}, "a": 1})
+    others = [nested, {"a": 2, "b": 1}, {"a": 1}, {"a": "1"}, {"a": 1, "b": {"c": 2, "d": 4}}, {}]
+    assert len({name(options=options) for options in others}) == 6
     changes = [{"study": "mit_224"}, {"scale": "smoke"}, {"backbone": "small_conv"}, {"head": "gap"}, {"seed": 1}]
     assert len({name(), name(dataset="digits"), *(name(**change) for change in changes)}) == 7
 
@@ -95,82 +86,83 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one_whole(tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, broken, fail)
-    with pytest.raises(OSError, match="No space left on device") as caught:
+    sentence = rf"The run can't be kept in '{folder}' \(No space left on device\)\. .*Make room .*runs_dir"
+    with pytest.raises(OSError, match=sentence):
         records.keep(tmp_path, correct=(60, 270))
-    assert str(folder) in str(caught.value)
-    assert "runs_dir" in str(caught.value)
     assert (folder / "record.json").read_bytes() == before
     assert runs.read_run(folder) == record
 
 
 def test_a_file_in_place_of_the_folder_is_answered_with_the_way_out(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(
-        OSError, match=r"can't be kept in '.*file/run' \(.+\)\. .* Make room there .* give another folder with runs_dir"
-    ):
+    with pytest.raises(OSError, match=r"can't be kept in '.*file/run' \(.+\)\. .* another folder with runs_dir"):
         runs.write_record(tmp_path / "file" / "run", *records.halves())
 
 
-def test_what_json_cannot_hold_is_refused_before_anything_is_written(tmp_path):
+@pytest.mark.parametrize("changes", [({"loss": float("nan")}, {}), ({}, {"seconds": [float("inf")]})])
+def test_what_json_cannot_hold_is_refused_before_anything_is_written(tmp_path, changes):
     record = records.keep(tmp_path)
-    outcome, execution = records.halves()
+    halves = [{**half, **change} for half, change in zip(records.halves(), changes, strict=True)]
     with pytest.raises(ValueError, match="JSON"):
-        runs.write_record(tmp_path / record.identity, {**outcome, "loss": float("nan")}, execution)
-    with pytest.raises(ValueError, match="JSON"):
-        runs.write_record(tmp_path / record.identity, outcome, {**execution, "seconds": [float("inf")]})
+        runs.write_record(tmp_path / record.identity, *halves)
     assert runs.read_run(tmp_path / record.identity) == record
 
 
-def edit(path, change):
+def edited(folder, change):
+    """The file of a record that was changed by hand."""
+    path = folder / records.keep(folder).identity / "record.json"
     record = json.loads(path.read_text())
     change(record)
-    path.write_text(json.dumps(record))
-
-
-def test_an_outcome_changed_by_hand_is_refused_with_both_hashes(tmp_path):
-    record = records.keep(tmp_path)
-    path = tmp_path / record.identity / "record.json"
-    edit(path, lambda record: record["outcome"]["final"].update(top1=0.99))
-    changed = json.loads(path.read_text())["outcome"]
-    with pytest.raises(ValueError, match="changed after it was written") as caught:
-        runs.read_run(path)
-    digests = re.findall(r"[0-9a-f]{64}", str(caught.value))
-    assert digests == [runs.outcome_hash(changed), record.outcome_sha256]
-    assert digests[0] != digests[1]
-    assert str(path) in str(caught.value)
-
-
-def test_an_outcome_changed_to_nan_is_refused_with_the_file(tmp_path):
-    path = tmp_path / records.keep(tmp_path).identity / "record.json"
-    edit(path, lambda record: record["outcome"]["final"].update(top1=float("nan")))
-    with pytest.raises(ValueError, match=re.escape(str(path))):
-        runs.read_run(path)
+    path.write_text(json.dumps(record, sort_keys=True))
+    return path
 
 
 def test_the_execution_and_the_order_of_keys_may_differ(tmp_path):
-    path = tmp_path / records.keep(tmp_path).identity / "record.json"
-    edit(path, lambda record: record["execution"].update(device="another"))
-    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    path = edited(tmp_path, lambda record: record["execution"].update(device="another"))
     assert runs.read_run(path).execution["device"] == "another"
 
 
-@pytest.mark.parametrize(
-    "garbage", [b"", b"{", b"[]", b"3", b"null", b'"text"', b"{}", b"\xff\xfe\x00", b'{"schema": 2}']
-)
-def test_a_file_that_is_no_record_is_refused(tmp_path, garbage):
-    path = tmp_path / "x.json"
-    path.write_bytes(garbage)
-    with pytest.raises(
-        ValueError, match=r"x\.json' is no record of a run \(.*\)\. Move it elsewhere, or train the run again"
-    ):
+def test_an_outcome_changed_by_hand_is_refused_with_both_hashes(tmp_path):
+    path = edited(tmp_path, lambda record: record["outcome"]["final"].update(top1=0.99))
+    record = json.loads(path.read_text())
+    found, said = runs.outcome_hash(record["outcome"]), record["outcome_sha256"]
+    assert found != said
+    sentence = f"'{path}' was changed after it was written: its SHA-256 is {found}, the record says {said}"
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         runs.read_run(path)
 
 
-@pytest.mark.parametrize("schema", [0, 1, 4, "2"])
-def test_another_schema_is_refused(tmp_path, schema):
-    path = tmp_path / records.keep(tmp_path).identity / "record.json"
-    edit(path, lambda record: record.update(schema=schema))
-    with pytest.raises(ValueError, match=rf"has schema {schema}; this version reads 2 and 3"):
+# A change by hand → what is said of the file.
+REFUSED = {
+    "not finite": (lambda record: record["outcome"]["final"].update(top1=float("nan")), "none, because a value is not"),
+    **{
+        f"schema {schema!r}": (
+            lambda record, schema=schema: record.update(schema=schema),
+            f"' has schema {schema}; this version reads 2 and 3. Train the run again",
+        )
+        for schema in (0, 1, 4, "2")
+    },
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_record_of_another_kind_is_refused_with_its_file(tmp_path, case):
+    change, said = REFUSED[case]
+    path = edited(tmp_path, change)
+    with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
+        runs.read_run(path)
+    assert said in str(caught.value)
+
+
+GARBAGE = [b"", b"{", b"[]", b"3", b"null", b'"text"', b"{}", b"\xff\xfe\x00", b'{"schema": 2}']
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_a_file_that_is_no_record_is_refused(tmp_path, garbage):
+    path = tmp_path / "x.json"
+    path.write_bytes(garbage)
+    said = r"x\.json' is no record of a run \(.*\)\. Move it elsewhere, or train the run again"
+    with pytest.raises(ValueError, match=said):
         runs.read_run(path)
 
 
@@ -184,22 +176,8 @@ def test_no_folders_and_empty_folders_hold_no_runs(tmp_path):
 def test_a_row_holds_what_the_record_says(tmp_path):
     record = records.keep(tmp_path, head="gap", seed=2, correct=(60, 280, 270), status="diverged")
     (row,) = runs.load_runs(tmp_path).to_dict("records")
-    expected = [
-        "mit_512",
-        "embedded scenes",
-        "demo",
-        "small_patch",
-        "gap",
-        2,
-        "",
-        "diverged",
-        0.9,
-        1.0,
-        280 / 300,
-        270,
-        300,
-    ]
-    expected += [3, 87_654, records.COMMIT, "mit_512--demo--small_patch--gap--s2", str(tmp_path), record]
+    expected = ["mit_512", "embedded scenes", "demo", "small_patch", "gap", 2, "", "diverged", 0.9, 1.0, 280 / 300]
+    expected += [270, 300, 3, 87_654, records.COMMIT, "mit_512--demo--small_patch--gap--s2", str(tmp_path), record]
     assert row == dict(zip(COLUMNS, expected, strict=True))
 
 
@@ -226,13 +204,6 @@ def test_each_run_is_listed_once_from_the_first_folder(tmp_path):
         assert table["identity"].is_unique
         assert dict(zip(table["seed"], table["correct"], strict=True)) == expected
     assert runs.load_runs(str(own)).equals(runs.load_runs(own))
-
-
-def test_a_broken_record_among_others_is_not_passed_over(tmp_path):
-    records.keep(tmp_path)
-    (tmp_path / "x.json").write_text("{")
-    with pytest.raises(ValueError, match=r"x\.json"):
-        runs.load_runs(tmp_path)
 
 
 def foreign(change):
@@ -268,17 +239,12 @@ def test_a_file_that_is_no_record_is_passed_over_and_said_where_that_is_asked_fo
 
 def test_a_record_that_cannot_be_read_is_passed_over_as_well(tmp_path):
     records.keep(tmp_path)
-    (tmp_path / "x.json").symlink_to(tmp_path / "gone")
-    skipped = []
-    assert len(runs.load_runs(tmp_path, skipped=skipped)) == 1
-    assert skipped == [f"'{runs.shown(tmp_path)}/x.json' can't be read (No such file or directory)."]
-
-
-def test_whole_records_leave_nothing_to_say(tmp_path):
-    records.keep(tmp_path)
-    skipped = []
-    assert runs.load_runs(tmp_path, skipped=skipped).equals(runs.load_runs(tmp_path))
+    whole, skipped = runs.load_runs(tmp_path), []
+    assert runs.load_runs(tmp_path, skipped=skipped).equals(whole)
     assert skipped == []
+    (tmp_path / "x.json").symlink_to(tmp_path / "gone")
+    assert runs.load_runs(tmp_path, skipped=skipped).equals(whole)
+    assert skipped == [f"'{runs.shown(tmp_path)}/x.json' can't be read (No such file or directory)."]
 
 
 def test_runs_go_where_the_environment_says(monkeypatch, tmp_path, root):
@@ -290,43 +256,46 @@ def test_runs_go_where_the_environment_says(monkeypatch, tmp_path, root):
     monkeypatch.setattr(runs, "project_root", lambda: None)
     monkeypatch.chdir(tmp_path)
     assert runs.default_runs_dir() == tmp_path / "runs"
-
-
-def test_a_tilde_in_the_environment_is_the_home_folder(monkeypatch, tmp_path):
-    """As it is in runs_dir, data_dir and WISESR_CACHE."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("WISESR_RUNS", "~/kept")
+    monkeypatch.setenv("WISESR_RUNS", "~/kept")  # as in runs_dir, data_dir and WISESR_CACHE
     assert runs.default_runs_dir() == tmp_path / "kept"
 
 
 def test_paths_are_shown_from_the_project_the_working_directory_or_home(monkeypatch, tmp_path, root):
-    home = tmp_path.resolve() / "home"
-    work = tmp_path.resolve() / "work"
-    for folder in (home, work):
+    tmp_path = tmp_path.resolve()
+    home, work, real = (tmp_path / name for name in ("home", "work", "real"))
+    for folder in (work, real):
         folder.mkdir()
+    home.symlink_to(real)  # a home folder behind a link is not spelt out
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(work)
     assert runs.shown(root / "runs" / "x") == "runs/x"
     assert runs.shown(str(root / "tests" / ".." / "runs")) == "runs"
     assert runs.shown("runs/x") == runs.shown(work / "runs" / "x") == "runs/x"
-    assert runs.shown(home / "runs" / "x") == "~/runs/x"
-    assert runs.shown(tmp_path.resolve() / "other") == str(tmp_path.resolve() / "other")
+    assert runs.shown(home / "runs" / "x") == runs.shown(real / "runs" / "x") == "~/runs/x"
+    assert runs.shown(tmp_path / "other") == str(tmp_path / "other")
     for path in (root, work, home, home / "a" / ".." / "b"):
         assert not os.path.isabs(runs.shown(path))
 
 
-def test_a_home_folder_behind_a_link_is_not_spelt_out(monkeypatch, tmp_path):
-    (tmp_path / "real").mkdir()
-    (tmp_path / "home").symlink_to(tmp_path / "real")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert runs.shown(tmp_path / "home" / "runs" / "x") == "~/runs/x"
+def test_the_commit_of_a_record_and_whether_anything_but_records_differs_from_it(monkeypatch, tmp_path):
+    def git(*words):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        done = subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
-
-def test_records_made_by_the_helper_are_not_shared():
-    outcome, _ = records.halves()
-    kept = copy.deepcopy(outcome)
-    records.halves()[0]["final"]["top1"] = 0
-    assert outcome == kept
+    monkeypatch.setattr(runs, "project_root", lambda: tmp_path)
+    assert runs.git_state() == (None, None)
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "--message", "first")
+    commit = git("rev-parse", "HEAD")
+    assert runs.git_state() == (commit, True)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "record.json").touch()
+    assert runs.git_state() == (commit, True)
+    assert runs.git_state(besides="notebooks") == (commit, False)
+    monkeypatch.setattr(runs, "project_root", lambda: None)
+    assert runs.git_state() == (None, None)
 
 
 @pytest.mark.parametrize("mask", [np.ones(8, bool), np.zeros(3, bool), np.array([1, 0, 1, 1, 0, 0, 1], bool)])
