@@ -1,7 +1,4 @@
-"""What a head costs: parameters, operations, milliseconds, and the cells that it never looks at."""
-
-import json
-import pathlib
+"""What a head costs: counted parameters, how they grow, and what the paper's start makes of the weights."""
 
 import numpy as np
 import pandas as pd
@@ -11,8 +8,7 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.pooling import GlobalDepthwisePooling2D
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.published import number, printed, published
-from wisesr_helpers.studies.report import measured_on, side_of_table_1
-from wisesr_helpers.training.runs import project_root
+from wisesr_helpers.studies.report import side_of_table_1
 
 layers = keras.layers
 
@@ -61,7 +57,7 @@ def section_2_5(table):
             agrees = rounded == entry.value
         else:
             continue
-        rows.append((entry.row, entry.value + unit, shown, _agrees(agrees), entry.slip))
+        rows.append((entry.row, entry.value + unit, shown, "yes" if agrees else "no", entry.slip))
     return pd.DataFrame(rows, columns=["about", "printed", "recomputed", "agrees", "slip"])
 
 
@@ -127,42 +123,6 @@ def draw_growth(rows, axes):
         ax.grid(alpha=0.3)
         said.append(f"{what} from {panel['value'].min():,} to {panel['value'].max():,}: {', '.join(ends)}.")
     return plots.described(axes, f"Parameters of heads. {' '.join(said)}")
-
-
-def speed(path=None):
-    """Measured milliseconds of heads, forward and backward, from the benchmark's file.
-
-    Args:
-        path: JSON file; None: the project's ``results/benchmarks/heads.json``.
-
-    Returns:
-        (DataFrame, sentence about machine, commit and whether the code behaves otherwise since), or None if
-        nothing is measured yet.
-    """
-    path = pathlib.Path(path or (project_root() or pathlib.Path()) / "results" / "benchmarks" / "heads.json")
-    if not path.exists():
-        return None
-    report = json.loads(path.read_text(encoding="utf-8"))
-    named = dict.fromkeys(name for row in report["rows"] for name in row["milliseconds"])
-    contestants = _CONTESTANTS | {name: name for name in named if name not in _CONTESTANTS}
-    rows = [
-        {
-            "feature map": "×".join(map(str, row["map"])),
-            "pool": row["pool_size"],
-            "batch": row["batch"],
-            "XLA": "yes" if row.get("xla") else "no",
-            **{f"{label}, ms": row["milliseconds"].get(name) for name, label in contestants.items()},
-        }
-        for row in report["rows"]
-    ]
-    return pd.DataFrame(rows), measured_on(report)
-
-
-_CONTESTANTS = {"gap": "gap", "authors": "authors' layers", "wise": "wise"}  # the columns that come first
-
-
-def _agrees(whether):
-    return "yes" if whether else "no"
 
 
 def start_of_weights(height, width, channels, seed=0):

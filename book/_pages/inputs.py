@@ -1,7 +1,4 @@
-"""What the pages on data and augmentation show: tables, the parity with Keras' class, and the pipeline's speed."""
-
-import json
-import pathlib
+"""What the pages on data and augmentation show: tables, and the parity with Keras' class."""
 
 import numpy as np
 import pandas as pd
@@ -9,8 +6,6 @@ import pandas as pd
 from wisesr_helpers.data.augment import apply_transform, paper_augmentation
 from wisesr_helpers.data.sources import SOURCES
 from wisesr_helpers.published import number, published
-from wisesr_helpers.studies.report import measured_on
-from wisesr_helpers.training.runs import project_root
 
 
 def table_2():
@@ -102,33 +97,3 @@ def parity(images, count=6, seed=0):
             "differ by at most 1": [f"{(found <= 1).mean():.4%}" for found in joined.values()],
         }
     )
-
-
-def pipeline_speed(path=None):
-    """Images a second of the input pipelines, from the benchmark's file.
-
-    Args:
-        path: JSON file; None: the project's ``results/benchmarks/pipeline.json``.
-
-    Returns:
-        (DataFrame of rates, DataFrame of promises, sentence about machine and commit), or None if nothing is
-        measured yet.
-    """
-    path = pathlib.Path(path or (project_root() or pathlib.Path()) / "results" / "benchmarks" / "pipeline.json")
-    if not path.exists():
-        return None
-    report = json.loads(path.read_text(encoding="utf-8"))
-    rates = pd.DataFrame(
-        {f"{row['image_size']}×{row['image_size']}": row["images_per_second"] for row in report["rows"]}
-    ).reset_index(names="images a second")
-    promises = pd.DataFrame(
-        {
-            "image size": row["image_size"],
-            "promise": kept["promise"],
-            "measured": kept["measured"],
-            "holds": "yes" if kept["holds"] else "no",
-        }
-        for row in report["rows"]
-        for kept in row["promises"]
-    )
-    return rates, promises, measured_on(report)

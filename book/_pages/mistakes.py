@@ -1,118 +1,85 @@
 """Mistakes that anybody makes, as they are typed, and what comes back: for the book's page and its test."""
 
 import contextlib
-import dataclasses
 import html
 import json
 import os
 import pathlib
 import shlex
 import tempfile
-from collections.abc import Mapping
 from unittest import mock
 
 import wisesr_helpers
-from wisesr_helpers.studies.experiment import Experiment
+
+# What is wrong → what is typed (parameters of a papermill command, or an expression), files that are there beforehand.
+COMMANDS = {
+    "a head that doesn't exist": ({"head": "vise"}, {}),
+    "a backbone that doesn't exist": ({"backbone": "Xcepton"}, {}),
+    "a scale that doesn't exist": ({"scale": "large"}, {}),
+    "an option that the head doesn't have": ({"head": "gap", "options": {"start": "average"}}, {}),
+    "a value that the option doesn't have": ({"options": {"weights": "imagnet"}}, {}),
+    "a negative number of epochs": ({"epochs": -5}, {}),
+    "the paper's scale without its photographs": ({"scale": "paper", "data_dir": "photos"}, {}),
+    "a file where the runs should go": ({"runs_dir": "notes.txt"}, {"notes.txt": "Buy milk.\n"}),
+}
+EXPRESSIONS = {
+    "images too small for the backbone": ('ws.build_classifier("Xception", classes=5, image_size=32)', {}),
+    "dropout for a head that has none": ('ws.build_classifier("Xception", head="gap", dropout_rate=0.5)', {}),
+    "a folder that isn't there": ('ws.image_folder("photos")', {}),
+    "a folder without a subfolder for each class": (
+        'ws.image_folder("photos")',
+        {"photos/cat.jpg": "a picture", "photos/dog.jpg": "another"},
+    ),
+    "a list with a wrong column": ('ws.image_folder("photos.csv")', {"photos.csv": "filename,label\ncat.jpg,cat\n"}),
+    "a run that was never made": ('ws.load_classifier("runs/mine")', {}),
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class Mistake:
-    """Something typed that can't be done.
+def command(parameters):
+    """The papermill command of the study "mit_512" with these parameters."""
+    words = ["papermill", "notebooks/mit_512.ipynb", "runs/out.ipynb"]
+    for name, value in parameters.items():
+        words += ["-y", f"{name}: {json.dumps(value)}"] if isinstance(value, dict) else ["-p", name, str(value)]
+    return shlex.join(words)
 
-    Attributes:
-        name: What is wrong, in a few words.
-        parameters: Of a papermill command of the study "mit_512"; empty: ``code`` is typed instead.
-        code: One Python expression, with the package as ``ws``.
-        files: Path → text of the files that are there beforehand.
+
+def answer(typed, files, folder):
+    """What comes back when a mistake is made in a folder: the exception; None if it is no mistake.
+
+    Args:
+        typed: Parameters of a command, or an expression with the package as ``ws``.
+        files: Path → text, written into the folder beforehand.
+        folder: Holds the runs and the cache as well.
     """
-
-    name: str
-    parameters: Mapping = dataclasses.field(default_factory=dict)
-    code: str = ""
-    files: Mapping = dataclasses.field(default_factory=dict)
-
-    @property
-    def typed(self):
-        """The command, or the expression."""
-        words = ["papermill", "notebooks/mit_512.ipynb", "runs/out.ipynb"]
-        for name, value in self.parameters.items():
-            words += ["-y", f"{name}: {json.dumps(value)}"] if isinstance(value, dict) else ["-p", name, str(value)]
-        return self.code or shlex.join(words)
-
-    def put_files(self, folder):
-        """Write the files that are there beforehand into a folder."""
-        for name, text in self.files.items():
-            path = pathlib.Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-
-    def make(self, folder):
-        """Make the mistake in a folder, which also holds the runs and the cache.
-
-        Args:
-            folder: With the files of :meth:`put_files`.
-
-        Raises:
-            Exception: What whoever types this gets to see.
-        """
-        here = {"WISESR_RUNS": "runs", "WISESR_CACHE": "cache"}
-        with contextlib.chdir(folder), mock.patch.dict(os.environ, here):
-            if self.code:
-                eval(self.code, {"ws": wisesr_helpers})
-            else:
-                Experiment("mit_512", **self.parameters)  # as the notebook's cell does it
-
-
-def answer(mistake):
-    """What comes back when a mistake is made, as Python prints it: "ValueError: Unknown head …".
-
-    Raises:
-        RuntimeError: Nothing came back; the book must not claim otherwise.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        mistake.put_files(folder)
+    for name, text in files.items():
+        path = pathlib.Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    here = {"WISESR_RUNS": "runs", "WISESR_CACHE": "cache"}
+    with contextlib.chdir(folder), mock.patch.dict(os.environ, here):
         try:
-            mistake.make(folder)
+            if isinstance(typed, str):
+                eval(typed, {"ws": wisesr_helpers})
+            else:
+                wisesr_helpers.Experiment("mit_512", **typed)  # as the notebook's cell does it
         except Exception as error:  # whatever it is, it is what the user sees
-            return f"{type(error).__name__}: {error}"
-    raise RuntimeError(f"'{mistake.typed}' was not refused, although it is {mistake.name}.")
+            return error
 
 
 def gallery(mistakes):
-    """Mistakes as a cell's output: what is wrong, what is typed, what comes back."""
+    """Mistakes as a cell's output: what is wrong, what is typed, what comes back as Python prints it."""
     from IPython.display import HTML
 
     parts = []
-    for mistake in mistakes:
+    for name, (typed, files) in mistakes.items():
+        with tempfile.TemporaryDirectory() as folder:
+            error = answer(typed, files, folder)
+        if error is None:
+            raise RuntimeError(f"'{typed}' was not refused, although it is {name}.")
+        shown = typed if isinstance(typed, str) else command(typed)
         parts += [
-            f"<p><strong>{html.escape(mistake.name.capitalize())}</strong></p>",
-            f'<pre style="white-space: pre-wrap">{html.escape(mistake.typed)}</pre>',
-            f"<blockquote><p>{html.escape(answer(mistake))}</p></blockquote>",
+            f"<p><strong>{html.escape(name.capitalize())}</strong></p>",
+            f'<pre style="white-space: pre-wrap">{html.escape(shown)}</pre>',
+            f"<blockquote><p>{type(error).__name__}: {html.escape(str(error))}</p></blockquote>",
         ]
     return HTML("".join(parts))
-
-
-MISTAKES = (
-    Mistake("a head that doesn't exist", {"head": "vise"}),
-    Mistake("a backbone that doesn't exist", {"backbone": "Xcepton"}),
-    Mistake("a scale that doesn't exist", {"scale": "large"}),
-    Mistake("an option that the head doesn't have", {"head": "gap", "options": {"start": "average"}}),
-    Mistake("a value that the option doesn't have", {"options": {"weights": "imagnet"}}),
-    Mistake("a negative number of epochs", {"epochs": -5}),
-    Mistake("the paper's scale without its photographs", {"scale": "paper", "data_dir": "photos"}),
-    Mistake("a file where the runs should go", {"runs_dir": "notes.txt"}, files={"notes.txt": "Buy milk.\n"}),
-    Mistake("images too small for the backbone", code='ws.build_classifier("Xception", classes=5, image_size=32)'),
-    Mistake("dropout for a head that has none", code='ws.build_classifier("Xception", head="gap", dropout_rate=0.5)'),
-    Mistake("a folder that isn't there", code='ws.image_folder("photos")'),
-    Mistake(
-        "a folder without a subfolder for each class",
-        code='ws.image_folder("photos")',
-        files={"photos/cat.jpg": "a picture", "photos/dog.jpg": "another"},
-    ),
-    Mistake(
-        "a list with a wrong column",
-        code='ws.image_folder("photos.csv")',
-        files={"photos.csv": "filename,label\ncat.jpg,cat\n"},
-    ),
-    Mistake("a run that was never made", code='ws.load_classifier("runs/mine")'),
-)

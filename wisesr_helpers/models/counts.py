@@ -101,28 +101,35 @@ def head_params(head, feature_shape, classes, **options):
         classes: Number of classes.
         **options: As :func:`wisesr_helpers.models.heads.head_layers` takes them.
     """
-    return sum(_head_counts(head, feature_shape, classes, options)[0])
+    return sum(
+        (shape[-1] + layer.use_bias) * layer.units if isinstance(layer, layers.Dense) else _built(layer, shape)
+        for layer, shape in _head_stages(head, feature_shape, classes, options)
+    )
 
 
 def head_flops(head, feature_shape, classes, **options):
     """Operations of a head for one image, its classifier included; arguments as for :func:`head_params`."""
-    return sum(_head_counts(head, feature_shape, classes, options)[1])
+    return sum(
+        (2 * shape[-1] + layer.use_bias) * layer.units
+        if isinstance(layer, layers.Dense)
+        else count_flops(keras.Sequential([keras.Input(shape), layer]))
+        for layer, shape in _head_stages(head, feature_shape, classes, options)
+    )
 
 
-def _head_counts(head, feature_shape, classes, options):
-    """Parameters and operations, layer by layer. Fully connected layers are never built, for they can be huge."""
-    params, flops, shape = [], [], tuple(feature_shape)
+def _head_stages(head, feature_shape, classes, options):
+    """Pairs (layer, its input's shape). Fully connected layers are never built, for they can be huge."""
+    shape = tuple(feature_shape)
     for layer in head_layers(head, shape, classes, **options):
-        if isinstance(layer, layers.Dense):
-            params.append((shape[-1] + layer.use_bias) * layer.units)
-            flops.append((2 * shape[-1] + layer.use_bias) * layer.units)
-            shape = (*shape[:-1], layer.units)
-        else:
-            alone = keras.Sequential([keras.Input(shape), layer])
-            params.append(count_params(alone))
-            flops.append(count_flops(alone))
-            shape = alone.output_shape[1:]
-    return params, flops
+        yield layer, shape
+        shape = tuple(layer.compute_output_shape((None, *shape))[1:])
+
+
+def _built(layer, shape):
+    """Parameters of a layer once it knows its input's shape."""
+    if not layer.built:
+        layer.build((None, *shape))
+    return layer.count_params()
 
 
 def cells_looked_at(height, width, pool_size=None):

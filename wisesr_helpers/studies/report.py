@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pandas as pd
 
-from wisesr_helpers._keras import keras
 from wisesr_helpers.metrics import (
     BETTER,
     NO_DIFFERENCE,
@@ -17,14 +16,13 @@ from wisesr_helpers.metrics import (
 )
 from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.classifiers import build_classifier
-from wisesr_helpers.models.counts import count_flops, count_params
-from wisesr_helpers.models.heads import get_head, head_layers
+from wisesr_helpers.models.counts import count_flops, count_params, head_flops, head_params
+from wisesr_helpers.models.heads import get_head
 from wisesr_helpers.progress import duration
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.studies.choices import check_options
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.training.runs import canonical
-from wisesr_helpers.versions import are_current
 
 NO_BETTER = "no better than chance"
 NO_END = SimpleNamespace(top1=None, correct=None, images=None)  # in place of a final epoch
@@ -310,25 +308,8 @@ def _share(value):
     return "none" if pd.isna(value) else f"{value:.1%}"
 
 
-def measured_on(report):
-    """A sentence on where and from which code a benchmark's file was measured.
-
-    Args:
-        report: The file's content: "machine", as :func:`wisesr_helpers.training.runs.environment` gives it, "versions".
-    """
-    machine = report["machine"]
-    versions = machine["versions"]
-    commit = (machine["commit"] or "")[:10] or "unknown, not run from a checkout"
-    changed = "" if machine["clean"] or not machine["commit"] else ", with uncommitted changes"
-    stale = "" if are_current(report.get("versions")) else "; by an older version of the code"
-    return (
-        f"Measured on {machine['device']} ({machine['processor']}, {machine['threads']} threads) with Python "
-        f"{versions['python']} and Keras {versions['keras']} on {machine['backend']}; commit {commit}{changed}{stale}."
-    )
-
-
 def table_1():
-    """Table 1, recomputed on models built now.
+    """Table 1, recomputed on backbones built now and heads counted layer by layer.
 
     Returns:
         DataFrame, a row a model: backbone, head ("none" for the base model), printed and counted parameters,
@@ -340,13 +321,11 @@ def table_1():
     rows = []
     for backbone, group in where.groupby("backbone", sort=False):
         base = build_backbone(backbone, side)
+        params, flops, shape = count_params(base), count_flops(base), base.output.shape[1:]
         for head, cells in group.groupby("head", sort=False):
-            x = base.output
-            for layer in head_layers(head, x.shape[1:], classes) if head else []:
-                x = layer(x)
-            model = keras.Model(base.input, x)
             values = dict(zip(cells["unit"], cells["value"], strict=True))
-            counted = {"parameters": f"{count_params(model):,}", "GFLOPs": f"{count_flops(model) / 1e9:.2f}"}
+            more = (head_params(head, shape, classes), head_flops(head, shape, classes)) if head else (0, 0)
+            counted = {"parameters": f"{params + more[0]:,}", "GFLOPs": f"{(flops + more[1]) / 1e9:.2f}"}
             rows.append(
                 {
                     "backbone": backbone,
@@ -355,7 +334,7 @@ def table_1():
                     "parameters, counted": counted["parameters"],
                     "GFLOPs, printed": values.get("GFLOPs", ""),
                     "GFLOPs, counted": counted["GFLOPs"],
-                    "agrees": _agrees(all(counted[unit] == value for unit, value in values.items())),
+                    "agrees": "yes" if all(counted[unit] == value for unit, value in values.items()) else "no",
                 }
             )
     return pd.DataFrame(rows)
@@ -364,7 +343,3 @@ def table_1():
 def side_of_table_1():
     """Side of Table 1's images in pixels."""
     return int(printed("Table 1 caption", "images", "Image Size").split("×")[0])
-
-
-def _agrees(whether):
-    return "yes" if whether else "no"

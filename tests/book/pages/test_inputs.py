@@ -1,14 +1,11 @@
 """What the pages on data and augmentation print."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
 from _pages import inputs
 from sklearn.datasets import load_sample_images
-
-from wisesr_helpers.versions import VERSIONS
 
 
 @pytest.fixture
@@ -44,37 +41,3 @@ def test_the_parity_is_measured_and_can_fail(monkeypatch):
     assert float(table.loc["exact", "differ by at most 1"].rstrip("%")) > 99
     monkeypatch.setattr(inputs, "apply_transform", lambda image, params, exact: np.zeros_like(image))
     assert float(inputs.parity(images, count=2)["differ by at most 1"][0].rstrip("%")) < 90
-
-
-def benchmark(path, **changes):
-    row = {
-        "image_size": 512,
-        "batch": 15,
-        "images_per_second": {"ours": 900.0, "authors": 30.0},
-        "promises": [{"promise": "ours / authors: at least 20", "measured": 30.0, "holds": True}],
-    }
-    machine = {"device": "cpu:0", "processor": "a processor", "threads": 2, "backend": "tensorflow", "commit": "0" * 40}
-    machine |= {"clean": True, "versions": {"python": "3.12.1", "keras": "3.13.2"}}
-    report = {"machine": machine, "versions": VERSIONS, "rows": [row]} | changes
-    path.write_text(json.dumps(report))
-    return path
-
-
-def test_the_pipelines_speed_is_the_benchmarks(tmp_path):
-    rates, promises, sentence = inputs.pipeline_speed(benchmark(tmp_path / "pipeline.json"))
-    assert rates.to_dict("records") == [
-        {"images a second": "ours", "512×512": 900.0},
-        {"images a second": "authors", "512×512": 30.0},
-    ]
-    assert promises["holds"].tolist() == ["yes"]
-    assert "a processor, 2 threads" in sentence
-    assert "older version" not in sentence
-
-
-def test_a_measurement_of_other_code_says_so(tmp_path):
-    path = benchmark(tmp_path / "pipeline.json", versions={"augment": 0})
-    assert "by an older version of the code" in inputs.pipeline_speed(path)[2]
-
-
-def test_without_a_measurement_there_is_none(tmp_path):
-    assert inputs.pipeline_speed(tmp_path / "none.json") is None

@@ -4,7 +4,9 @@ import json
 import re
 
 import pytest
-from _pages.mistakes import MISTAKES, Mistake, answer, gallery
+from _pages.mistakes import COMMANDS, EXPRESSIONS, answer, command, gallery
+
+MISTAKES = COMMANDS | EXPRESSIONS
 
 # Name → (exception, what was given, what is valid, what to do); a sentence may say two of them in the same words.
 ANSWERS = {
@@ -36,35 +38,33 @@ ANSWERS = {
 
 
 def test_every_mistake_of_the_page_is_tested():
-    assert [mistake.name for mistake in MISTAKES] == list(ANSWERS)
+    assert list(MISTAKES) == list(ANSWERS)
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
-def test_a_mistake_is_answered_and_nothing_is_written(mistake, tmp_path):
-    kind, *phrases = ANSWERS[mistake.name]
-    mistake.put_files(tmp_path)
-    before = {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")}
-    with pytest.raises(kind) as caught:
-        mistake.make(tmp_path)
-    said = str(caught.value)
-    assert type(caught.value) is kind
-    assert [phrase for phrase in phrases if phrase not in said] == []
-    assert len(re.findall(r"[.?](?= [A-Z]|$)", said)) <= 3
-    assert "\n" not in said
-    assert "Traceback" not in said
-    assert {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")} == before
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_answered_and_nothing_is_written(name, tmp_path):
+    kind, *phrases = ANSWERS[name]
+    typed, files = MISTAKES[name]
+    error = answer(typed, files, tmp_path)
+    assert type(error) is kind
+    assert [phrase for phrase in phrases if phrase not in str(error)] == []
+    assert len(re.findall(r"[.?](?= [A-Z]|$)", str(error))) <= 3
+    assert "\n" not in str(error)
+    assert "Traceback" not in str(error)
+    left = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == files
 
 
 def test_what_is_shown_is_what_is_made():
-    by_name = {mistake.name: mistake for mistake in MISTAKES}
-    typed = by_name["an option that the head doesn't have"].typed
+    typed = command(COMMANDS["an option that the head doesn't have"][0])
     assert typed.startswith("papermill notebooks/mit_512.ipynb runs/out.ipynb -p head gap -y 'options: ")
     assert json.loads(typed.split("options: ")[1].rstrip("'")) == {"start": "average"}
-    shown = gallery([by_name["a head that doesn't exist"]]).data
+    name = "a head that doesn't exist"
+    shown = gallery({name: COMMANDS[name]}).data
     assert "-p head vise</pre>" in shown
     assert "ValueError: Unknown head &#x27;vise&#x27;. Valid heads: gap, " in shown
 
 
 def test_a_mistake_that_is_not_refused_stops_the_page():
     with pytest.raises(RuntimeError, match="'1 \\+ 1' was not refused, although it is no mistake"):
-        answer(Mistake("no mistake", code="1 + 1"))
+        gallery({"no mistake": ("1 + 1", {})})

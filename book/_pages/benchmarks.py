@@ -1,0 +1,97 @@
+"""What the benchmarks measured, as the pages show it."""
+
+import json
+
+import pandas as pd
+
+from _pages.results import table, words
+from wisesr_helpers.training.runs import project_root
+from wisesr_helpers.versions import are_current
+
+
+def heads(rows):
+    """Milliseconds of heads, forward and backward: a row a feature map, a column a head."""
+    first = {"gap": "gap", "authors": "authors' layers", "wise": "wise"}
+    named = first | {name: name for row in rows for name in row["milliseconds"] if name not in first}
+    return pd.DataFrame(
+        {
+            "feature map": "×".join(map(str, row["map"])),
+            "pool": row["pool_size"],
+            "batch": row["batch"],
+            "XLA": _yes(row.get("xla")),
+            **{f"{label}, ms": row["milliseconds"].get(name) for name, label in named.items()},
+        }
+        for row in rows
+    )
+
+
+def pipeline(rows):
+    """Images a second of the input pipelines: a row a pipeline, a column an image size."""
+    rates = {f"{row['image_size']}×{row['image_size']}": row["images_per_second"] for row in rows}
+    return pd.DataFrame(rates).reset_index(names="images a second")
+
+
+def training(rows):
+    """Steps a second of a bare loop, which comes first, and of our training beside it."""
+    return pd.DataFrame(
+        {
+            "backbone": row["backbone"],
+            "batch": row["batch"],
+            "path": name,
+            "steps a second": rate,
+            "of the bare loop's": f"{row['ratios'].get(f'{name} / {bare}', 1):.1%}",
+        }
+        for row in rows
+        for bare in list(row["steps_per_second"])[:1]
+        for name, rate in row["steps_per_second"].items()
+    )
+
+
+def promises(report):
+    """What a benchmark promises, what it measured, and whether that holds; no rows if it promises nothing."""
+    return pd.DataFrame(
+        {
+            **({"image size": part["image_size"]} if "image_size" in part else {}),
+            "promise": kept["promise"],
+            "measured": kept["measured"],
+            "holds": _yes(kept["holds"]),
+        }
+        for part in [*report["rows"], report.get("memory", {})]
+        for kept in part.get("promises", ())
+    )
+
+
+def measured_on(report):
+    """A sentence on where a benchmark was measured, and from which version of the code."""
+    machine = report["machine"]
+    versions = machine["versions"]
+    commit = (machine["commit"] or "")[:10] or "unknown, not run from a checkout"
+    changed = "" if machine["clean"] or not machine["commit"] else ", with uncommitted changes"
+    stale = "" if are_current(report.get("versions")) else "; by an older version of the code"
+    return (
+        f"Measured on {machine['device']} ({machine['processor']}, {machine['threads']} threads) with Python "
+        f"{versions['python']} and Keras {versions['keras']} on {machine['backend']}; commit {commit}{changed}{stale}."
+    )
+
+
+def shown(rows_of, folder=None):
+    """A benchmark as a cell's output: its rows, its promises, and where it was measured.
+
+    Args:
+        rows_of: :func:`heads`, :func:`pipeline` or :func:`training`; the file is called alike.
+        folder: With the files; None: the project's ``results/benchmarks``.
+    """
+    from IPython.display import HTML
+
+    name = rows_of.__name__
+    path = (folder or project_root() / "results" / "benchmarks") / f"{name}.json"
+    if not path.exists():
+        return words("Not measured yet: <code>make bench</code> does it.")
+    report = json.loads(path.read_text(encoding="utf-8"))
+    kept = promises(report) if rows_of is not heads else ()  # a head's would be twice as many as its rows
+    parts = [table(rows_of(report["rows"]), f"{name}_speed.csv"), *([table(kept)] if len(kept) else [])]
+    return HTML("".join(part.data for part in [*parts, words(measured_on(report))]))
+
+
+def _yes(whether):
+    return "yes" if whether else "no"
