@@ -236,12 +236,12 @@ def test_the_table_of_starts_by_hand():
 
 
 def test_the_figure_of_starts_in_words():
-    parts = better_start.describe_starts((7, 7, 4)).split("; ")
+    figure, axes = ws.plots.figure(9, 3, columns=5, rows=2)
+    better_start.draw_starts((7, 7, 4), axes)
+    parts = ws.plots.alt_text(figure).split("; ")
     assert "wise, start 1/N: 1.36 everywhere, 13 cells without one" in parts  # 49 of 36
     assert parts[-2].startswith("all three: 1.00 everywhere, 0 cells without one")
     assert parts[-1] == "after the constraint 0 cells have 0."
-    _, axes = ws.plots.figure(9, 3, columns=5, rows=2)
-    better_start.draw_starts((7, 7, 4), axes)
     drawn, kept = (ax.images[0].get_array() for ax in axes[:, 0])
     assert drawn.min() < 0 == kept.min()
     assert drawn.mask.sum() == kept.mask.sum() == 13

@@ -1,12 +1,16 @@
-"""The course report's study: what its rows, scales and heads are, and a run of its notebook's parts."""
+"""The course report: rows, scales and heads, and mistakes counted, drawn and told, by hand."""
 
+import io
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
+from wisesr_helpers.data.embedded import digits_dataset
 from wisesr_helpers.published import published
 from wisesr_helpers.studies import choices, deeper_networks
 
@@ -100,7 +104,13 @@ def test_the_confusion_matrices_hold_what_the_records_say(trained):
     rows, runs = trained
     counts = deeper_networks.confusion_matrices(deeper_networks.predictions(rows), rows.first.dataset)
     assert [counts[row.row].trace() for row in runs.itertuples()] == runs["correct"].tolist()
-    assert all(matrix.sum() == 10 for matrix in counts.values())
+    assert all(matrix.shape == (10, 10) and matrix.sum() == 10 for matrix in counts.values())
+
+
+def test_rows_of_a_confusion_matrix_are_true_classes():
+    dataset = SimpleNamespace(test=SimpleNamespace(labels=np.array([0, 0, 1])), classes=NAMES)
+    counts = deeper_networks.confusion_matrices({"one": np.eye(3)[[0, 1, 1]]}, dataset)["one"]
+    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]  # a class without an image has its row
 
 
 def test_the_curves_are_the_records(trained):
@@ -141,11 +151,11 @@ def test_table_1_is_as_printed_with_intervals_of_its_test_sets():
 
 def test_the_bars_are_as_high_as_printed():
     table = deeper_networks.table_1()
-    _, axes = ws.plots.figure(columns=3)
+    figure, axes = ws.plots.figure(columns=3)
     deeper_networks.published_bars(table, axes)
     heights = [bar.get_height() for ax in axes for bar in ax.patches]
     assert heights == [float(row[measure]) for row in table.to_dict("records") for measure in ("top-1", "top-5")]
-    assert "CIFAR-10: VGG16 0.7878 and 0.9810" in deeper_networks.describe_published_bars(table)
+    assert "CIFAR-10: VGG16 0.7878 and 0.9810" in ws.plots.alt_text(figure)
 
 
 def test_the_reports_recipe_is_said_as_it_prints_it():
@@ -189,3 +199,96 @@ def test_parameters_stand_beside_keras_own():
     added = keras.layers.Dense(10)
     added.build((None, 1000))
     assert row["10 classes, layer added"] == model.count_params() + added.count_params()
+
+
+NAMES = ("cat", "dog", "cow")
+COUNTS = np.array([[5, 2, 0], [1, 9, 0], [0, 3, 0]])
+
+
+def guesses(classes, images=400, right=0.6):
+    """(labels, predicted) of a made-up classifier; the last class has no image."""
+    rng = np.random.default_rng(classes)
+    labels = rng.integers(0, max(classes - 1, 1), images)
+    return labels, np.where(rng.random(images) < right, labels, rng.integers(0, classes, images))
+
+
+def test_the_classes_accuracies_are_their_recalls():
+    labels, predicted = guesses(10)
+    counts = metrics.confusion_matrix(labels, predicted, labels=range(10))
+    table = deeper_networks.class_accuracies(counts, "abcdefghij")
+    recalls = metrics.recall_score(labels, predicted, labels=range(9), average=None)
+    assert table["accuracy"].tolist() == [*(f"{recall:.1%}" for recall in recalls), "none"]  # the last has no image
+    assert table["images"].sum() == len(labels)
+
+
+def test_the_class_taken_for_most_often_is_named():
+    table = deeper_networks.class_accuracies(COUNTS, NAMES)
+    assert table["most often taken for"].tolist() == ["dog (2)", "cat (1)", "dog (3)"]
+    assert table["correct"].tolist() == [5, 9, 0]
+    assert (
+        deeper_networks.class_accuracies(np.eye(2, dtype=int), "ab")["most often taken for"].tolist()
+        == ["no other"] * 2
+    )
+
+
+def drawn(counts, names):
+    figure, ax = ws.plots.figure(5, 4.4)
+    assert deeper_networks.draw_confusion(counts, names, ax) is ax
+    figure.savefig(io.BytesIO(), format="png")
+    return ax
+
+
+def test_the_figure_prints_every_count_and_no_zero():
+    ax = drawn(COUNTS, NAMES)
+    written = {(round(text.get_position()[1]), round(text.get_position()[0])): text.get_text() for text in ax.texts}
+    assert written == {(i, j): str(COUNTS[i, j]) for i in range(3) for j in range(3) if COUNTS[i, j]}
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(NAMES)
+
+
+@pytest.mark.parametrize("classes", [2, 70])
+def test_few_and_many_classes_can_be_drawn(classes):
+    counts = metrics.confusion_matrix(*guesses(classes), labels=range(classes))
+    ax = drawn(counts, [f"class number {k}" for k in range(classes)])
+    shares = ax.images[0].get_array()
+    np.testing.assert_allclose(shares[0], counts[0] / counts[0].sum())
+    assert 2 <= len(ax.get_yticks()) <= deeper_networks.TICKS
+    assert bool(ax.texts) == (classes == 2)
+
+
+def test_the_words_name_the_most_frequent_mistakes():
+    said = ws.plots.alt_text(drawn(COUNTS, NAMES).figure)
+    assert "20 test images in 3 classes" in said
+    assert "14 on the diagonal" in said
+    assert said.endswith("cow taken for dog (3 of 3); cat taken for dog (2 of 7); dog taken for cat (1 of 10).")
+    assert ws.plots.alt_text(drawn(np.diag([2, 3]), "ab").figure).endswith("No mistakes.")
+
+
+PROBABILITIES = np.array([[0.9, 0.1, 0], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8], [0.3, 0.6, 0.1]])
+LABELS = np.array([0, 0, 1, 1])
+
+
+def test_the_surest_mistakes_come_first():
+    table = deeper_networks.misclassified(PROBABILITIES, LABELS, NAMES)
+    assert table.values.tolist() == [[2, "dog", "cow", 0.8, 0.1], [1, "cat", "dog", 0.7, 0.2]]
+
+
+def test_probabilities_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="values that are not finite"):
+        deeper_networks.misclassified(np.full((4, 3), np.nan), LABELS, NAMES)
+
+
+def test_misclassified_images_are_the_splits_own():
+    split = digits_dataset(32).test
+    table = deeper_networks.misclassified(PROBABILITIES, LABELS, NAMES)
+    figure, axes = ws.plots.figure(columns=3)
+    deeper_networks.draw_misclassified(table, split, axes)
+    assert [ax.get_title() for ax in axes] == ["dog → cow (80%)", "cat → dog (70%)", ""]
+    np.testing.assert_array_equal(axes[0].images[0].get_array(), split.rgb([2])[0])
+    assert ws.plots.alt_text(figure) == (
+        "2 of 2 misclassified test images, the surest mistakes first: test image 2 of class dog taken for cow with a "
+        "probability of 80%; test image 1 of class cat taken for dog with a probability of 70%."
+    )
+    deeper_networks.draw_misclassified(table, split, axes[:1])
+    assert "1 of 2 misclassified test images" in ws.plots.alt_text(figure)
+    deeper_networks.draw_misclassified(table[:0], split, axes)
+    assert ws.plots.alt_text(figure) == "No test image is misclassified."

@@ -6,6 +6,7 @@ import pandas as pd
 from wisesr_helpers._keras import keras
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.models.heads import head_layers
+from wisesr_helpers.plots.figures import described
 from wisesr_helpers.studies.grid import STUDIES
 
 GAP, PAPERS, ALL = "gap", "wise", "all three"
@@ -111,7 +112,15 @@ def draw_starts(feature_shape, axes, seed=0):
     """
     maps = _maps(feature_shape, seed)
     most = max(np.nanmax(np.abs(drawn)) for drawn, _ in maps.values())
+    said = []
     for column, (title, both) in zip(axes.T, maps.items(), strict=True):
+        drawn, kept = both
+        low, high = np.nanmin(drawn), np.nanmax(drawn)
+        values = f"from {low:.2f} to {high:.2f}" if f"{low:.2f}" != f"{high:.2f}" else f"{low:.2f} everywhere"
+        said.append(
+            f"{title}: {values}, {np.isnan(drawn).sum()} cells without one; after the constraint {(kept == 0).sum()} "
+            "cells have 0"
+        )
         for ax, values in zip(column, both, strict=True):
             image = ax.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)
             ax.set_facecolor("0.6")
@@ -121,20 +130,8 @@ def draw_starts(feature_shape, axes, seed=0):
     for ax, label in zip(axes[:, 0], ("as drawn", "not below 0"), strict=True):
         ax.set_ylabel(label, fontsize=9)
     axes[0, 0].figure.colorbar(image, ax=axes, shrink=0.8, label="weight, as GAP's = 1")
-    return axes
-
-
-def describe_starts(feature_shape, seed=0):
-    """:func:`draw_starts` in words, from the same data."""
-    said = []
-    for title, (drawn, kept) in _maps(feature_shape, seed).items():
-        low, high = (f"{end(drawn):.2f}" for end in (np.nanmin, np.nanmax))
-        values = f"from {low} to {high}" if low != high else f"{low} everywhere"
-        said.append(
-            f"{title}: {values}, {np.isnan(drawn).sum()} cells without one; after the constraint {(kept == 0).sum()} "
-            "cells have 0"
-        )
-    return f"Weights of the first channel as multiples of global average pooling's. {'; '.join(said)}."
+    words = "Weights of the first channel as multiples of global average pooling's."
+    return described(axes, f"{words} {'; '.join(said)}.")
 
 
 def _maps(feature_shape, seed):

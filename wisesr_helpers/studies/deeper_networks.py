@@ -20,41 +20,11 @@ NAMED = 5  # mistakes named in words
 TICKS = 35  # names along a side, at most
 
 
-def confusion_matrix(labels, predicted, classes):
-    """How many images of each class were taken for each class.
-
-    Args:
-        labels: Integer array (N,), the true classes.
-        predicted: Integer array (N,).
-        classes: Number of classes; both arrays hold values from 0 to below it.
-
-    Returns:
-        Int array (classes, classes): rows the true class, columns the predicted one.
-
-    Raises:
-        ValueError: The arrays differ in length, or a value is no class.
-    """
-    labels, predicted = np.asarray(labels), np.asarray(predicted)
-    if labels.ndim != 1 or labels.shape != predicted.shape:
-        raise ValueError(
-            f"labels and predicted must be two arrays of the same length; received shapes {labels.shape} and "
-            f"{predicted.shape}."
-        )
-    for name, values in (("labels", labels), ("predicted", predicted)):
-        if len(values) and not (values.dtype.kind in "iu" and values.min() >= 0 and values.max() < classes):
-            raise ValueError(
-                f"{name} must be whole numbers from 0 to {classes - 1}, one of {classes} classes; received "
-                f"{values.dtype} from {values.min()} to {values.max()}."
-            )
-    flat = labels.astype(np.int64) * classes + predicted.astype(np.int64)
-    return np.bincount(flat, minlength=classes**2).reshape(classes, classes)
-
-
 def class_accuracies(counts, names):
     """How well each class is recognised, a row a class.
 
     Args:
-        counts: As :func:`confusion_matrix` returns it.
+        counts: Int array (classes, classes): rows the true class, columns the predicted one.
         names: Of the classes.
 
     Returns:
@@ -85,7 +55,7 @@ def draw_confusion(counts, names, ax):
     The shades are of the share's square root, so that one mistake in a hundred is seen. A cell without a number is 0.
 
     Args:
-        counts: As :func:`confusion_matrix` returns it.
+        counts: Int array (classes, classes): rows the true class, columns the predicted one.
         names: Of the classes.
         ax: Axes to draw on.
     """
@@ -108,21 +78,17 @@ def draw_confusion(counts, names, ax):
     ax.set(xlabel="predicted class", ylabel="true class")
     bar = ax.figure.colorbar(drawn, ax=ax, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1], label="share of the class's images")
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    return ax
-
-
-def describe_confusion(counts, names):
-    """:func:`draw_confusion` in words, from the same data: how many are right, and the most frequent mistakes."""
     wrong = np.where(np.eye(len(names), dtype=bool), 0, counts)
     order = np.argsort(-wrong, axis=None, kind="stable")[:NAMED]
     pairs = [np.unravel_index(place, wrong.shape) for place in order]
     said = [
         f"{names[i]} taken for {names[j]} ({wrong[i, j]:,} of {counts[i].sum():,})" for i, j in pairs if wrong[i, j]
     ]
-    return (
+    return described(
+        ax,
         f"Confusion matrix of {counts.sum():,} test images in {len(names)} classes, a row a true class, a column a "
         f"predicted one: {np.trace(counts):,} on the diagonal. "
-        + (f"Most frequent mistakes: {'; '.join(said)}." if said else "No mistakes.")
+        + (f"Most frequent mistakes: {'; '.join(said)}." if said else "No mistakes."),
     )
 
 
@@ -158,32 +124,26 @@ def misclassified(probabilities, labels, names):
     )
 
 
-def draw_misclassified(split, table, axes):
+def draw_misclassified(table, split, axes):
     """Misclassified images, one on each of the axes, with the true class and the predicted one's probability.
 
     Args:
-        split: ``Split`` that the images are of.
         table: As :func:`misclassified` returns it; its first rows are shown.
+        split: ``Split`` that the images are of.
         axes: Axes to draw on; those without an image are left empty.
     """
+    said = []
     for ax in np.ravel(axes):
         ax.set_axis_off()
     for ax, row in zip(np.ravel(axes), table.to_dict("records"), strict=False):
         title = f"{row['class']} → {row['predicted']} ({row['probability']:.0%})"
         show_image(split.rgb([row["image"]])[0], title, ax)
-    return axes
-
-
-def describe_misclassified(table, shown):
-    """:func:`draw_misclassified` in words, from the same data, for ``shown`` images."""
-    if table.empty:
-        return "No test image is misclassified."
-    parts = [
-        f"test image {row['image']} of class {row['class']} taken for {row['predicted']} with a probability of "
-        f"{row['probability']:.0%}"
-        for row in table.head(shown).to_dict("records")
-    ]
-    return f"{len(parts)} of {len(table):,} misclassified test images, the surest mistakes first: {'; '.join(parts)}."
+        said.append(
+            f"test image {row['image']} of class {row['class']} taken for {row['predicted']} with a probability of "
+            f"{row['probability']:.0%}"
+        )
+    found = f"{len(said)} of {len(table):,} misclassified test images, the surest mistakes first: {'; '.join(said)}."
+    return described(axes, found if said else "No test image is misclassified.")
 
 
 # The course report "Deeper Networks for Image Classification": its table, its figures and its architectures.
@@ -230,29 +190,13 @@ def predictions(rows):
 
 def confusion_matrices(probabilities, dataset):
     """The confusion matrix of every row on the test split: title → int array (classes, classes)."""
-    labels, classes = dataset.test.labels, len(dataset.classes)
-    return {title: confusion_matrix(labels, values.argmax(axis=1), classes) for title, values in probabilities.items()}
+    from sklearn.metrics import confusion_matrix
 
-
-def draw_confusions(counts, names, axes):
-    """Appendix A: a confusion matrix a row, side by side; see
-    :func:`wisesr_helpers.studies.deeper_networks.draw_confusion`.
-    """
-    for ax, (title, matrix) in zip(np.ravel(axes), counts.items(), strict=True):
-        draw_confusion(matrix, names, ax).set_title(title, fontsize=10)
-    return axes
-
-
-def describe_confusions(counts, names):
-    """:func:`draw_confusions` in words, from the same data."""
-    return " ".join(f"{title}: {describe_confusion(matrix, names)}" for title, matrix in counts.items())
-
-
-def draw_mistakes(probabilities, dataset, axes):
-    """Appendix B: the misclassified test images of which a row is surest; returns the table of all of them."""
-    table = misclassified(probabilities, dataset.test.labels, dataset.classes)
-    draw_misclassified(dataset.test, table, axes)
-    return table
+    labels, classes = dataset.test.labels, range(len(dataset.classes))
+    return {
+        title: confusion_matrix(labels, values.argmax(axis=1), labels=classes)
+        for title, values in probabilities.items()
+    }
 
 
 def joined(tables):
@@ -307,6 +251,7 @@ def published_bars(table, axes):
         table: As :func:`table_1` returns it.
         axes: One Axes for each dataset.
     """
+    said = []
     for ax, (dataset, rows) in zip(np.ravel(axes), table.groupby("dataset", sort=False), strict=True):
         study = next(study for study in DATASETS.values() if study.dataset == dataset)
         for k, row in enumerate(rows.to_dict("records")):
@@ -321,17 +266,11 @@ def published_bars(table, axes):
         ax.set_xticks(range(len(MEASURES)), MEASURES)
         ax.set(title=dataset, ylim=(0, 1.25), yticks=np.linspace(0, 1, 6))
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        values = [f"{row['backbone']} {row['top-1']} and {row['top-5']}" for row in rows.to_dict("records")]
+        said.append(f"{dataset}: {', '.join(values)}")
     np.ravel(axes)[0].figure.legend(loc="outside lower center", ncols=len(STUDY.backbones), frameon=False, fontsize=8)
-    return axes
-
-
-def describe_published_bars(table):
-    """:func:`published_bars` in words, from the same data."""
-    parts = []
-    for dataset, rows in table.groupby("dataset", sort=False):
-        said = [f"{row['backbone']} {row['top-1']} and {row['top-5']}" for row in rows.to_dict("records")]
-        parts.append(f"{dataset}: {', '.join(said)}")
-    return f"Top-1 and top-5 accuracies as the report prints them, bars with 95 % intervals. {'; '.join(parts)}."
+    words = "Top-1 and top-5 accuracies as the report prints them, bars with 95 % intervals."
+    return described(axes, f"{words} {'; '.join(said)}.")
 
 
 def recipe_in_words():

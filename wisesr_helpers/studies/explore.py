@@ -10,7 +10,6 @@ import pandas as pd
 
 from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
-from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.layers.blocks import is_whole
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.models import attribution
@@ -114,11 +113,7 @@ class Combination:
         return f"The head looks at {count} of {size} cells ({count / size:.0%}): {blocks}."
 
     def figure(self):
-        """The head's diagram above its map of cells.
-
-        Returns:
-            (figure, description).
-        """
+        """The head's diagram above its map of cells, a figure."""
         steps = head_steps(head_layers(self.head, self.feature_shape, self.classes), self.feature_shape)
         wide = plots.head_diagram_width(steps, self.feature_shape) / 72 + 0.2
         drawn, (above, below) = plots.figure(max(8.3, wide), 3.4, rows=2, height_ratios=(1, 3))
@@ -129,7 +124,7 @@ class Combination:
         share = "all cells are looked at" if self.seen.all() else f"{self.seen.mean():.0%} of the cells; hatched: never"
         below.set_title(f"what it looks at: {share}", loc="left", fontsize=9)
         plots.described(below, self.looked_at())
-        return drawn, plots.alt_text(drawn)
+        return drawn
 
 
 def combination(head, backbone, image_size, classes):
@@ -259,18 +254,15 @@ class ImageMap:
         ]
 
     def figure(self, dataset):
-        """The image with the map over it, and a colour bar in the logit's unit.
-
-        Returns:
-            (figure, description).
-        """
+        """The image with the map over it, and a colour bar in the logit's unit: a figure."""
         drawn, ax = plots.figure(5.2, 4.4)
         plots.attention(dataset.test.rgb([self.index])[0], self.values, ax)
         if self.values is not None:
             drawn.colorbar(ax.images[-1], label=f"{self.method}, in the logit's unit", shrink=0.85)
         ax.set_title(f"{self.names[self.label]} → {self.names[self.predicted]}", fontsize=9)
-        drawn.suptitle("" if dataset.photographs else DEMO_NOTE, fontsize=9)
-        return drawn, " ".join(self.sentences())
+        drawn.suptitle(dataset.note, fontsize=9)
+        plots.described(ax, " ".join(self.sentences()))
+        return drawn
 
 
 def image_map(model, dataset, index=0, chosen="predicted", method="contribution"):
@@ -368,7 +360,7 @@ def static_explorer(head, backbone, image_size, classes):
     from IPython.display import display
 
     chosen = combination(head, backbone, image_size, classes)
-    plots.show(*chosen.figure())
+    plots.show(chosen.figure())
     print(chosen.looked_at())
     display(chosen.costs())
     rows = chosen.published()
@@ -415,11 +407,11 @@ def explorer(head="wise", backbone="small_conv", image_size=512, classes=67):
                 "Type a model of keras.applications into 'other backbone', such as VGG16, and press Enter."
             )
         chosen = combination(heads.value, name, size.value, count.value)
-        drawn, said = chosen.figure()
+        drawn = chosen.figure()
         rows = chosen.published()
         found = _table(rows) if len(rows) else _paragraph(chosen.unpublished())
-        words = _paragraph(f"{chosen.head}: {get_head(chosen.head).description}.") + _paragraph(said)
-        return drawn, said, words + _table(chosen.costs()) + found
+        words = _paragraph(f"{chosen.head}: {get_head(chosen.head).description}.") + _paragraph(plots.alt_text(drawn))
+        return drawn, words + _table(chosen.costs()) + found
 
     short.observe(lambda change: setattr(typed, "disabled", change["new"] != OTHER), "value")
     return _live((heads, short, typed, size, count), draw, "counting …")
@@ -439,7 +431,7 @@ def static_viewer(run_or_model, dataset, index=0, chosen="predicted", method="co
         TypeError, ValueError: As :func:`wisesr_helpers.studies.explore.image_map`.
     """
     shown = image_map(_model(run_or_model), dataset, index, chosen, method)
-    plots.show(*shown.figure(dataset))
+    plots.show(shown.figure(dataset))
     print(*shown.sentences(), sep="\n")
     return shown
 
@@ -468,8 +460,7 @@ def contribution_viewer(run_or_model, dataset):
 
     def draw():
         shown = image_map(model, dataset, index.value, chosen.value, method.value)
-        drawn, said = shown.figure(dataset)
-        return drawn, said, "".join(_paragraph(sentence) for sentence in shown.sentences())
+        return shown.figure(dataset), "".join(_paragraph(sentence) for sentence in shown.sentences())
 
     return _live((index, chosen, method), draw, "looking …")
 
@@ -487,7 +478,7 @@ def _live(controls, draw, waiting):
 
     Args:
         controls: Widgets with a ``value``.
-        draw: Function without arguments → (figure, its description, HTML below it); ValueError: what can't be.
+        draw: Function without arguments → (figure, HTML below it); ValueError: what can't be.
         waiting: What is said until it is drawn.
     """
     status, words = ipywidgets.HTML(), ipywidgets.HTML()
@@ -496,12 +487,12 @@ def _live(controls, draw, waiting):
     def update(_=None):
         status.value = _paragraph(waiting)
         try:
-            drawn, said, markup = draw()
+            drawn, markup = draw()
         except ValueError as error:
             picture.layout.display, words.value, status.value = "none", "", _paragraph(error)
             return
         png = io.BytesIO()
-        drawn.savefig(png, format="png", dpi=110, metadata={"Description": said, "Software": None})
+        drawn.savefig(png, format="png", dpi=110, metadata={"Description": plots.alt_text(drawn), "Software": None})
         picture.value, words.value = png.getvalue(), markup
         picture.layout.display, status.value = "block", ""
 

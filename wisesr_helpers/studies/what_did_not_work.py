@@ -10,8 +10,8 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import default_pool_size
 from wisesr_helpers.layers.reductions import FixedReduction2D, cell_weights, reduction_layer
 from wisesr_helpers.models.backbones import build_backbone
-from wisesr_helpers.models.counts import count_flops, count_params
-from wisesr_helpers.models.heads import head_layers
+from wisesr_helpers.models.counts import count_flops, count_params, head_flops, head_params
+from wisesr_helpers.plots.figures import described
 from wisesr_helpers.published import number
 from wisesr_helpers.studies.choices import choose_scale
 from wisesr_helpers.studies.grid import STUDIES, get_study
@@ -25,7 +25,7 @@ LEARNED = "two depthwise layers"  # title of the reduction with weights of its o
 
 
 @dataclasses.dataclass(frozen=True)
-class Alternative:
+class Ablation:
     """One of the paper's attempts.
 
     Attributes:
@@ -39,8 +39,8 @@ class Alternative:
     finding: str
 
 
-def alternatives(pool_size):
-    """The paper's final design and what it tried instead: title → Alternative.
+def ablations(pool_size):
+    """The paper's final design and what it tried instead: title → ``Ablation``.
 
     Args:
         pool_size: Side of the averaged blocks in cells, at least 2; the stride tried is one less.
@@ -49,14 +49,14 @@ def alternatives(pool_size):
     weaker = "weakens the results"
     interpolations = ("bilinear", "bicubic", "nearest", "area")
     return {
-        FINAL: Alternative({}, "sections 2.3 and 2.4", "the final design"),
-        LEARNED: Alternative({"reduction": "depthwise"}, "section 3.4, 1", "underfits, does not train"),
-        **{name: Alternative({"reduction": name}, "section 3.4, 2", no_gain) for name in interpolations},
-        "zero padding": Alternative({"padding": "zeros"}, "section 3.4, 3", weaker),
-        "unit padding": Alternative({"padding": "ones"}, "section 3.4, 3", weaker),
-        f"stride {pool_size - 1}": Alternative({"strides": pool_size - 1}, "section 3.4, 4", "the results degrade"),
-        "no bias": Alternative({"bias": False}, "section 2.4", "a bias is better"),
-        "relu": Alternative({"activation": "relu"}, "section 2.4", "no activation is better"),
+        FINAL: Ablation({}, "sections 2.3 and 2.4", "the final design"),
+        LEARNED: Ablation({"reduction": "depthwise"}, "section 3.4, 1", "underfits, does not train"),
+        **{name: Ablation({"reduction": name}, "section 3.4, 2", no_gain) for name in interpolations},
+        "zero padding": Ablation({"padding": "zeros"}, "section 3.4, 3", weaker),
+        "unit padding": Ablation({"padding": "ones"}, "section 3.4, 3", weaker),
+        f"stride {pool_size - 1}": Ablation({"strides": pool_size - 1}, "section 3.4, 4", "the results degrade"),
+        "no bias": Ablation({"bias": False}, "section 2.4", "a bias is better"),
+        "relu": Ablation({"activation": "relu"}, "section 2.4", "no activation is better"),
     }
 
 
@@ -96,7 +96,7 @@ def typed_rows(study, backbone="", scale="auto", data_dir="", efficientnet=False
     """
     if not isinstance(efficientnet, bool):
         raise ValueError(f"efficientnet must be True or False; received {efficientnet!r}.")
-    tried = alternatives(paper_pool_size(study, backbone))
+    tried = ablations(paper_pool_size(study, backbone))
     rows = {title: {"options": dict(one.options)} for title, one in tried.items()}
     if efficientnet or choose_scale(scale, get_study(study), backbone, data_dir or None)[0] == "paper":
         rows |= {f"{EFFICIENTNET} + {head}": {"backbone": EFFICIENTNET, "head": head} for head in ("gap", "wise")}
@@ -115,7 +115,7 @@ def beside_paper(runs):
         paper", "where".
     """
     shown = results_table(runs)[["row", "kind", "top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]]
-    tried = alternatives(2) | alternatives(3)  # strides of both sizes
+    tried = ablations(2) | ablations(3)  # strides of both sizes
     about = [tried.get(title, _DISCUSSED) for title in runs["row"]]
     beside = compare_rows(runs, FINAL)
     return shown.assign(
@@ -129,7 +129,7 @@ def beside_paper(runs):
     )
 
 
-_DISCUSSED = Alternative({}, "section 4", "no remarkable gain over GAP")
+_DISCUSSED = Ablation({}, "section 4", "no remarkable gain over GAP")
 
 
 def efficientnet_counts(study):
@@ -143,13 +143,11 @@ def efficientnet_counts(study):
     """
     study = get_study(study)
     base = build_backbone(EFFICIENTNET, study.image_size)
-    rows = []
+    shape, rows = base.output.shape[1:], []
     for head in ("gap", "wise"):
-        x = base.output
-        for layer in head_layers(head, x.shape[1:], study.classes):
-            x = layer(x)
-        model = keras.Model(base.input, x)
-        rows.append((EFFICIENTNET, head, f"{count_params(model):,}", f"{count_flops(model) / 1e9:.4f}"))
+        params = count_params(base) + head_params(head, shape, study.classes)
+        flops = count_flops(base) + head_flops(head, shape, study.classes)
+        rows.append((EFFICIENTNET, head, f"{params:,}", f"{flops / 1e9:.4f}"))
     return pd.DataFrame(rows, columns=["backbone", "head", "parameters", "GFLOPs"])
 
 
@@ -165,7 +163,7 @@ def reductions(pool_size):
     keras.utils.set_random_seed(0)
     return {
         title: reduction_layer(pool_size, **one.options)
-        for title, one in alternatives(pool_size).items()
+        for title, one in ablations(pool_size).items()
         if not one.options or any(key in one.options for key in keys)
     }
 
@@ -249,6 +247,7 @@ def draw_reduced(feature_map, pool_size, axes):
         maps[title] = _reduce(layer, feature_map)
     fixed = [values for title, values in maps.items() if title != LEARNED]
     low, high = min(values.min() for values in fixed), max(values.max() for values in fixed)
+    said = []
     for ax, (title, values) in _panels(axes, maps):
         size = f"{values.shape[0]}×{values.shape[1]}"
         if title == LEARNED:  # it starts near zero, which in the others' colours would be one grey
@@ -257,17 +256,8 @@ def draw_reduced(feature_map, pool_size, axes):
         else:
             ax.imshow(values, vmin=low, vmax=high)
             ax.set_title(f"{title}\n{size}", fontsize=9)
-    return axes
-
-
-def describe_reduced(feature_map, pool_size):
-    """:func:`draw_reduced` in words, from the same data."""
-    said = [f"the map {feature_map.min():.2f} to {feature_map.max():.2f}"]
-    for title, layer in reductions(pool_size).items():
-        values = _reduce(layer, feature_map)
-        said.append(f"{title} {values.shape[0]}×{values.shape[1]} cells, {values.min():.3g} to {values.max():.3g}")
-    height, width = feature_map.shape
-    return f"A feature map of {height}×{width} cells before and after each reduction. Values: {'; '.join(said)}."
+        said.append(f"{title} {size} cells, {values.min():.3g} to {values.max():.3g}")
+    return described(axes, f"A feature map before and after each reduction. Values: {'; '.join(said)}.")
 
 
 def _reduce(layer, feature_map):
@@ -292,17 +282,12 @@ def draw_cell_weights(height, width, pool_size, axes):
         image = ax.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)
         ax.set_title(f"{title}\n{_left_out(layers[title], height, width)} of {values.size} not read", fontsize=9)
     axes.flat[0].figure.colorbar(image, ax=axes, shrink=0.7, label="weight, mean 1")
-    return axes
-
-
-def describe_cell_weights(height, width, pool_size):
-    """:func:`draw_cell_weights` in words, from the same data."""
-    rows = geometry(height, width, pool_size).itertuples(index=False)
-    cells, said = height * width, []
-    for title, _, _, none, largest in rows:
+    said = []
+    for title, _, _, none, largest in geometry(height, width, pool_size).itertuples(index=False):
         ends = "the weights of the others are learned" if largest == "learned" else f"the largest weight is {largest}"
-        said.append(f"{title}: {none} of {cells} cells are not read, {ends}")
-    return f"Weight of each cell in all outputs together, the mean being 1. {'; '.join(said)}."
+        said.append(f"{title}: {none} of {height * width} cells are not read, {ends}")
+    words = "Weight of each cell in all outputs together, the mean being 1."
+    return described(axes, f"{words} {'; '.join(said)}.")
 
 
 def _panels(axes, shown):

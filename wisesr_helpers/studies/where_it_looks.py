@@ -6,9 +6,9 @@ import numpy as np
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import is_whole
-from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, pooling_weights, split_at
-from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
-from wisesr_helpers.plots.figures import figure
+from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, split_at
+from wisesr_helpers.models.heads import REGISTRY, get_head
+from wisesr_helpers.plots.figures import alt_text, described, figure
 from wisesr_helpers.plots.images import attention
 from wisesr_helpers.plots.runs import colour
 from wisesr_helpers.studies.experiment import Rows
@@ -148,26 +148,19 @@ def grid(image, maps, axes):
         maps: dict, head → title → array (h, w), as :func:`class_maps` and :func:`rival_maps` return it.
         axes: Axes (heads, 1 + titles).
     """
+    said = []
     for row, (head, titled) in zip(axes, maps.items(), strict=True):
         most = max(float(np.abs(map_).max()) for map_ in titled.values()) or 1.0
         attention(image, None, row[0]).set_title(head, fontsize=9, fontweight="bold", color=colour(head))
         for ax, (title, map_) in zip(row[1:], titled.items(), strict=True):
             overlay(image, map_, ax, most).set_title(f"{title}\nsum {map_.sum():.3g}", fontsize=8)
+            y, x = np.unravel_index(np.abs(map_).argmax(), map_.shape)
+            place = f"row {y + 1} of {map_.shape[0]} and column {x + 1} of {map_.shape[1]}"
+            span = f"from {map_.min():.2g} to {map_.max():.2g}"
+            said.append(f"{head}, {title}: sum {map_.sum():.3g}, {span}, strongest at {place}")
         bar = row[0].figure.colorbar(row[-1].images[-1], ax=list(row), shrink=0.8, label=UNIT)
         bar.ax.tick_params(labelsize=7)
-    return axes
-
-
-def describe_grid(maps):
-    """:func:`grid` in words, from the same maps: sum, range and strongest place of each."""
-    parts = []
-    for head, titled in maps.items():
-        for title, map_ in titled.items():
-            row, column = np.unravel_index(np.abs(map_).argmax(), map_.shape)
-            place = f"row {row + 1} of {map_.shape[0]} and column {column + 1} of {map_.shape[1]}"
-            span = f"from {map_.min():.2g} to {map_.max():.2g}"
-            parts.append(f"{head}, {title}: sum {map_.sum():.3g}, {span}, strongest at {place}")
-    return f"An image with its maps ({UNIT}). " + "; ".join(parts) + "."
+    return described(axes, f"An image with its maps ({UNIT}). {'; '.join(said)}.")
 
 
 # Two heads on the same test images: which of them gets which image right, and which images are shown of them.
@@ -243,13 +236,8 @@ class Pair:
 
     @functools.cached_property
     def untrained(self):
-        """Head → a classifier of the same head on the same feature map, with weights as a training begins with them.
-
-        Without the backbone: what the positions weigh doesn't depend on it.
-        """
-        keras.utils.set_random_seed(self.rows.first.parameters.seed)
-        experiments = self.rows.experiments
-        return {head: _head_alone(head, model, experiments[head].head_options) for head, model in self.models.items()}
+        """Head → its classifier with the weights that its training began with."""
+        return {head: experiment.build() for head, experiment in self.rows.experiments.items()}
 
     def both_right(self):
         """Indices of ``images`` test images that both heads get right: see :func:`choose`."""
@@ -265,21 +253,14 @@ class Pair:
         return chosen
 
     def class_figure(self, index):
-        """Grad-CAM, HiResCAM and contributions of a test image for its own class, a row a head.
-
-        Returns:
-            (figure, description).
-        """
+        """A figure of Grad-CAM, HiResCAM and contributions of a test image for its own class, a row a head."""
         image, label = self._image(index)
         return self._figure(index, class_maps(self.models, image, label), "")
 
     def rival_figure(self, index):
-        """Contributions of a test image to its own class, to its rival, and their difference, a row a head.
+        """A figure of the contributions of a test image to its own class, to a rival, and their difference.
 
         The rival is the class that the head with the smallest lead has next to the image's own, or before it.
-
-        Returns:
-            (figure, description).
         """
         image, label = self._image(index)
         scores = np.stack([logits(model, image[None])[0] for model in self.models.values()])
@@ -299,15 +280,8 @@ class Pair:
         said = ", ".join(f"{head} says {self.dataset.classes[guess]}" for head, guess in guesses.items())
         title = f"test image {index}, class: {self.dataset.classes[label]}{more}"
         drawn.suptitle("\n".join(filter(None, (title, said, self.note))), fontsize=9)
-        return drawn, f"{title[0].upper()}{title[1:]}; {said}. {describe_grid(maps)}"
-
-
-def _head_alone(head, model, options):
-    features = keras.Input(model.get_layer("features").output.shape[1:])
-    x = keras.layers.Identity(name="features")(features)
-    for layer in head_layers(head, features.shape[1:], model.output_shape[-1], **options):
-        x = layer(x)
-    return keras.Model(features, x, name=head)
+        described(axes, f"{title[0].upper()}{title[1:]}; {said}. {alt_text(drawn)}")
+        return drawn
 
 
 def two_heads(heads):
@@ -400,15 +374,6 @@ def describe_selection(right):
 # What each position of each channel weighs in the pooled vector: the weights, and figures of them.
 
 
-def weight_map(model):
-    """What every position of every channel weighs in the pooled vector, array (H, W, C).
-
-    Raises:
-        ValueError: As :func:`wisesr_helpers.models.attribution.pooling_weights`.
-    """
-    return pooling_weights(model)
-
-
 def distances(height, width):
     """Distance of every cell's centre from the map's, in cells: float array (height, width)."""
     rows, columns = (np.arange(side) - (side - 1) / 2 for side in (height, width))
@@ -419,7 +384,7 @@ def radial_profile(weights):
     """Mean weight by distance from the centre of the map.
 
     Args:
-        weights: Array (H, W, C), as :func:`weight_map` returns it.
+        weights: Array (H, W, C), as :func:`wisesr_helpers.models.attribution.pooling_weights` returns it.
 
     Returns:
         DataFrame, one row a ring, from the centre; ring k holds the cells at a distance from k to below k + 1 cells:
@@ -493,20 +458,15 @@ def weight_grid(weights, axes):
             ax.set_title(title, fontsize=8)
     bar = axes[0, 0].figure.colorbar(drawn, ax=list(axes.flat), shrink=0.8, label="weight of a cell")
     bar.ax.tick_params(labelsize=7)
-    return axes
-
-
-def describe_weight_grid(weights, channels=4):
-    """:func:`weight_grid` in words, from the same arrays."""
-    parts = []
-    for head, map_ in weights.items():
-        mean = map_.mean(axis=-1)
-        named = ", ".join(map(str, ranked_channels(map_, channels)))
-        parts.append(
-            f"{head}: the mean over channels reaches from {mean.min():.2g} to {mean.max():.2g}; channels {named}, from "
-            f"the most central to the outermost; {int(never_seen(map_).sum())} of {mean.size} cells crossed out"
+    said = []
+    for (head, map_), panels in zip(weights.items(), rows, strict=True):
+        mean, *channels = panels
+        low, high = panels[mean].min(), panels[mean].max()
+        said.append(
+            f"{head}: the mean over channels reaches from {low:.2g} to {high:.2g}; {', '.join(channels)}, from "
+            f"the most central to the outermost; {int(never_seen(map_).sum())} of {map_[..., 0].size} cells crossed out"
         )
-    return "Weights of the cells. " + "; ".join(parts) + "."
+    return described(axes, f"Weights of the cells. {'; '.join(said)}.")
 
 
 def profiles(trained, untrained, ax):
@@ -517,31 +477,18 @@ def profiles(trained, untrained, ax):
         untrained: The same before the training; heads that learn no weights are not drawn twice.
         ax: Axes to draw on.
     """
+    said = []
     for head, weights in trained.items():
         lines = {head: (weights, "-")}
         if not np.array_equal(weights, untrained[head]):
             lines[f"{head}, before the training"] = (untrained[head], "--")
         for label, (each, dashes) in lines.items():
             profile = radial_profile(each)
-            band = {"color": colour(head), "alpha": 0.15, "linewidth": 0}
-            ax.fill_between(profile["distance"], profile["low"], profile["high"], **band)
-            ax.plot(
-                profile["distance"], profile["mean"], dashes, color=colour(head), label=label, marker="o", markersize=3
-            )
+            away, mean = profile["distance"], profile["mean"]
+            ax.fill_between(away, profile["low"], profile["high"], color=colour(head), alpha=0.15, linewidth=0)
+            ax.plot(away, mean, dashes, color=colour(head), label=label, marker="o", markersize=3)
+            said.append(f"{label}: {mean.iloc[0]:.2g} at the centre and {mean.iloc[-1]:.2g} at the corner")
     ax.set(xlabel="distance from the centre of the feature map, in cells", ylabel="weight of a cell")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8, frameon=False)
-    return ax
-
-
-def describe_profiles(trained, untrained):
-    """:func:`profiles` in words, from the same arrays."""
-    parts = []
-    for head, weights in trained.items():
-        ends = [radial_profile(each).iloc[[0, -1]] for each in (weights, untrained[head])]
-        now, before = (
-            f"{near:.2g} at the centre and {far:.2g} at the corner" for near, far in (end["mean"] for end in ends)
-        )
-        learned = "" if np.array_equal(weights, untrained[head]) else f", before the training {before}"
-        parts.append(f"{head}: {now}{learned}")
-    return "Mean weight by distance from the centre. " + "; ".join(parts) + "."
+    return described(ax, f"Mean weight by distance from the centre. {'; '.join(said)}.")

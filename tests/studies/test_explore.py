@@ -1,4 +1,4 @@
-"""The live explorer, driven without a browser: every control changes what is shown, and the numbers are those built."""
+"""The live explorer: combinations as built and as printed, maps as the package draws them, and the controls."""
 
 import html
 import importlib
@@ -12,9 +12,152 @@ import pytest
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.embedded import scenes_dataset
-from wisesr_helpers.studies import explore
+from wisesr_helpers.studies import explore, report
+
+
+@pytest.mark.parametrize("head", list(ws.HEADS))
+def test_a_combination_counts_what_is_built(head):
+    chosen = explore.combination(head, "small_patch", 224, 5)
+    built = ws.build_classifier("small_patch", head, 5, 224)
+    assert (chosen.params, chosen.flops) == (ws.count_params(built), ws.count_flops(built))
+    assert chosen.feature_shape == built.get_layer("features").output.shape[1:]
+    tail = built.layers[[layer.name for layer in built.layers].index("features") + 1 :]
+    assert chosen.head_params == sum(layer.count_params() for layer in tail)
+    costs = chosen.costs().set_index("part")["parameters"].str.replace(",", "").astype(int)
+    assert costs["backbone"] + costs["head"] == costs["whole model"] == chosen.params
+
+
+def test_the_cells_that_a_head_looks_at_are_those_of_its_layer():
+    wise, gap = (explore.combination(head, "small_patch", 224, 5) for head in ("wise", "gap"))
+    layer = ws.layers.GlobalDepthwisePooling2D(depthwise_initializer="ones")
+    layer.build((None, 7, 7, 1))
+    np.testing.assert_array_equal(wise.seen, layer.position_weights(7, 7)[..., 0] > 0)
+    assert "36 of 49 cells (73%)" in wise.looked_at()
+    assert "13 of 49" in wise.looked_at()
+    assert gap.seen.all()
+    assert gap.looked_at() == "The head looks at all 49 cells of the 7×7 feature map."
+    maps = [chosen.figure().axes[1] for chosen in (wise, gap)]
+    assert [sum(bool(patch.get_hatch()) for patch in ax.patches) for ax in maps] == [13, 0]
+    for ax, chosen in zip(maps, (wise, gap), strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), chosen.seen)
+        assert ax.images[0].get_extent() == [-0.5, 6.5, 6.5, -0.5]
+
+
+def test_every_printed_accuracy_is_found_and_every_printed_count_is_ours(monkeypatch):
+    monkeypatch.setattr(explore, "_backbone_costs", costs_of_other_backbones)
+    printed = ws.published().query("source == 'paper' and backbone != '' and head != ''")
+    places = {study.table: study for study in ws.STUDIES.values() if study.table != "Table 1"}
+    found = 0
+    for (where, backbone, head), entries in printed.groupby(["where", "backbone", "head"]):
+        size, classes = (224, 70) if where == "Table 1" else (places[where].image_size, places[where].classes)
+        rows = explore.combination(head, backbone, size, classes).published()
+        rows = rows[rows["where"] == where]
+        assert list(rows["printed"]) == list(entries["value"])
+        for row, entry in zip(rows.itertuples(), entries.itertuples(), strict=True):
+            if entry.unit == "fraction" and row.what == "Top-1 accuracy":
+                table = report.published_results(places[where].name).set_index(["backbone", "head"])
+                assert row._5 == "95 % interval " + table.loc[(backbone, head), "95 % interval of top-1, computed here"]
+            found += 1
+    assert found == len(printed) > 100
+    assert explore.combination("wise", "Xception", 512 - 32, 67).published().empty
+
+
+def costs_of_other_backbones(backbone, image_size):
+    """Stands in for backbones that take seconds to build, where only what is printed matters."""
+    return (image_size // 32, image_size // 32, 8), 1, 1
+
+
+def test_counts_stand_beside_the_printed_ones():
+    rows = explore.combination("wise", "ResNet50", 224, 70).published().set_index("what")
+    for unit in ("parameters", "GFLOPs"):
+        assert rows.loc[unit, "printed"] == rows.loc[unit, "computed here"]
+        assert rows.loc[unit, "where"] == "Table 1"
+    assert set(rows["where"]) == {"Table 1", "Table 5"}
+    assert explore.combination("wise", "ResNet50", 224, 71).published().empty
+
 
 SIZE, CLASSES = 224, 4
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return scenes_dataset(SIZE, CLASSES, train=4, test=6)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A classifier whose pooling and biases are all but zero."""
+    keras.utils.set_random_seed(0)
+    model = ws.build_classifier("small_conv", "wise", CLASSES, SIZE)
+    rng = np.random.default_rng(1)
+    for name in ("pooling", "predictions"):
+        layer = model.get_layer(name)
+        layer.set_weights([np.abs(rng.normal(size=weight.shape)) for weight in layer.get_weights()])
+    return model
+
+
+def test_the_viewers_maps_are_those_of_the_package(model, dataset):
+    functions = {"contribution": ws.contribution_map, "HiResCAM": ws.hires_cam, "Grad-CAM": ws.grad_cam}
+    assert list(functions) == list(explore.METHODS)
+    maps = {}
+    for method, function in functions.items():
+        seen = explore.image_map(model, dataset, 2, 1, method)
+        np.testing.assert_allclose(seen.values, function(model, dataset.test.rgb([2]), [1])[0], rtol=1e-5)
+        maps[method] = seen.values
+    np.testing.assert_allclose(maps["contribution"], maps["HiResCAM"], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(maps["contribution"], maps["Grad-CAM"], rtol=1e-2)
+
+
+def test_logits_and_their_sums_are_those_of_a_model_without_softmax(model, dataset):
+    plain = ws.build_classifier("small_conv", "wise", CLASSES, SIZE, classifier_activation=None)
+    plain.set_weights(model.get_weights())
+    images = dataset.test.rgb(range(len(dataset.test)))
+    logits = np.asarray(plain.predict_on_batch(images))
+    for index, k in ((0, 0), (5, 3)):
+        seen = explore.image_map(model, dataset, index, k)
+        assert seen.logit == pytest.approx(logits[index, k], rel=1e-4)
+        kernel, bias = model.get_layer("predictions").get_weights()
+        assert seen.empty == pytest.approx(bias[k] + model.get_layer("pooling").get_weights()[1] @ kernel[:, k])
+        assert seen.adds_up
+        assert ", the logit (to 0.1%)." in " ".join(seen.sentences())
+        cam = explore.image_map(model, dataset, index, k, "Grad-CAM")
+        assert not cam.adds_up
+        assert ", not the logit (to 0.1%)." in " ".join(cam.sentences())
+
+
+def test_true_and_predicted_are_told_apart(model, dataset):
+    predicted = np.asarray(model.predict_on_batch(dataset.test.rgb(range(6)))).argmax(axis=1)
+    index = int(np.flatnonzero(predicted != dataset.test.labels)[0])
+    seen = {chosen: explore.image_map(model, dataset, index, chosen) for chosen in ("predicted", "true")}
+    assert seen["predicted"].chosen == predicted[index]
+    assert seen["true"].chosen == dataset.test.labels[index]
+    assert not np.array_equal(seen["predicted"].values, seen["true"].values)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"index": 6}, "0 to 5; received 6"),
+        ({"chosen": 9}, "predicted, true, 0, 1, 2, 3; received 9"),
+        ({"method": "CAM"}, "contribution, HiResCAM, Grad-CAM; received 'CAM'"),
+    ],
+)
+def test_an_image_class_or_method_that_is_not_there_is_refused(model, dataset, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        explore.image_map(model, dataset, **wrong)
+
+
+def test_sums_are_held_to_the_precision_that_the_model_computes_in(model, dataset):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = ws.build_classifier("small_conv", "wise", CLASSES, SIZE)
+    finally:
+        keras.config.set_dtype_policy(before)
+    half.set_weights(model.get_weights())
+    assert explore.image_map(half, dataset).adds_up
+    assert not explore.image_map(half, dataset, method="Grad-CAM").adds_up
+    assert explore.image_map(model, dataset).precision < explore.image_map(half, dataset).precision
 
 
 def control(box, description):
@@ -30,17 +173,6 @@ def shown(box):
     png = None if picture.layout.display == "none" else bytes(picture.value)
     assert png is None or png.startswith(b"\x89PNG")
     return html.unescape(status.value), png, html.unescape(words.value)
-
-
-@pytest.fixture(scope="module")
-def dataset():
-    return scenes_dataset(SIZE, CLASSES, train=4, test=6)
-
-
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(0)
-    return ws.build_classifier("small_conv", "wise", CLASSES, SIZE)
 
 
 # The explorer
@@ -150,8 +282,8 @@ def test_the_page_shows_what_the_explorer_does(capsys, monkeypatch):
     chosen = explore.static_explorer("wise", "small_patch", 224, 5)
     words = shown(explore.explorer("wise", "small_patch", 224, 5))[2]
     (_, options), (costs, _) = displayed
-    assert options["metadata"]["image/png"]["alt"] == chosen.figure()[1]
-    assert chosen.figure()[1] in words
+    assert options["metadata"]["image/png"]["alt"] == ws.plots.alt_text(chosen.figure())
+    assert ws.plots.alt_text(chosen.figure()) in words
     assert all(value in words for value in costs["parameters"])
     for sentence in capsys.readouterr().out.splitlines():
         assert sentence in words
@@ -188,9 +320,9 @@ def test_a_figure_of_the_embedded_scenes_says_so(model, dataset, capsys, monkeyp
     displayed = []
     monkeypatch.setattr("IPython.display.display", lambda what, **options: displayed.append(options))
     seen = explore.static_viewer(model, dataset, 1)
-    assert seen.figure(dataset)[0].get_suptitle() == dataset.note
+    assert seen.figure(dataset).get_suptitle() == dataset.note
     assert capsys.readouterr().out.splitlines() == seen.sentences()
-    assert displayed[0]["metadata"]["image/png"]["alt"] == seen.figure(dataset)[1]
+    assert displayed[0]["metadata"]["image/png"]["alt"] == ws.plots.alt_text(seen.figure(dataset))
 
 
 def test_what_does_not_go_together_is_refused(model, dataset, tmp_path):

@@ -10,6 +10,7 @@ import wisesr_helpers as ws
 from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.dataset import Dataset, Split
+from wisesr_helpers.models.attribution import pooling_weights
 from wisesr_helpers.studies import where_it_looks
 from wisesr_helpers.training.runs import pack
 
@@ -116,6 +117,9 @@ def test_each_head_of_a_grid_has_one_symmetric_scale_and_a_bar_in_logit_units():
     bars = [ax for ax in drawn.axes if ax not in axes.flat]
     assert [bar.get_ylabel() for bar in bars] == [where_it_looks.UNIT] * 2
     assert [bar.get_ylim() for bar in bars] == [(-4, 4), (-3, 3)]
+    said = plots.alt_text(drawn)
+    assert "gap, one: sum -1, from -4 to 2, strongest at row 1 of 2 and column 2 of 2" in said
+    assert "wise, two: sum 12, from 3 to 3, strongest at row 1 of 2 and column 1 of 2" in said
 
 
 def test_an_overlay_alone_has_a_scale_of_its_own():
@@ -124,12 +128,6 @@ def test_an_overlay_alone_has_a_scale_of_its_own():
     assert where_it_looks.overlay(image, MAPS["gap"]["one"], ax) is ax
     assert ax.images[1].get_clim() == (-4, 4)
     where_it_looks.grid(image, {"gap": {"nothing": np.zeros((2, 2))}}, plots.figure(columns=2, squeeze=False)[1])
-
-
-def test_a_grid_in_words_names_sums_and_places():
-    said = where_it_looks.describe_grid(MAPS)
-    assert "gap, one: sum -1, from -4 to 2, strongest at row 1 of 2 and column 2 of 2" in said
-    assert "wise, two: sum 12, from 3 to 3, strongest at row 1 of 2 and column 1 of 2" in said
 
 
 RIGHT = {"gap": np.array([1, 1, 0, 0, 1, 0, 0], bool), "wise": np.array([1, 0, 1, 1, 1, 1, 0], bool)}
@@ -186,7 +184,7 @@ def test_the_heads_that_are_refused_are_those_without_weights_of_positions():
     refused = []
     for head in ws.HEADS:
         try:
-            where_it_looks.weight_map(ws.build_classifier("small_patch", head, classes=2, image_size=128))
+            pooling_weights(ws.build_classifier("small_patch", head, classes=2, image_size=128))
         except ValueError:
             refused.append(head)
     assert sorted(refused) == sorted(where_it_looks.WITHOUT_WEIGHTS)
@@ -205,8 +203,8 @@ def test_a_pair_knows_the_predictions_of_both_its_runs(tmp_path):
     for index in two.one_right():
         assert two.right["wise"][index] != two.right["gap"][index]
     for head, model in two.untrained.items():
-        assert where_it_looks.weight_map(model).shape == (7, 7, 96), head
-    start, learned = (where_it_looks.weight_map(models["wise"]) for models in (two.untrained, two.models))
+        assert pooling_weights(model).shape == (7, 7, 96), head
+    start, learned = (pooling_weights(models["wise"]) for models in (two.untrained, two.models))
     assert start.min() < 0 <= learned.min()  # the constraint acts with the first step
 
 
@@ -237,19 +235,17 @@ def test_figures_of_a_pair_name_the_class_its_rival_and_what_each_head_says(inde
         leads |= {(scores[head][index] - scores[head][k], k): head for k in range(CLASSES) if k != index}
     rival = min(leads)[1]
     said = ", ".join(f"{head} says {names[own.argmax()]}" for head, own in scores.items())
-    for draw, title, maps in (
-        (two.class_figure, "", where_it_looks.class_maps(two.models, pictures(4)[index], index)),
-        (
-            two.rival_figure,
-            f"; the other: {names[rival]}",
-            where_it_looks.rival_maps(two.models, pictures(4)[index], index, rival),
-        ),
+    for draw, title, drawn_maps in (
+        (two.class_figure, "", "wise, HiResCAM: sum "),
+        (two.rival_figure, f"; the other: {names[rival]}", "wise, its lead: sum "),
     ):
-        drawn, alt = draw(index)
+        drawn = draw(index)
         assert len(drawn.axes) == 10  # two rows of an image, three maps and a colour bar
         head_line = f"test image {index}, class: {names[index]}{title}"
         assert drawn.get_suptitle() == f"{head_line}\n{said}\n{two.note}"
-        assert alt == f"T{head_line[1:]}; {said}. {where_it_looks.describe_grid(maps)}"
+        alt = plots.alt_text(drawn)
+        assert alt.startswith(f"T{head_line[1:]}; {said}. An image with its maps (logit units). gap, ")
+        assert drawn_maps in alt
 
 
 def test_runs_that_were_measured_on_other_images_are_not_put_beside_todays():
@@ -266,13 +262,108 @@ def test_runs_that_were_measured_on_other_images_are_not_put_beside_todays():
             _ = two.right
 
 
-def test_before_the_training_the_head_has_the_options_of_the_trained_one():
-    options = {"sharing": "radial", "start": "average"}
-    two = where_it_looks.Pair("intel_224", "wise, wise_dropout", 1, options=options)
-    two.models = {head: experiment.build() for head, experiment in two.rows.experiments.items()}
-    for head in two.heads:
-        before, after = (
-            [weight.name for weight in models[head].get_layer("pooling").weights]
-            for models in (two.untrained, two.models)
-        )
-        assert before == after == ["radial_kernel", "bias"]
+POOLING = ["gap", "gap_dropout", "depthwise", "depthwise_nonneg", "wise", "wise_dropout", "gwap_fixed"]
+
+
+@pytest.mark.parametrize("head", POOLING)
+def test_weights_of_positions_are_what_a_lit_position_adds_to_the_pooled_vector(head):
+    model = classifier(head, 352)  # 11×11 cells: windows of 2 leave the last row and column out
+    weights = pooling_weights(model)
+    assert weights.shape == (11, 11, 96)
+    after = model.layers[[layer.name for layer in model.layers].index("features") + 1 : -1]
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(2, 11, 11, 96)).astype("float32")
+    pooled = []
+    for x in (features, np.zeros_like(features)):
+        for layer in after:
+            x = layer(x)
+        pooled.append(keras.ops.convert_to_numpy(x))
+    expected = pooled[0] - pooled[1]
+    np.testing.assert_allclose(np.einsum("nijc,ijc->nc", features, weights), expected, atol=1e-4)
+    assert np.abs(expected).max() > 1e-2
+    unseen = where_it_looks.never_seen(weights)
+    left_out = 21 if head.startswith("wise") else 0
+    assert unseen.sum() == left_out
+    assert unseen[10].all() == unseen[:, 10].all() == bool(left_out)
+
+
+def test_the_papers_map_of_16_cells_leaves_31_of_256_unseen():
+    weights = pooling_weights(classifier("wise", 512))
+    assert where_it_looks.describe_unseen(weights).startswith("31 of the 256 cells count for nothing in any channel; ")
+    clipped = np.maximum(weights, 0)
+    share = (clipped[:15, :15] == 0).mean()
+    assert 0.4 < share < 0.6
+    assert where_it_looks.describe_unseen(clipped).endswith(f" weights {share:.0%} are exactly 0.")
+
+
+def test_weights_that_differ_by_class_are_no_weights_of_positions():
+    with pytest.raises(ValueError, match="every class has weights of its own, not every channel"):
+        pooling_weights(classifier("avg_fc"))
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 5), (7, 7, 3), (5, 8, 2), (1, 1, 1)])
+def test_a_radial_profile_is_what_a_loop_over_the_cells_finds(shape):
+    weights = np.random.default_rng(4).normal(size=shape).astype("float32")
+    height, width, channels = shape
+    rings = {}
+    for i in range(height):
+        for j in range(width):
+            away = np.sqrt((i - (height - 1) / 2) ** 2 + (j - (width - 1) / 2) ** 2)
+            rings.setdefault(int(away), []).append((away, weights[i, j].astype(float)))
+    profile = where_it_looks.radial_profile(weights)
+    assert len(profile) == len(rings)
+    assert profile["cells"].sum() == height * width
+    for row, (_, cells) in zip(profile.itertuples(), sorted(rings.items()), strict=True):
+        means = [sum(values[c] for _, values in cells) / len(cells) for c in range(channels)]
+        assert row.cells == len(cells)
+        assert row.distance == pytest.approx(np.mean([away for away, _ in cells]))
+        assert row.mean == pytest.approx(np.mean(means))
+        ranks = np.arange(channels) / max(channels - 1, 1)
+        low, high = (np.interp(share, ranks, sorted(means)) for share in (0.1, 0.9))
+        assert (row.low, row.high) == pytest.approx((low, high))
+
+
+def test_channels_are_ranked_from_the_centre_outwards_and_dead_ones_left_out():
+    weights = np.zeros((5, 5, 4), "float32")
+    weights[0, 0, 0] = 1  # a corner
+    weights[2, 2, 1] = -1  # the centre, whatever the sign
+    weights[2, 1, 3] = 1
+    assert where_it_looks.ranked_channels(weights, 3) == [1, 3, 0]
+    assert where_it_looks.ranked_channels(weights, 2) == [1, 0]
+    assert where_it_looks.ranked_channels(weights, 9) == [1, 3, 0]
+
+
+def test_the_grid_of_weights_draws_mean_and_channels_and_crosses_out_what_is_unseen():
+    weights = {head: pooling_weights(classifier(head, 352)) for head in ("gap", "wise")}
+    drawn, axes = plots.figure(columns=3, rows=2)
+    assert where_it_looks.weight_grid(weights, axes) is axes
+    for row, map_ in zip(axes, weights.values(), strict=True):
+        np.testing.assert_allclose(row[0].images[0].get_array(), map_.mean(axis=-1), rtol=1e-6)
+        first, last = where_it_looks.ranked_channels(map_, 2)
+        np.testing.assert_array_equal(row[1].images[0].get_array(), map_[..., first])
+        np.testing.assert_array_equal(row[2].images[0].get_array(), map_[..., last])
+        crossed = {(y, x) for x, y in zip(*row[0].lines[0].get_data(), strict=True)}
+        assert crossed == set(map(tuple, np.argwhere((map_ == 0).all(axis=-1))))
+    assert len(crossed) == 21
+    assert len({ax.images[0].get_clim() for ax in axes.flat}) == 1
+    said = plots.alt_text(drawn)
+    assert f"channel {first}, channel {last}, from the most central" in said
+    assert "gap: the mean over channels reaches from 0.0083 to 0.0083" in said  # 1/121
+    assert "21 of 121 cells crossed out" in said
+
+
+def test_profiles_draw_what_was_learned_beside_the_start():
+    trained = {head: pooling_weights(classifier(head)) for head in ("gap", "wise")}
+    start = {"gap": trained["gap"], "wise": np.zeros((8, 8, 96), "float32")}
+    ax = where_it_looks.profiles(trained, start, plots.figure()[1])
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["gap", "wise", "wise, before the training"]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), 1 / 64, rtol=1e-5)
+    profile = where_it_looks.radial_profile(trained["wise"])
+    np.testing.assert_array_equal(ax.lines[1].get_ydata(), profile["mean"])
+    np.testing.assert_array_equal(ax.lines[1].get_xdata(), profile["distance"])
+    band = ax.collections[1].get_paths()[0].vertices[:, 1]
+    assert band.max() == pytest.approx(profile["high"].max())
+    said = plots.alt_text(ax.figure)
+    assert "gap: 0.016 at the centre and 0.016 at the corner;" in said
+    assert said.endswith("wise, before the training: 0 at the centre and 0 at the corner.")
