@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from wisesr_helpers.data.augment import apply_transform, paper_augmentation
+from wisesr_helpers.data.augment import CONVENTIONS, IDENTITY, apply_transform, paper_augmentation
 from wisesr_helpers.data.sources import SOURCES
+from wisesr_helpers.plots.images import show_image
 from wisesr_helpers.published import number, published
 
 
@@ -97,3 +98,48 @@ def parity(images, count=6, seed=0):
             "differ by at most 1": [f"{(found <= 1).mean():.4%}" for found in joined.values()],
         }
     )
+
+
+def augmentation_steps(image, params, convention="keras3"):
+    """What each step of the augmentation does to an image, one at a time, then all of them.
+
+    Args:
+        image: uint8 array (H, W, 3).
+        params: dict, see ``ws.apply_transform``.
+        convention: One of ``CONVENTIONS``.
+
+    Returns:
+        dict, title → uint8 array (H, W, 3).
+    """
+    chosen = {**IDENTITY, **params}
+    steps = {
+        "rotation": ("theta",),
+        "shift": ("tx", "ty"),
+        "zoom": ("zx", "zy"),
+        "flips": ("flip_horizontal", "flip_vertical"),
+        "channel shift": ("channel_shift_intensity",),
+        "brightness": ("brightness",),
+        "all of them": tuple(IDENTITY),
+    }
+    shown = {
+        title: apply_transform(image, {key: chosen[key] for key in keys}, convention) for title, keys in steps.items()
+    }
+    return {"as it is": image, **shown}
+
+
+def both_conventions(image, params):
+    """An image under both conventions, and how far they are apart.
+
+    Returns:
+        (dict title → uint8 array (H, W, 3), mean absolute difference in grey levels).
+    """
+    shown = {convention: apply_transform(image, params, convention) for convention in CONVENTIONS}
+    first, second = (image.astype(float) for image in shown.values())
+    return shown, float(np.abs(first - second).mean())
+
+
+def show_images(images, axes):
+    """Images with their titles, one on each of the axes."""
+    for ax, (title, image) in zip(np.ravel(axes), images.items(), strict=True):
+        show_image(image, title, ax)
+    return axes

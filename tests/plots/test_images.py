@@ -2,15 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_sample_images
 
 from wisesr_helpers import plots
-from wisesr_helpers.data.augment import apply_transform, paper_augmentation
+from wisesr_helpers.data.augment import paper_augmentation
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Dataset, Split
-from wisesr_helpers.plots import images as plots_images
 
-FLOWER = load_sample_images().images[1]
 SIDE = 96
 
 
@@ -91,22 +88,3 @@ def test_attention_is_symmetric_around_nothing_and_covers_the_image():
     assert above.get_clim() == (-4, 4)
     least = plots.attention(image, np.zeros((2, 2)), plots.figure()[1]).images[1]
     assert least.get_clim() == (-1, 1)
-
-
-def test_steps_are_applied_one_at_a_time_and_then_together():
-    params = {"theta": 30.0, "zx": 0.9, "flip_vertical": True, "brightness": 0.5}
-    steps = plots_images.augmentation_steps(FLOWER, params)
-    np.testing.assert_array_equal(steps["as it is"], FLOWER)
-    np.testing.assert_array_equal(steps["flips"], FLOWER[::-1])
-    np.testing.assert_array_equal(steps["shift"], FLOWER)
-    np.testing.assert_array_equal(steps["rotation"], apply_transform(FLOWER, {"theta": 30.0}))
-    np.testing.assert_array_equal(steps["all of them"], apply_transform(FLOWER, params))
-
-
-def test_the_conventions_are_compared_on_one_image():
-    params = {"channel_shift_intensity": 50.0, "brightness": 1.0}
-    images, apart = plots_images.both_conventions(FLOWER, params)
-    assert list(images) == ["keras3", "keras_preprocessing_1_1"]
-    first, second = (image.astype(float) for image in images.values())
-    assert apart == pytest.approx(np.abs(first - second).mean())
-    assert apart > 5

@@ -1,7 +1,6 @@
-"""Heads as steps and diagrams, and words for who can't see them."""
+"""Heads as diagrams, read off their layers, and the cells of a feature map that they look at."""
 
 import dataclasses
-import math
 
 import numpy as np
 
@@ -15,9 +14,11 @@ from wisesr_helpers.layers.pooling import (
 from wisesr_helpers.layers.reductions import FixedReduction2D
 from wisesr_helpers.plots.figures import described, figure
 
-# A head as steps, read off its layers: what its diagram shows.
-
 layers = keras.layers
+
+COMPUTING, ARRAY = "#F6D5CC", "#CFE3F2"  # layers and arrays, as the paper colours them
+UNSEEN = "#888888"
+TEXT_SIZE, PAD, ARROW = 8.5, 4, 15  # of a diagram's boxes and between them, in points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,48 +54,43 @@ def head_steps(head, feature_shape):
             shape = (*layout.numbers.shape, shape[2])
             if check_pool_size(layer.pool_size, layout.height, layout.width) > 1:
                 steps.append(Step("average pooling", f"{_sides(layout.rows)}×{_sides(layout.columns)}", shape))
-            radial = ", radial" if layer.sharing == "radial" else ""
-            linear = layer.activation is keras.activations.linear
-            activation = "" if linear else f", {layer.activation.__name__}"
-            detail = f"{shape[0]}×{shape[1]}{radial}{_limit(layer)}{activation}"
-            steps.append(Step("depthwise", detail, shape[2:]))
-        else:
-            steps.append(_step(layer, shape))
-        shape = steps[-1].shape
+        after = tuple(layer.compute_output_shape((None, *shape))[1:])
+        steps.append(Step(*_words(layer, shape, after), after))
+        shape = after
     return steps
 
 
-def _step(layer, shape):
-    size = "×".join(map(str, shape[:2]))
-    if isinstance(layer, FixedReduction2D | layers.DepthwiseConv2D):
-        return _reduction(layer, tuple(layer.compute_output_shape((None, *shape))[1:]))
-    if isinstance(layer, layers.GlobalAveragePooling2D):
-        return Step("global average", size, shape[2:])
-    if isinstance(layer, layers.AveragePooling2D):
-        height, width = layer.pool_size
-        return Step("average pooling", f"{height}×{width}", (shape[0] // height, shape[1] // width, shape[2]))
-    if isinstance(layer, GlobalWeightedAveragePooling2D):
-        return Step("weighted average", f"{size}, from the features", shape[2:])
-    if isinstance(layer, SharedPositionPooling2D):
-        return Step("weighted sum", f"{size}, one for all channels", shape[2:])
-    if isinstance(layer, layers.Flatten):
-        return Step("flatten", "", (math.prod(shape),))
-    if isinstance(layer, layers.Dropout):
-        return Step("dropout", f"{layer.rate:.0%}", shape)
-    if isinstance(layer, layers.Dense):
-        return Step("fully connected", layer.activation.__name__, (layer.units,))
-    return Step(type(layer).__name__, "", tuple(layer.compute_output_shape((None, *shape))[1:]))
-
-
-def _reduction(layer, shape):
-    """The step of a reduction to another map than the average of separate blocks."""
-    if isinstance(layer, layers.DepthwiseConv2D):
-        return Step("depthwise", "×".join(map(str, layer.kernel_size)) + _limit(layer), shape)
-    if layer.reduction != "average":
-        return Step(layer.reduction, f"to {shape[0]}×{shape[1]}", shape)
-    strides = f", stride {layer.strides}" if layer.strides else ""
-    padding = f", {layer.padding} around" if layer.padding != "none" else ""
-    return Step("average pooling", f"{layer.pool_size}×{layer.pool_size}{strides}{padding}", shape)
+def _words(layer, shape, after):
+    """(what computes, its detail) of a layer between arrays of these shapes."""
+    size = _size(shape[:2])
+    match layer:
+        case GlobalDepthwisePooling2D():
+            radial = ", radial" if layer.sharing == "radial" else ""
+            linear = layer.activation is keras.activations.linear
+            return "depthwise", f"{size}{radial}{_limit(layer)}{'' if linear else f', {layer.activation.__name__}'}"
+        case layers.DepthwiseConv2D():
+            return "depthwise", _size(layer.kernel_size) + _limit(layer)
+        case FixedReduction2D() if layer.reduction != "average":
+            return layer.reduction, f"to {_size(after[:2])}"
+        case FixedReduction2D():
+            strides = f", stride {layer.strides}" if layer.strides else ""
+            padding = f", {layer.padding} around" if layer.padding != "none" else ""
+            return "average pooling", f"{layer.pool_size}×{layer.pool_size}{strides}{padding}"
+        case layers.GlobalAveragePooling2D():
+            return "global average", size
+        case layers.AveragePooling2D():
+            return "average pooling", _size(layer.pool_size)
+        case GlobalWeightedAveragePooling2D():
+            return "weighted average", f"{size}, from the features"
+        case SharedPositionPooling2D():
+            return "weighted sum", f"{size}, one for all channels"
+        case layers.Flatten():
+            return "flatten", ""
+        case layers.Dropout():
+            return "dropout", f"{layer.rate:.0%}"
+        case layers.Dense():
+            return "fully connected", layer.activation.__name__
+    return type(layer).__name__, ""
 
 
 def _sides(blocks):
@@ -106,11 +102,8 @@ def _limit(layer):
     return ", weights ≥ 0" if isinstance(layer.depthwise_constraint, keras.constraints.NonNeg) else ""
 
 
-# Drawings of heads and of small maps, and the same in words; :mod:`wisesr_helpers.plots` draws data.
-
-COMPUTING, ARRAY = "#F6D5CC", "#CFE3F2"  # layers and arrays, as the paper colours them
-UNSEEN = "#888888"
-TEXT_SIZE, PAD, ARROW = 8.5, 4, 15  # of a diagram's boxes and between them, in points
+def _size(shape):
+    return "×".join(map(str, shape))
 
 
 def head_diagram(steps, feature_shape, ax):
@@ -120,6 +113,9 @@ def head_diagram(steps, feature_shape, ax):
         steps: What :func:`wisesr_helpers.plots.heads.head_steps` returns.
         feature_shape: (H, W, C) of the feature map.
         ax: Axes to draw on.
+
+    Returns:
+        ``ax``, described: every step and the shape of what it gives.
     """
     from matplotlib.transforms import offset_copy
 
@@ -174,6 +170,9 @@ def small_map(values, ax):
     Args:
         values: Array (H, W).
         ax: Axes to draw on.
+
+    Returns:
+        ``ax``, described: the numbers, row by row.
     """
     values = np.asarray(values, "float64")
     most = values.max() or 1.0
@@ -192,6 +191,9 @@ def looked_at(seen, pool_size, ax):
         seen: Array (H, W) of bool, as :func:`wisesr_helpers.models.counts.cells_looked_at` returns it.
         pool_size: Side of a block in cells.
         ax: Axes to draw on.
+
+    Returns:
+        ``ax``, described: how many cells are in no block.
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Rectangle
@@ -223,11 +225,8 @@ def looked_at_in_words(seen, pool_size):
     )
 
 
-def _size(shape):
-    return "×".join(map(str, shape))
-
-
 def _lines(ax, shape, linewidth=0.8):
+    """Lines between the cells of a map, without ticks."""
     for side, line in zip(shape, (ax.axhline, ax.axvline), strict=True):
         for k in range(side + 1):
             line(k - 0.5, color="#555555", linewidth=linewidth)

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from wisesr_helpers.data.augment import CONVENTIONS, IDENTITY, apply_transform
 from wisesr_helpers.plots.figures import described
 
 
@@ -36,51 +35,6 @@ def augmented_sample(dataset, augmentation, axes, seed=0):
         show_image(image, "as it is" if epoch < 0 else f"epoch {epoch + 1}", ax)
     seen = f"epochs 1 to {np.size(axes) - 1} show it" + ("" if augmentation else ", which is the same")
     return described(axes, f"A training image as it is, and as {seen}.")
-
-
-def augmentation_steps(image, params, convention="keras3"):
-    """What each step of the augmentation does to an image, one at a time, then all of them.
-
-    Args:
-        image: uint8 array (H, W, 3).
-        params: dict, see :func:`wisesr_helpers.data.augment.apply_transform`.
-        convention: One of ``CONVENTIONS``.
-
-    Returns:
-        dict, title → uint8 array (H, W, 3).
-    """
-    chosen = {**IDENTITY, **params}
-    steps = {
-        "rotation": ("theta",),
-        "shift": ("tx", "ty"),
-        "zoom": ("zx", "zy"),
-        "flips": ("flip_horizontal", "flip_vertical"),
-        "channel shift": ("channel_shift_intensity",),
-        "brightness": ("brightness",),
-        "all of them": tuple(IDENTITY),
-    }
-    shown = {
-        title: apply_transform(image, {key: chosen[key] for key in keys}, convention) for title, keys in steps.items()
-    }
-    return {"as it is": image, **shown}
-
-
-def both_conventions(image, params):
-    """An image under both conventions, and how far they are apart.
-
-    Returns:
-        (dict title → uint8 array (H, W, 3), mean absolute difference in grey levels).
-    """
-    shown = {convention: apply_transform(image, params, convention) for convention in CONVENTIONS}
-    first, second = (image.astype(float) for image in shown.values())
-    return shown, float(np.abs(first - second).mean())
-
-
-def show_images(images, axes):
-    """Images with their titles, one on each of the axes."""
-    for ax, (title, image) in zip(np.ravel(axes), images.items(), strict=True):
-        show_image(image, title, ax)
-    return axes
 
 
 def show_image(image, title, ax):
