@@ -63,15 +63,14 @@ def watched(folder, side, batch):
 
 def read_epochs(folder, side, batch):
     """Prepare, load what is prepared, read epochs: MiB before the first and after each."""
-    from wisesr_helpers.data.augment import paper_augmentation
     from wisesr_helpers.data.batches import Batches
     from wisesr_helpers.data.load import load_dataset
-    from wisesr_helpers.training.recipes import PAPER_CONVENTION
+    from wisesr_helpers.training.recipes import TABLE_3
 
     with contextlib.redirect_stdout(io.StringIO()):
         for _ in range(2):
             split = load_dataset("mit", side, folder).train
-    batches = Batches(split, batch, 0, augmentation=paper_augmentation(PAPER_CONVENTION))
+    batches = Batches(split, batch, 0, augmentation=TABLE_3)
     found = [anonymous_mib()]
     for epoch in range(EPOCHS):
         batches.epoch = epoch

@@ -30,13 +30,14 @@ from sklearn.datasets import load_sample_images
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data._cv2 import cv2
-from wisesr_helpers.data.augment import IDENTITY, affine_matrix, colour_map, paper_augmentation
+from wisesr_helpers.data.augment import IDENTITY, affine_matrix, colour_map
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 from wisesr_helpers.data.listings import Entry, Listing
 from wisesr_helpers.data.prepare import PreparedImages, prepare
 from wisesr_helpers.storage import usable_cores
 from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.training.recipes import TABLE_3
 from wisesr_helpers.training.runs import environment
 from wisesr_helpers.versions import VERSIONS
 
@@ -72,7 +73,7 @@ def authors(folder, entries, side, batch):
     """The authors' pipeline: an endless iterator of batches."""
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-    drawn = paper_augmentation("keras3")
+    drawn = dataclasses.replace(TABLE_3, convention="keras3")
     ranges = {field: value for field, value in dataclasses.asdict(drawn).items() if field != "convention"}
     generator = ImageDataGenerator(
         preprocessing_function=keras.applications.imagenet_utils.preprocess_input,

@@ -8,6 +8,7 @@ between processors, and a pixel that lies at a rounding edge then differs by one
 """
 
 import ast
+import dataclasses
 import hashlib
 import json
 import os
@@ -27,11 +28,12 @@ from tests_support import load_script
 
 import wisesr_helpers as ws
 from wisesr_helpers import versions
-from wisesr_helpers.data.augment import CONVENTIONS, apply_transform, paper_augmentation
+from wisesr_helpers.data.augment import CONVENTIONS, apply_transform
 from wisesr_helpers.data.embedded import class_pairs, digits_dataset, draw_scenes, scenes_dataset
 from wisesr_helpers.data.images import decode
 from wisesr_helpers.studies.compare import FrozenFeatures
 from wisesr_helpers.studies.report import is_current
+from wisesr_helpers.training.recipes import TABLE_3
 
 VALUES = pathlib.Path(__file__).parent / "golden" / "values.json"
 PLACES = 120  # pixels of an image that are kept
@@ -70,7 +72,8 @@ def augment():
     found = {}
     image = decode(photographs()[0], (300, 400))
     for convention in CONVENTIONS:
-        params = paper_augmentation(convention).draw(np.random.default_rng([0, 3, 5]), *image.shape[:2])
+        augmentation = dataclasses.replace(TABLE_3, convention=convention)
+        params = augmentation.draw(np.random.default_rng([0, 3, 5]), *image.shape[:2])
         found[f"{convention} drawn"] = [float(value or 0) for value in params.values()]
         found[convention] = some_pixels(apply_transform(image, {**params, "brightness": 0.9}, convention))
     return found
@@ -229,7 +232,9 @@ def test_renaming_moving_and_rewording_leave_records_caches_and_notebooks_curren
     private = set(re.findall(r"^def (_[a-z]\w*)", "\n".join(texts.values()), re.MULTILINE))
     edits = {
         rf"\b({'|'.join(private)})\b": r"\1_renamed",
-        r"wisesr_helpers\.training\.recipes": "wisesr_helpers.plans",
+        r"wisesr_helpers\.training(\.| import )recipes": lambda found: (
+            "wisesr_helpers.plans" if found[1] == "." else "wisesr_helpers import plans as recipes"
+        ),
         "Train the run again": "Start this run afresh",
     }
     for old, new in edits.items():

@@ -1,12 +1,15 @@
 """What the pages on data and augmentation show: tables, and the parity with Keras' class."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 
-from wisesr_helpers.data.augment import CONVENTIONS, IDENTITY, apply_transform, paper_augmentation
+from wisesr_helpers.data.augment import CONVENTIONS, IDENTITY, apply_transform
 from wisesr_helpers.data.sources import SOURCES
 from wisesr_helpers.plots.images import show_image
 from wisesr_helpers.published import number, published
+from wisesr_helpers.training.recipes import TABLE_3
 
 
 def table_2():
@@ -40,7 +43,7 @@ def table_3():
     Returns:
         DataFrame: step, printed, unit, here, slip.
     """
-    ours = paper_augmentation("keras3")
+    ours = dataclasses.replace(TABLE_3, convention="keras3")
     here = {
         "Horizontal Flip": ours.horizontal_flip,
         "Vertical Flip": ours.vertical_flip,
@@ -80,7 +83,7 @@ def parity(images, count=6, seed=0):
     """
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-    augmentation, theirs = paper_augmentation("keras3"), ImageDataGenerator()
+    augmentation, theirs = dataclasses.replace(TABLE_3, convention="keras3"), ImageDataGenerator()
     differences = {"uint8": [], "exact": []}
     for index, image in enumerate(images):
         for k in range(count):

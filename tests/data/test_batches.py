@@ -1,13 +1,16 @@
 """Batches: every epoch a permutation that is a function of (seed, epoch), also as ``fit`` asks for them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from wisesr_helpers.data.augment import apply_transform, paper_augmentation
+from wisesr_helpers.data.augment import Augmentation, apply_transform
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Split
 
 COUNT = 23
+AUGMENTATION = Augmentation(360, 0.1, 0.1, 0.2, 50, (0, 1.2), horizontal_flip=True, vertical_flip=True)
 
 
 def split(colour=False):
@@ -97,7 +100,7 @@ def pixels(batches):
 
 @pytest.mark.parametrize("convention", ["keras3", "keras_preprocessing_1_1"])
 def test_each_image_is_augmented_by_parameters_of_its_own(convention):
-    augmentation = paper_augmentation(convention)
+    augmentation = dataclasses.replace(AUGMENTATION, convention=convention)
     batches = Batches(noisy_split(), 5, seed=6, epoch=2, augmentation=augmentation)
     for index in range(len(batches)):
         images, own = batches[index]
@@ -108,7 +111,7 @@ def test_each_image_is_augmented_by_parameters_of_its_own(convention):
 
 def test_the_number_of_threads_changes_nothing():
     made = [
-        pixels(Batches(noisy_split(), 5, 7, epoch=1, augmentation=paper_augmentation("keras3"), threads=threads))
+        pixels(Batches(noisy_split(), 5, 7, epoch=1, augmentation=AUGMENTATION, threads=threads))
         for threads in (1, 2, 5)
     ]
     np.testing.assert_array_equal(made[0], made[1])
@@ -116,17 +119,17 @@ def test_the_number_of_threads_changes_nothing():
 
 
 def test_a_batch_prepared_ahead_is_never_another_epochs():
-    batches = Batches(noisy_split(), 5, 7, augmentation=paper_augmentation("keras3"))
+    batches = Batches(noisy_split(), 5, 7, augmentation=AUGMENTATION)
     batches[0]  # prepares batch 1 of epoch 0
     batches.epoch = 1
-    fresh = Batches(noisy_split(), 5, 7, epoch=1, augmentation=paper_augmentation("keras3"))
+    fresh = Batches(noisy_split(), 5, 7, epoch=1, augmentation=AUGMENTATION)
     np.testing.assert_array_equal(batches[1][0], fresh[1][0])
     assert not np.array_equal(batches[1][0], Batches(noisy_split(), 5, 7, augmentation=fresh.augmentation)[1][0])
 
 
 def test_epochs_and_seeds_augment_differently():
     made = {
-        (seed, epoch): Batches(noisy_split(), COUNT, seed, epoch, paper_augmentation("keras3"))[0][0].tobytes()
+        (seed, epoch): Batches(noisy_split(), COUNT, seed, epoch, AUGMENTATION)[0][0].tobytes()
         for seed in (0, 1)
         for epoch in (0, 1)
     }

@@ -1,12 +1,14 @@
 """Images as figures: the right image under each title, and words with the same classes and numbers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from wisesr_helpers import plots
-from wisesr_helpers.data.augment import paper_augmentation
 from wisesr_helpers.data.batches import Batches
 from wisesr_helpers.data.dataset import Dataset, Split
+from wisesr_helpers.training.recipes import TABLE_3
 
 SIDE = 96
 
@@ -43,7 +45,7 @@ def test_a_labelled_sample_is_the_first_test_image_of_each_class(dataset, rows):
 
 
 def test_the_augmented_sample_is_what_training_sees(dataset):
-    augmentation = paper_augmentation("keras3")
+    augmentation = dataclasses.replace(TABLE_3, convention="keras3")
     drawn, axes = plots.figure(columns=3)
     assert plots.augmented_sample(dataset, augmentation, axes, seed=4) is axes
     assert [ax.get_title() for ax in axes] == ["as it is", "epoch 1", "epoch 2"]

@@ -12,7 +12,6 @@ import threading
 import numpy as np
 
 from wisesr_helpers.data.images import write_rgb
-from wisesr_helpers.published import number, printed
 
 CONVENTIONS = ("keras3", "keras_preprocessing_1_1")
 
@@ -89,32 +88,6 @@ class Augmentation:
             "channel_shift_intensity": within(self.channel_shift_range),
             "brightness": low + drawn.pop() * (high - low),
         }
-
-
-def paper_augmentation(convention):
-    """The ranges of Table 3.
-
-    Args:
-        convention: One of ``CONVENTIONS``.
-    """
-
-    def value(row):
-        return number("Table 3", row, "Range / Usage")
-
-    def used(row):
-        return printed("Table 3", row, "Range / Usage") == "Yes"
-
-    return Augmentation(
-        rotation_range=value("Rotation"),
-        width_shift_range=value("Width Shift") / 100,
-        height_shift_range=value("Height Shift") / 100,
-        zoom_range=value("Zoom") / 100,
-        channel_shift_range=value("Channel Shift"),
-        brightness_range=(value("Brightness Change (low)"), value("Brightness Change (high)")),
-        horizontal_flip=used("Horizontal Flip"),
-        vertical_flip=used("Vertical Flip"),
-        convention=convention,
-    )
 
 
 def apply_transform(image, params, convention="keras3", exact=False, out=None):

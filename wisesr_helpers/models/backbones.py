@@ -6,7 +6,7 @@ import re
 import warnings
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import is_whole
+from wisesr_helpers.data.images import check_size
 from wisesr_helpers.layers.preprocessing import ImageNetPreprocessing
 
 layers = keras.layers
@@ -93,16 +93,6 @@ def preprocessing_of_weights(name):
     return next((mode for mode, names in _OF_WEIGHTS.items() if name.startswith(names)), "caffe")
 
 
-def image_shape(image_size):
-    """(height, width) of ``image_size``, a side in pixels or a pair; ValueError if it is neither."""
-    pair = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    if len(pair) != 2 or not all(is_whole(side) for side in pair):
-        raise ValueError(
-            f"image_size must be a side in pixels or (height, width), whole numbers; received {image_size!r}."
-        )
-    return tuple(int(side) for side in pair)
-
-
 def check_weights(name, weights):
     """None, "imagenet" or the file as a ``pathlib.Path``; ValueError or FileNotFoundError before anything is built."""
     if weights is None:
@@ -143,7 +133,7 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
     """
     check_backbone(name)
     weights = check_weights(name, weights)
-    height, width = image_shape(image_size)
+    height, width = check_size(image_size)
     inputs = keras.Input((height, width, 3), name="image")
     mode = preprocessing_mode(name, preprocessing)
     x = inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing", dtype="float32")(inputs)
