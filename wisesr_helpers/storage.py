@@ -211,6 +211,14 @@ def default_cache():
     return pathlib.Path(os.environ.get("WISESR_CACHE") or platformdirs.user_cache_dir("wisesr_helpers"))
 
 
+def describe_size(size):
+    """Bytes as people say them: "2.8 GB", "363 MB", "12 kB"."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size / 1e3:.3g} kB"
+
+
 def cached_array(folder, name, make):
     """``make()``'s array, kept as ``folder/name.npy`` and memory-mapped from there.
 

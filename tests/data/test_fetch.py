@@ -32,7 +32,7 @@ from kaggle_imitation import (
 
 from wisesr_helpers.data import fetch
 from wisesr_helpers.data.fetch import DamagedArchive, FetchError
-from wisesr_helpers.storage import Held, default_cache, folder_lock
+from wisesr_helpers.storage import Held, default_cache, describe_size, folder_lock
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -46,7 +46,7 @@ def test_a_dataset_is_fetched_and_unpacked(server, tmp_path, capsys):
     out = capsys.readouterr().out
     first = out.splitlines()[0]
     assert "Toy Scenes" in first
-    assert fetch.describe_size(SIZE) in first
+    assert describe_size(SIZE) in first
     assert "https://www.kaggle.com/datasets/someone/toy-scenes" in first
     assert "for tests" in first
     assert str(folder) in first

@@ -23,6 +23,7 @@ from trees import build_tree
 from wisesr_helpers.data import fetch
 from wisesr_helpers.data.fetch import FetchError
 from wisesr_helpers.data.load import load_dataset
+from wisesr_helpers.storage import describe_size
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 def test_too_little_room_is_told_before_the_download(server, toy, tmp_path, monkeypatch):
     toy(zip_bytes=None)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=1000))
-    assert f"has 1 kB free and about {fetch.describe_size(2 * SIZE)} are needed" in refused(FetchError, tmp_path)
+    assert f"has 1 kB free and about {describe_size(2 * SIZE)} are needed" in refused(FetchError, tmp_path)
     assert left(tmp_path) == []
 
 

@@ -1,5 +1,7 @@
 """The embedded scenes: deterministic, split by handwriting, and unreadable for a bag of patches."""
 
+import subprocess
+
 import numpy as np
 import pytest
 
@@ -142,3 +144,26 @@ def test_the_cache_holds_the_same_scenes(tmp_path):
         assert cached.fingerprint == memory.fingerprint
         np.testing.assert_array_equal(cached.train.images, memory.train.images)
     assert len(list(tmp_path.glob("*.npy"))) == 2
+
+
+def test_files_of_older_scenes_are_named_once_with_the_command_that_removes_exactly_them(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "two words"
+    folder.mkdir()
+    old = [
+        f"scenes-192-2-4-2-s0-{made}-{split}" for made in ("0a1b2c3d", "12345678", "v0") for split in ("train", "test")
+    ]
+    others = ["scenes-notes.txt", "mine-0a1b2c3d-train.npy", "scenes-192-2-4-2-s0-v1-test.npy.0a1b2c3d"]
+    for name in [f"{name}.{kind}" for name in old for kind in ("npy", "sha256")] + others:
+        (folder / name).write_bytes(bytes(100_000))
+    monkeypatch.setitem(embedded.VERSIONS, "scenes", 1)
+    for train in (4, 6, 4):
+        dataset = embedded.scenes_dataset(192, 2, train, 2, folder=folder)
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.startswith("12 files of older scenes (1.2 MB) are never read again. Remove them with: rm '")
+    subprocess.run(said.partition("with: ")[2], shell=True, check=True)
+    left = {path.name for path in folder.iterdir()}
+    assert left >= {*others, "scenes-192-2-4-2-s0-v1-train.npy", "scenes-192-2-6-2-s0-v1-test.sha256"}
+    assert len(left) == len(others) + 8
+    assert embedded.scenes_dataset(192, 2, 4, 2, folder=folder).fingerprint == dataset.fingerprint
+    embedded.scenes_dataset(192, 2, 8, 2, folder=folder)
+    assert capsys.readouterr().out == ""

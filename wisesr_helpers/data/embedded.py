@@ -3,11 +3,14 @@
 import functools
 import hashlib
 import itertools
+import pathlib
+import re
+import shlex
 
 import numpy as np
 
 from wisesr_helpers.data.dataset import Dataset, Split
-from wisesr_helpers.storage import cached_array
+from wisesr_helpers.storage import cached_array, describe_size
 from wisesr_helpers.versions import VERSIONS
 
 # The embedded scenes: real handwritten digits, laid out so that only *where* they stand tells the class.
@@ -187,12 +190,15 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
     if min(train, test) < 1:
         raise ValueError(f"Each split needs at least one scene; received train={train}, test={test}.")
 
+    def draw(split, count):
+        if folder is not None:
+            _name_old_scenes(pathlib.Path(folder).expanduser())
+        return draw_scenes(pairs, image_size, split, count, seed)
+
     name = f"scenes-{image_size}-{classes}-{train}-{test}-s{seed}-v{VERSIONS['scenes']}"
     splits = {}
     for split, count in (("train", train), ("test", test)):
-        images, digest = cached_array(
-            folder, f"{name}-{split}", functools.partial(draw_scenes, pairs, image_size, split, count, seed)
-        )
+        images, digest = cached_array(folder, f"{name}-{split}", functools.partial(draw, split, count))
         splits[split] = Split(images, np.arange(count) % classes, digest)
     return Dataset(
         name="embedded scenes",
@@ -200,6 +206,18 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
         photographs=False,
         **splits,
     )
+
+
+@functools.cache
+def _name_old_scenes(folder):
+    """Print, once a folder, which of its files hold scenes of other versions, and the command that removes them."""
+    form = re.compile(r"scenes(?:-\d+){4}-s\d+-(\w+)-(?:train|test)\.(?:npy|sha256)")
+    found = {path: form.fullmatch(path.name) for path in folder.glob("scenes-*")}
+    old = {path: name[1] for path, name in found.items() if name and name[1] != f"v{VERSIONS['scenes']}"}
+    if old:
+        size = describe_size(sum(path.stat().st_size for path in old))
+        files = " ".join(f"{shlex.quote(str(folder))}/scenes-*-s*-{made}-t*" for made in sorted(set(old.values())))
+        print(f"{len(old):,} files of older scenes ({size}) are never read again. Remove them with: rm {files}")
 
 
 # scikit-learn's handwritten digits: 1,797 real images in ten classes that need no download, and a real test set.

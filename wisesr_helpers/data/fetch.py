@@ -16,7 +16,7 @@ import zipfile
 import zlib
 
 from wisesr_helpers.data.sources import get_source, holds, how_to_get, keras_folder
-from wisesr_helpers.storage import default_cache, folder_lock
+from wisesr_helpers.storage import default_cache, describe_size, folder_lock
 
 # Zip archives from the internet: checked before they are believed, unpacked so that nothing leaves the folder.
 
@@ -30,14 +30,6 @@ class DamagedArchive(ValueError):
 
 class UnsafeArchive(ValueError):
     """The archive is whole, but unpacking it could do harm."""
-
-
-def describe_size(size):
-    """Bytes as people say them: "2.8 GB", "363 MB", "12 kB"."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if size >= unit:
-            return f"{size / unit:.3g} {name}"
-    return f"{size / 1e3:.3g} kB"
 
 
 def check_space(folder, needed):
