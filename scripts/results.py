@@ -43,7 +43,7 @@ def is_current(path):
 def main():
     """Train and copy what is missing; exit with a sentence if the tree is not clean."""
     for row in rows():
-        experiment = ws.Experiment(**row)
+        experiment = ws.Experiment(**row, overwrite=True)
         kept = RESULTS / f"{experiment.parameters.identity}.json"
         if is_current(kept):
             print(f"{kept.name} is current.")
@@ -53,7 +53,6 @@ def main():
                 "make results: the tree has uncommitted changes. Commit them first: a record says which commit made it."
             )
         print(f"{kept.name} …", flush=True)
-        experiment.overwrite = True
         experiment.run()
         RESULTS.mkdir(exist_ok=True)
         shutil.copyfile(experiment.folder / runs.RECORD, kept)

@@ -14,7 +14,7 @@ ON_JAX = [
     "layers/test_positions.py",
     "layers/test_reductions.py",
     "training/test_training.py",
-    "studies/test_running.py",
+    "studies/test_run.py",
     "studies/test_experiment.py",
     "models/test_predictions.py",
     "models/test_attribution.py",

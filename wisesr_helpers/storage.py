@@ -201,6 +201,11 @@ def devices():
     return [f"gpu:{k}" for k in range(torch.cuda.device_count())] or ["cpu:0"]  # Keras doesn't list torch's
 
 
+def accelerators():
+    """Those of :func:`devices` that are no CPU."""
+    return [device for device in devices() if not device.startswith("cpu")]
+
+
 # Arrays that are made once and memory-mapped afterwards.
 
 

@@ -1,23 +1,26 @@
-"""From what a user types to a record: choices said, mistakes refused, results repeatable."""
+"""From what a user types to a RunSpec and the first lines of a run: choices said, mistakes refused."""
 
-import base64
-import json
+import os
 
 import numpy as np
 import pytest
+from trees import build_tree
 
 import wisesr_helpers as ws
+from wisesr_helpers.studies import experiment as module
+from wisesr_helpers.studies import report
 from wisesr_helpers.training import runs
 
 
-def experiment(**typed):
-    return ws.Experiment("mit_512", **typed)
+def experiment(study="mit_512", **typed):
+    return ws.Experiment(study, **typed)
 
 
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
         ({"head": "vise"}, r"Unknown head 'vise'\. Valid heads: .*wise"),
+        ({"head": ""}, "Unknown head ''"),
         ({"backbone": "Xcepton"}, "Unknown backbone 'Xcepton'. Did you mean Xception"),
         ({"scale": "big"}, "Unknown scale 'big'. Valid scales: auto, paper, demo, smoke"),
         ({"seed": -1}, "seed must be a whole number, from 0 to 4294967295; received -1"),
@@ -26,35 +29,46 @@ def experiment(**typed):
         ({"overwrite": "no"}, "overwrite must be True or False; received 'no'"),
         ({"epochs": -5}, "epochs must be a whole number, 0 or more; received -5"),
         ({"epochs": "3"}, "epochs must be a whole number, 0 or more; received '3'"),
+        ({"options": "start"}, "options must be a mapping of names to values; received 'start'. With papermill: -y"),
         (
             {"options": {"strat": 1}},
-            "Unknown option 'strat' for head 'wise'. Valid options: start, .*weights, convention, ",
+            "Unknown option 'strat' for head 'wise'. Valid options: start, .*weights, convention, .*resample, strict",
         ),
         ({"options": {"weights": "imagnet"}}, "Option 'weights' must be one of imagenet, none; received 'imagnet'"),
-        ({"options": {"strict": "yes"}}, "Option 'strict' must be one of False, True; received 'yes'"),
         ({"options": {"convention": 3}}, "Option 'convention' must be one of keras3, keras_preprocessing_1_1"),
+        ({"options": {"accumulate": 3}}, "Option 'accumulate' must be one of 1, 2, 4; received 3"),
+        ({"options": {"accumulate": True}}, "Option 'accumulate' must be one of 1, 2, 4; received True"),
+        (
+            {"options": {"precision": "float16"}},
+            "Option 'precision' must be one of float32, mixed_bfloat16, mixed_float16; received 'float16'",
+        ),
+        ({"options": {"jit_compile": 1}}, "Option 'jit_compile' must be one of False, True; received 1"),
+        ({"options": {"strict": "yes"}}, "Option 'strict' must be one of False, True; received 'yes'"),
         ({"options": {"start": "zero"}}, "Option 'start' must be one of normal, average; received 'zero'"),
         ({"options": {"bias": 1}}, "Option 'bias' must be one of True, False; received 1"),
         ({"options": {"cover": "exact", "padding": "ones"}}, "Option 'cover' is about separate averaged blocks"),
         ({"options": {"reduction": "area", "strides": 1}}, "padding and strides belong to reduction='average'"),
         ({"options": {"pool_size": 0}}, "pool_size must be a whole number of cells"),
         ({"head": "gap", "options": {"pool_size": 2}}, "Unknown option 'pool_size' for head 'gap'"),
-        ({"options": "start"}, "options must be a mapping"),
+        (
+            {"study": "deeper_networks", "dataset": "digits", "head": "", "options": {"start": "average"}},
+            "Unknown option 'start' for head 'flatten_fc'",
+        ),
+        (
+            {"study": "deeper_networks", "dataset": "digits", "options": {"convention": "keras3"}},
+            "Option 'convention' is about the augmentation, and this recipe has none",
+        ),
+        (
+            {"study": "deeper_networks", "dataset": "digits", "scale": "paper"},
+            "scikit-learn's digits are the demo's data and have no scale 'paper'. Datasets that have: mnist, cifar10, ",
+        ),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_loaded(typed, message, monkeypatch):
-    monkeypatch.setattr(
-        "wisesr_helpers.studies.experiment.scenes_dataset", lambda *a, **k: pytest.fail("data was loaded")
-    )
+    monkeypatch.setattr(module, "scenes_dataset", lambda *a, **k: pytest.fail("data was loaded"))
     monkeypatch.setattr("wisesr_helpers.studies.run.build_classifier", lambda *a, **k: pytest.fail("a model was built"))
     with pytest.raises(ValueError, match=message):
         experiment(**typed)
-
-
-def test_numbers_of_numpy_are_options(tmp_path):
-    chosen, plain = (experiment(options={"pool_size": size}, runs_dir=tmp_path) for size in (np.int64(2), 2))
-    assert chosen.settings == plain.settings
-    assert chosen.folder == plain.folder
 
 
 def test_paper_scale_never_falls_back():
@@ -62,120 +76,218 @@ def test_paper_scale_never_falls_back():
         experiment(scale="paper")
 
 
+@pytest.mark.parametrize("typed", [{"head": "vise"}, {"options": {"strat": 1}}, {"seed": -1}, {"backbone": "Xcepton"}])
+def test_a_wrong_word_is_answered_before_the_data_is_looked_for(typed):
+    with pytest.raises(ValueError, match="Unknown|must be"):
+        experiment(scale="paper", **typed)
+
+
+def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    said = "can't be kept in .* is no folder that can be written. Give another with runs_dir"
+    with pytest.raises(OSError, match=said):
+        experiment(scale="smoke", runs_dir=str(tmp_path / "file" / "deeper"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(OSError, match=said):
+        experiment(scale="smoke", runs_dir=str(tmp_path))
+
+
 def test_auto_is_the_demo_and_the_environment_stands_in_for_it(monkeypatch):
+    def chosen(**typed):
+        spec = experiment(**typed).spec
+        return spec.parameters.scale, spec.reason
+
     monkeypatch.delenv("WISESR_SCALE")
-    assert experiment().scale == "demo"
+    assert chosen()[0] == "demo"
     monkeypatch.setenv("WISESR_SCALE", "smoke")
-    assert experiment().scale == "smoke"
-    assert experiment(scale="demo").scale == "demo"
+    assert chosen() == ("smoke", "WISESR_SCALE asks for it")
+    assert chosen(scale="demo") == ("demo", "as asked")
     monkeypatch.setenv("WISESR_SCALE", "tiny")
     with pytest.raises(ValueError, match="Unknown WISESR_SCALE 'tiny'"):
         experiment()
 
 
-def test_the_first_lines_say_what_it_is_and_how_to_start_the_papers_scale(capsys):
-    experiment().announce()
+def test_xla_stays_off_with_tensorflow_on_a_cpu(monkeypatch):
+    monkeypatch.setattr(module.keras.backend, "backend", lambda: "tensorflow")
+    monkeypatch.setattr(module, "accelerators", lambda: [])
+    with pytest.raises(ValueError, match="'jit_compile' can't be True with TensorFlow on a CPU"):
+        experiment(options={"jit_compile": True})
+    monkeypatch.setattr(module, "accelerators", lambda: ["gpu:0"])
+    assert experiment(options={"jit_compile": True}).recipe.jit_compile is True
+
+
+def test_options_reach_their_places_and_the_name():
+    plain = experiment()
+    for options in ({"start": "normal", "cover": "blocks", "bias": True}, {"weights": "none", "strict": False}, {}):
+        assert experiment(options=options).parameters == plain.parameters  # defaults make no other run
+    chosen = experiment(options={"start": "average", "accumulate": 2, "precision": "mixed_bfloat16", "strict": True})
+    assert chosen.parameters.identity.startswith(f"{plain.parameters.identity}--")
+    assert dict(chosen.spec.head_options) == {"start": "average"}
+    assert (chosen.recipe.accumulate, chosen.recipe.micro_batch, chosen.recipe.precision) == (2, 2, "mixed_bfloat16")
+    assert dict(chosen.spec.data_options) == {"strict": True}
+    assert chosen.build().get_layer("mix2_conv").compute_dtype == "bfloat16"
+    assert plain.build().get_layer("mix2_conv").compute_dtype == "float32"
+    shared = experiment(options={"sharing": "radial", "pool_size": 2}).build().get_layer("pooling")
+    assert shared.get_weights()[0].shape == (9, 96)  # a kernel of 8×8 has nine distances
+
+
+def test_numbers_of_numpy_are_options(tmp_path):
+    chosen, plain = (experiment(options={"pool_size": size}, runs_dir=tmp_path).spec for size in (np.int64(2), 2))
+    assert chosen == plain
+    assert type(chosen.parameters.options["pool_size"]) is int
+
+
+def test_a_named_backbone_is_used_at_smoke_scale():
+    model = experiment("mit_224", backbone="Xception", scale="smoke").build()
+    assert model.get_layer("features").output.shape == (None, 7, 7, 2048)
+    assert model.output_shape == (None, 8)
+
+
+def test_the_command_makes_the_run_that_it_names(tmp_path):
+    chosen = experiment(head="gap", backbone="small_conv", seed=3, epochs=4, runs_dir=tmp_path)
+    words = chosen.command.split()
+    assert words[:3] == ["papermill", "notebooks/mit_512.ipynb", f"runs/{chosen.parameters.identity}.ipynb"]
+    given = dict(zip(words[4::3], words[5::3], strict=True))
+    expected = {"head": "gap", "backbone": "small_conv", "scale": "smoke", "seed": "3", "epochs": "4"}
+    assert given == expected | {"runs_dir": str(tmp_path)}
+    assert experiment(options={"bias": False}).command.endswith("""-y 'options: {"bias": false}'""")
+
+
+# The first lines of a run: what was chosen, why, and what it does.
+
+
+@pytest.fixture
+def said(capsys):
+    """What an experiment announces, as lines by their first word."""
+
+    def announce(*words, **typed):
+        ws.Experiment(*words, **typed).announce()
+        return {line.partition(":")[0]: line for line in capsys.readouterr().out.splitlines()}
+
+    return announce
+
+
+def test_the_demo_says_what_it_is_and_how_to_start_the_papers_scale(said):
+    lines = said("mit_512", scale="demo")
+    assert lines["Scale"] == "Scale: demo (demo: not the paper's data); as asked."
+    assert "no photographs" in lines["Data"]
+    assert "rotation ±360°" in lines["Augmentation, anew in every epoch"]
+    assert "brightness 0.9 to 1.1" in lines["Augmentation, anew in every epoch"]
+    assert "keras_preprocessing_1_1" in lines["Augmentation, anew in every epoch"]
+    assert "  papermill notebooks/mit_512.ipynb runs/out.ipynb -p head wise -p scale paper" in lines
+    assert said("mit_512", scale="demo", epochs=40)["Time"] == "Time: about 7 min 0 s on two cores."
+    assert said("mit_512", scale="demo", backbone="Xception")["Time"] == "Time: estimated after the first steps."
+
+
+def test_options_of_the_training_are_said(said):
+    line = said("mit_512", scale="smoke", options={"accumulate": 2, "precision": "mixed_bfloat16"})["Recipe"]
+    assert "computed in mixed_bfloat16." in line
+    assert "in 2 parts of 2" in line
+    assert "batch norm sees 2 images at a time" in line
+
+
+def test_the_papers_scale_says_the_papers_recipe(said, tmp_path):
+    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2)
+    lines = said("mit_512", scale="paper", data_dir=str(tree.root))
+    assert lines["Scale"] == "Scale: paper; as asked."
+    assert "MIT Indoor Scenes, as images of 512×512 pixels" in lines["Data"]
+    assert lines["Model"].startswith("Model: Xception + wise")
+    assert (
+        "130 epochs, batch 15, SGD with momentum 0.9, learning rate 0.045 × 0.94 every 2 epochs, initial weights of "
+        "the backbone: imagenet."
+    ) in lines["Recipe"]
+    assert "channel shift ±50 grey levels, brightness 0 to 1.2" in lines["Augmentation, anew in every epoch"]
+
+
+def test_a_recipe_without_augmentation_says_so(said, tmp_path):
+    tree = build_tree("mnist", tmp_path, per_class=(2, 2))
+    lines = said("deeper_networks", dataset="mnist", scale="paper", data_dir=str(tree.root), epochs=1)
+    assert "1 epoch, batch 100, Adam, learning rate 0.0002" in lines["Recipe"]
+    assert lines["Recipe"].endswith("no augmentation.")
+
+
+def test_the_data_stands_beside_table_2_and_its_defects_are_named(capsys, tmp_path):
+    tree = build_tree("mit", tmp_path, per_class=(3, 2), classes=2, defects=0.01)
+    experiment("mit_224", scale="paper", data_dir=str(tree.root)).describe_data()
     said = capsys.readouterr().out
-    assert "demo: not the paper's data" in said.splitlines()[0]
-    assert "WISESR_SCALE" in said.splitlines()[0]
-    assert "papermill notebooks/mit_512.ipynb runs/out.ipynb -p head wise -p scale paper" in said
+    assert f"{tree.train} training and {tree.test} test images in 2 classes" in said
+    assert "Table 2 has 5,360 and 1,340 in 67 classes." in said
+    assert "Note: 1 empty file ('airport_inside/empty0.jpg')." in said
+
+
+def test_the_papers_command_is_that_of_the_notebook_that_asks(capsys, said):
+    ws.Rows("intel_224", {"wise": {"head": "wise"}}, scale="smoke").announce("what_did_not_work")
+    out = capsys.readouterr().out
+    assert "papermill notebooks/what_did_not_work.ipynb runs/out.ipynb -p study intel_224 -p scale paper\n" in out
+    assert "intel_224.ipynb" not in out
+    lines = said("deeper_networks", head="gap", scale="demo", dataset="cifar10")
+    command = "papermill notebooks/deeper_networks.ipynb runs/out.ipynb -p dataset cifar10 -p head gap -p scale paper"
+    assert f"  {command}" in lines
+
+
+# Rows: several runs of one study, checked before the first is trained.
+
+ROWS = {
+    "average": {"head": "gap"},
+    "learned": {"head": "wise"},
+    "no bias": {"head": "wise", "options": {"bias": False}},
+}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished")
-    return folder, experiment(scale="smoke", runs_dir=str(folder)).run()
+def trained(tmp_path_factory):
+    """The table of three runs at smoke scale, and the folder that keeps them."""
+    folder = tmp_path_factory.mktemp("runs")
+    return ws.Rows("mit_224", ROWS, runs_dir=str(folder), scale="smoke").run(), folder
 
 
-def test_a_record_says_what_was_run(finished):
-    folder, record = finished
-    assert record == runs.read_run(folder / "mit_512--smoke--small_patch--wise--s0")
-    assert record.status == "complete"
-    assert record.head == "wise"
-    assert record.photographs is False
-    assert (record.train_images, record.test_images) == (12, 6)
-    assert record.feature_map == (16, 16, 96)
-    assert record.recipe["augmentation"]["rotation_range"] == 360
-    assert record.epochs == record.planned_epochs == 2
-    correct = np.unpackbits(np.frombuffer(base64.b64decode(record.correct), np.uint8))[:6]
-    assert correct.sum() == record.correct_images
-    execution = record.execution
-    assert len(execution["seconds"]) == 2
-    assert execution["versions"]["keras"]
-    assert "-p head wise" in execution["command"]
+def test_every_row_is_the_run_that_its_words_make(trained):
+    table, folder = trained
+    assert list(table["row"]) == list(ROWS)
+    for title, row in zip(ROWS, table.itertuples(), strict=True):
+        alone = ws.Experiment("mit_224", **ROWS[title], runs_dir=str(folder), scale="smoke")
+        assert row.identity == alone.parameters.identity
+        assert row.run.outcome_sha256 == alone.run().outcome_sha256
+    assert len(set(table["identity"])) == 3
+    assert table["params"].iloc[1] - table["params"].iloc[2] == 96  # one bias a channel
 
 
-def test_options_of_the_head_reach_the_model_and_the_name(tmp_path):
-    def typed(**options):
-        return experiment(scale="smoke", options=options, runs_dir=str(tmp_path))
-
-    plain = typed().parameters.identity
-    assert (
-        typed(start="normal", cover="blocks", bias=True).parameters.identity == plain
-    )  # the defaults make no other run
-    assert typed(start="average").parameters.identity != plain
-    shared = typed(sharing="radial", pool_size=2).build().get_layer("pooling")
-    assert shared.get_weights()[0].shape == (9, 96)  # a kernel of 8×8 has nine distances
-    assert typed(bias=False).run().options == {"bias": False}
+def test_the_table_is_that_of_load_runs(trained):
+    table, folder = trained
+    loaded = ws.load_runs(folder).set_index("identity").loc[table["identity"]].reset_index()
+    assert loaded[table.columns[1:]].equals(table.drop(columns="row"))
+    assert list(report.results_table(table)["row"]) == list(ROWS)
 
 
-def test_two_runs_of_one_command_have_the_same_outcome(finished, tmp_path):
-    again = experiment(scale="smoke", runs_dir=str(tmp_path)).run()
-    assert again.outcome_sha256 == finished[1].outcome_sha256
-    other = experiment(scale="smoke", runs_dir=str(tmp_path), seed=1).run()
-    assert other.outcome_sha256 != again.outcome_sha256
+def test_a_kept_run_comes_to_the_same_spec_without_a_look_at_folders_or_data(trained, monkeypatch):
+    table, folder = trained
+    specs = [each.spec for each in ws.Rows("mit_224", ROWS, runs_dir=str(folder), scale="smoke").experiments.values()]
+    for name in ("find", "is_prepared", "_check_folder"):
+        monkeypatch.setattr(module, name, lambda *a, **k: pytest.fail("it was looked for"))
+    monkeypatch.setattr(runs, "default_runs_dir", lambda: pytest.fail("a folder was asked for"))
+    for run, spec in zip(table["run"], specs, strict=True):
+        again = module.spec_of(run)
+        for name in "study head parameters plan recipe head_options data_options".split():
+            assert getattr(again, name) == getattr(spec, name)
+        assert report.is_current(run)
 
 
-def test_a_finished_run_is_taken_and_not_trained_again(finished, monkeypatch, capsys):
-    monkeypatch.setattr("wisesr_helpers.studies.run.train", lambda *a, **k: pytest.fail("it was trained again"))
-    assert experiment(scale="smoke", runs_dir=str(finished[0])).run() == finished[1]
-    assert "This run is already complete" in capsys.readouterr().out
+def test_one_row_alone(tmp_path):
+    rows = ws.Rows("mit_224", ROWS, only="no bias", runs_dir=str(tmp_path), scale="smoke")
+    assert list(rows.experiments) == ["no bias"]
+    with pytest.raises(ValueError, match="There is no row 'bias'. Valid rows: 'average', 'learned', 'no bias'; empty"):
+        ws.Rows("mit_224", ROWS, only="bias")
 
 
-def test_fewer_epochs_than_done_are_refused(finished):
-    with pytest.raises(ValueError, match=r"holds 2 epochs of this run already; epochs=1 is fewer"):
-        experiment(scale="smoke", epochs=1, runs_dir=str(finished[0])).run()
+def test_a_mistake_in_the_last_row_is_found_before_the_first_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "train_run", lambda *_: pytest.fail("a row was trained"))
+    with pytest.raises(ValueError, match="Unknown option 'bais' for head 'wise'"):
+        ws.Rows("mit_224", {**ROWS, "last": {"options": {"bais": False}}}, runs_dir=str(tmp_path)).run()
 
 
-def test_the_trained_model_predicts_what_the_record_says(finished):
-    folder, record = finished
-    chosen = experiment(scale="smoke", runs_dir=str(folder))
-    model = ws.load_classifier(chosen.folder)
-    images = chosen.dataset.test.rgb(np.arange(6))
-    correct = model.predict(images, verbose=0).argmax(axis=1) == chosen.dataset.test.labels
-    assert correct.sum() == record.final["top1_correct"]
-
-
-def test_a_named_backbone_is_used_at_smoke_scale(tmp_path):
-    record = experiment(backbone="Xception", scale="smoke", epochs=1, runs_dir=str(tmp_path)).run()
-    assert list(record.feature_map) == [16, 16, 2048]
-    assert record.history[0]["loss"] > 0
-
-
-def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(
-        OSError, match="can't be kept in .* is no folder that can be written. Give another with runs_dir"
-    ):
-        experiment(scale="smoke", runs_dir=str(tmp_path / "file" / "deeper"))
-
-
-def test_the_command_makes_the_run_that_it_names():
-    chosen = experiment(head="gap", backbone="small_conv", seed=3, epochs=4)
-    words = chosen.command.split()
-    assert words[:2] == ["papermill", "notebooks/mit_512.ipynb"]
-    given = dict(zip(words[4::3], words[5::3], strict=True))
-    assert given == {"head": "gap", "backbone": "small_conv", "scale": "smoke", "seed": "3", "epochs": "4"}
-
-
-def test_a_record_is_plain_json(finished):
-    path = finished[0] / "mit_512--smoke--small_patch--wise--s0" / "record.json"
-    assert json.loads(path.read_text())["schema"] == runs.SCHEMA
-    assert "NaN" not in path.read_text()
-
-
-def test_the_announced_time_is_the_demos_own(capsys, monkeypatch):
-    experiment(scale="demo", epochs=40).announce()
-    assert "Time: about 7 min 0 s on two cores." in capsys.readouterr().out
-    experiment(scale="demo", backbone="Xception").announce()
-    assert "Time: estimated after the first steps." in capsys.readouterr().out
+def test_the_announcement_counts_rows_and_time(capsys, tmp_path):
+    rows = ws.Rows("mit_224", ROWS, scale="demo", runs_dir=str(tmp_path))
+    rows.announce()
+    said = capsys.readouterr().out
+    assert "The same for 3 rows: 'average', 'learned', 'no bias'." in said
+    assert f"All of them: about {3 * ws.STUDIES['mit_224'].demo.minutes:.0f} min" in said

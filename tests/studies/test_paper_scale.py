@@ -4,7 +4,7 @@ import pytest
 from trees import MOST, build_tree
 
 import wisesr_helpers as ws
-from wisesr_helpers.studies import choices
+from wisesr_helpers.studies import experiment as module
 
 STUDY_OF = {
     "sub_imagenet": {"study": "sub_imagenet_224"},
@@ -59,7 +59,7 @@ def test_an_epoch_on_each_dataset(name, tmp_path):
 def test_an_epoch_on_each_dataset_with_the_studys_own_backbone(name, tmp_path):
     tree, experiment, record = one_epoch(name, tmp_path)
     check(tree, experiment, record)
-    assert record.backbone == experiment.study.backbones[0]
+    assert record.backbone == experiment.spec.study.backbones[0]
 
 
 @pytest.mark.slow
@@ -92,14 +92,18 @@ def test_auto_is_paper_only_if_prepared_and_with_an_accelerator(tmp_path, monkey
     tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2)
 
     def chosen(**typed):
-        return ws.Experiment("mit_224", data_dir=str(tree.root), **typed)
+        spec = ws.Experiment("mit_224", data_dir=str(tree.root), **typed).spec
+        return spec.parameters.scale, spec.reason
 
-    assert (chosen().scale, "is not prepared on this machine" in chosen().reason) == ("demo", True)
+    scale, reason = chosen()
+    assert (scale, "is not prepared on this machine" in reason) == ("demo", True)
     ws.load_dataset("mit", 224, tree.root)
-    assert (chosen().scale, "but no accelerator" in chosen().reason) == ("demo", True)
-    monkeypatch.setattr(choices, "accelerators", lambda: ["gpu:0"])
-    assert (chosen().scale, "there is gpu:0" in chosen().reason) == ("paper", True)
-    assert chosen(scale="demo").scale == "demo"
+    scale, reason = chosen()
+    assert (scale, "but no accelerator" in reason) == ("demo", True)
+    monkeypatch.setattr(module, "accelerators", lambda: ["gpu:0"])
+    scale, reason = chosen()
+    assert (scale, "there is gpu:0" in reason) == ("paper", True)
+    assert chosen(scale="demo")[0] == "demo"
 
 
 def test_an_option_that_is_the_default_makes_no_other_run(tmp_path):

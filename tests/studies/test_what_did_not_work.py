@@ -44,7 +44,7 @@ def test_every_row_can_be_run_and_differs_from_the_final_design_in_one_option(st
         "no bias",
         "relu",
     ]
-    options = [experiment.options for experiment in rows.experiments.values()]
+    options = [experiment.parameters.options for experiment in rows.experiments.values()]
     assert [len(each) for each in options] == [0] + [1] * 10
     assert len({experiment.folder for experiment in rows.experiments.values()}) == 11
     assert pool_size - 1 in options[8].values()

@@ -173,9 +173,9 @@ def rows(dataset, head="", backbone="", **common):
         ValueError, FileNotFoundError, OSError: As ``ws.Experiment`` says.
     """
     first = Experiment(STUDY.name, head, backbone, dataset=dataset, **common)
-    pairs = [(first.backbone, first.head.name)]
-    if first.plan and not backbone:
-        pairs = [(name, head or own) for name, own in first.plan.rows]
+    pairs = [(first.parameters.backbone, first.parameters.head)]
+    if first.spec.plan and not backbone:
+        pairs = [(name, head or own) for name, own in first.spec.plan.rows]
     typed = {f"{name} + {own}": {"backbone": name, "head": own} for name, own in pairs}
     return Rows(STUDY.name, typed, dataset=dataset, **common)
 

@@ -1,4 +1,4 @@
-"""One experiment, and the rows of several, from what was chosen to what came out."""
+"""From what a user typed to a run: checked and resolved once, into a frozen RunSpec that is passed down."""
 
 import dataclasses
 import functools
@@ -6,30 +6,274 @@ import json
 import os
 import pathlib
 import shlex
+from collections.abc import Mapping
 
 import numpy as np
 
+from wisesr_helpers._keras import keras
+from wisesr_helpers.data.augment import CONVENTIONS
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.data.embedded import digits_dataset, scenes_dataset
-from wisesr_helpers.data.load import load_dataset
+from wisesr_helpers.data.images import RESAMPLING
+from wisesr_helpers.data.load import is_prepared, load_dataset
+from wisesr_helpers.data.sources import find, get_source, missing
 from wisesr_helpers.models.backbones import check_backbone
-from wisesr_helpers.models.heads import get_head
+from wisesr_helpers.models.heads import Head, check_head, get_head
 from wisesr_helpers.plots.heads import head_steps
 from wisesr_helpers.progress import duration
-from wisesr_helpers.storage import default_cache
-from wisesr_helpers.studies import run as studies_run
-from wisesr_helpers.studies.choices import RECIPE_OPTIONS, check_option_names, check_options, choose_scale
-from wisesr_helpers.studies.grid import get_study
-from wisesr_helpers.studies.run import announce, describe_data, run, seeded_classifier
+from wisesr_helpers.storage import accelerators, default_cache
+from wisesr_helpers.studies.grid import STUDIES, Demo, Study, get_study
+from wisesr_helpers.studies.run import (
+    announce,
+    count,
+    demo_seconds,
+    describe_data,
+    finished_run,
+    seeded_classifier,
+    train_run,
+)
 from wisesr_helpers.training import runs
-from wisesr_helpers.training.runs import as_table, load_classifier
-from wisesr_helpers.versions import behaviour
+from wisesr_helpers.training.recipes import PRECISIONS, Recipe
 
-# One run of a study, from what the user typed to a record: what a study notebook drives.
+SCALES = ("paper", "demo", "smoke")
+
+# Options of every study: name → valid values, for the recipe's as a function of the recipe. Of the data's, the first
+# is the default.
+RECIPE_OPTIONS = {
+    "weights": lambda recipe: ("imagenet", "none"),  # the backbone's initial weights
+    "convention": lambda recipe: CONVENTIONS,  # how the augmentation computes
+    "accumulate": Recipe.accumulations,  # in how many parts a batch goes through the model
+    "precision": lambda recipe: PRECISIONS,  # of computing; weights are always float32
+    "jit_compile": lambda recipe: (False, True),  # whether XLA compiles the training step
+}
+DATA_OPTIONS = {
+    "resample": RESAMPLING,  # how photographs are resized
+    "strict": (False, True),  # whether a dataset is refused of which anything was left out or noticed
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSpec:
+    """A run of a study, resolved from what was typed; nothing in it is parsed or looked up again.
+
+    Attributes:
+        study: ``Study``; in a study with several datasets, the dataset's.
+        head: ``Head``.
+        parameters: ``RunParameters``: what tells the run from others.
+        plan: ``Demo``, the embedded images of demo and smoke; None at paper scale.
+        recipe: ``Recipe``, with the options and the number of epochs that were asked for.
+        head_options: The head's, for ``build_classifier``.
+        data_options: The data's, for ``load_dataset``.
+        reason: Why it has its scale, in words.
+        folder: Where the run is kept.
+        data_dir: Where data is looked for first; None: the cache folder.
+        runs_dir: As typed; None: the default.
+        overwrite: Whether a finished run is trained again.
+    """
+
+    study: Study
+    head: Head
+    parameters: runs.RunParameters
+    plan: Demo | None
+    recipe: Recipe
+    head_options: Mapping
+    data_options: Mapping
+    reason: str = ""
+    folder: pathlib.Path | None = None
+    data_dir: pathlib.Path | None = None
+    runs_dir: pathlib.Path | None = None
+    overwrite: bool = False
+
+    @property
+    def image_size(self):
+        """Side of the images in pixels."""
+        return self.study.size_for(self.parameters.backbone)
+
+    @property
+    def shown_folder(self):
+        """The run's folder, as people read it."""
+        return runs.shown(self.folder)
+
+    @property
+    def command(self):
+        """The command that makes this run."""
+        words = ["papermill", f"notebooks/{self.study.name}.ipynb", f"runs/{self.parameters.identity}.ipynb"]
+        for name in ("dataset", "head", "backbone", "scale", "seed"):
+            if str(getattr(self.parameters, name)):
+                words += ["-p", name, str(getattr(self.parameters, name))]
+        for name in ("data_dir", "runs_dir"):
+            words += ["-p", name, str(getattr(self, name))] if getattr(self, name) else []
+        if self.recipe.epochs != (self.plan or self.study).recipe.epochs:
+            words += ["-p", "epochs", str(self.recipe.epochs)]
+        if self.parameters.options:
+            words += ["-y", f"options: {json.dumps(self.parameters.options)}"]
+        return shlex.join(words)
+
+
+def resolve(study, head, backbone, scale, seed, epochs, data_dir, runs_dir, overwrite, options, dataset):
+    """What was typed as a ``RunSpec``; arguments and errors are those of :class:`Experiment`."""
+    study = get_study(study, dataset)
+    named = get_head(head) if head or not study.own_heads else None
+    if backbone:
+        check_backbone(backbone)
+    _check_whole("seed", seed, most=2**32 - 1)
+    _check_whole("epochs", epochs)
+    if not isinstance(overwrite, bool):
+        raise ValueError(f"overwrite must be True or False; received {overwrite!r}.")
+    if named:
+        _check_option_names(options, named)
+    data_dir, runs_dir = (pathlib.Path(typed).expanduser() if typed else None for typed in (data_dir, runs_dir))
+    scale, reason = choose_scale(scale, study, backbone, data_dir)
+    backbone = backbone or (study.backbones[0] if scale == "paper" else "small_patch")
+    spec = _spec(study, named or get_head(study.head_for(backbone)), backbone, scale, seed, epochs, options, dataset)
+    folder = (runs_dir or runs.default_runs_dir()) / spec.parameters.identity
+    _check_folder(folder)
+    return dataclasses.replace(
+        spec, reason=reason, folder=folder, data_dir=data_dir, runs_dir=runs_dir, overwrite=overwrite
+    )
+
+
+def spec_of(run):
+    """The ``RunSpec`` that the command of a kept run comes to today; no folder is touched and no data looked for.
+
+    Args:
+        run: ``RunResult``.
+
+    Raises:
+        ValueError: Its study, dataset, scale, head or an option is no more.
+    """
+    dataset = run.chosen_dataset
+    study, head = get_study(run.study, dataset), get_head(run.head)
+    return _spec(study, head, run.backbone, run.scale, run.seed, run.planned_epochs, run.options, dataset)
+
+
+def _spec(study, head, backbone, scale, seed, epochs, options, dataset):
+    """Scale → plan and recipe → options: the one place where they are put together."""
+    if scale not in SCALES:
+        raise ValueError(f"Unknown scale '{scale}'. Valid scales: {', '.join(SCALES)}.")
+    plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[scale]
+    _check_option_names(options, head)
+    recipe, of_head, of_data, differing = (plan or study).recipe, {}, {}, {}
+    for name, value in (options or {}).items():
+        value = value.item() if isinstance(value, np.generic) else value  # as JSON has it
+        if name in head.arguments:
+            of_head[name] = value
+            differs = name not in head.options or value != head.options[name].values[0]
+        elif name in RECIPE_OPTIONS:
+            _check_value(name, value, RECIPE_OPTIONS[name](recipe))
+            changed = _with_option(recipe, name, value)
+            recipe, differs = changed, changed != recipe
+        else:
+            _check_value(name, value, DATA_OPTIONS[name])
+            differs = value != DATA_OPTIONS[name][0]
+            of_data |= {name: value} if differs else {}
+        differing |= {name: value} if differs else {}  # a default makes no other run
+    check_head(head.name, **of_head)
+    return RunSpec(
+        study=study,
+        head=head,
+        parameters=runs.RunParameters(study.name, scale, backbone, head.name, seed, differing, dataset),
+        plan=plan,
+        recipe=dataclasses.replace(recipe, epochs=epochs or recipe.epochs),
+        head_options=of_head,
+        data_options=of_data,
+    )
+
+
+def choose_scale(scale, study, backbone, data_dir):
+    """The scale that is run, and why.
+
+    Args:
+        scale: "auto", "paper", "demo" or "smoke"; ``WISESR_SCALE`` stands in for "auto".
+        study: Study.
+        backbone: What was asked for, or "".
+        data_dir: Where data is looked for first, or None.
+
+    Returns:
+        (scale, reason).
+
+    Raises:
+        ValueError: An unknown scale, or "paper" for a study that has none.
+        FileNotFoundError: "paper", and the study's data is not on this machine.
+    """
+    asked = os.environ.get("WISESR_SCALE", "auto") if scale == "auto" else scale
+    if asked not in ("auto", *SCALES):
+        where = "WISESR_SCALE" if scale == "auto" else "scale"
+        raise ValueError(f"Unknown {where} '{asked}'. Valid scales: auto, {', '.join(SCALES)}.")
+    if not study.source and asked == "paper":
+        others = ", ".join(name for name, other in STUDIES[study.name].datasets.items() if other.source)
+        raise ValueError(
+            f"{study.dataset} are the demo's data and have no scale 'paper'. Datasets that have: {others}; or take "
+            "scale 'demo'."
+        )
+    source = get_source(study.source) if study.source and asked in ("auto", "paper") else None
+    prepared = source and is_prepared(source, study.size_for(backbone or study.backbones[0]), data_dir)
+    if asked == "paper" and not prepared and find(source, data_dir) is None:
+        raise FileNotFoundError(missing(source, data_dir))
+    if asked != "auto":
+        return asked, "as asked" if scale == asked else "WISESR_SCALE asks for it"
+    if not study.source:
+        return "demo", f"scale='auto' chose it: {study.dataset} have no other"
+    if not prepared:
+        return "demo", f"scale='auto' chose it: {study.dataset} is not prepared on this machine"
+    if not accelerators():
+        return "demo", f"scale='auto' chose it: {study.dataset} is here, but no accelerator"
+    return "paper", f"scale='auto' chose it: {study.dataset} is prepared, and there is {accelerators()[0]}"
+
+
+def _check_option_names(options, head):
+    """Check that the head, recipes or data take options of these names; raise ValueError with the valid ones."""
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(
+            f"options must be a mapping of names to values; received {options!r}. "
+            'With papermill: -y "options: {name: value}".'
+        )
+    valid = [*head.arguments, *RECIPE_OPTIONS, *DATA_OPTIONS]
+    for name in options or {}:
+        if name not in valid:
+            raise ValueError(f"Unknown option '{name}' for head '{head.name}'. Valid options: {', '.join(valid)}.")
+
+
+def _check_value(name, value, valid):
+    if not any(type(value) is type(other) and value == other for other in valid):
+        raise ValueError(f"Option '{name}' must be one of {', '.join(map(str, valid))}; received {value!r}.")
+
+
+def _with_option(recipe, name, value):
+    if name == "weights":
+        return dataclasses.replace(recipe, weights=None if value == "none" else value)
+    if name == "jit_compile" and value and keras.backend.backend() == "tensorflow" and not accelerators():
+        raise ValueError(
+            "Option 'jit_compile' can't be True with TensorFlow on a CPU, where XLA is several times slower; leave it "
+            "out."
+        )
+    if name != "convention":
+        return dataclasses.replace(recipe, **{name: value})
+    if recipe.augmentation is None:
+        raise ValueError("Option 'convention' is about the augmentation, and this recipe has none.")
+    return dataclasses.replace(recipe, augmentation=dataclasses.replace(recipe.augmentation, convention=value))
+
+
+def _check_whole(name, value, most=None):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most and value > most):
+        bound = f"from 0 to {most}" if most else "0 or more"
+        raise ValueError(f"{name} must be a whole number, {bound}; received {value!r}.")
+
+
+def _check_folder(folder):
+    """Check, before an epoch is spent, that a run can be kept in its folder; one that is there need only be read."""
+    if (folder / runs.RECORD).exists():
+        return
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise OSError(
+            f"The run can't be kept in '{folder}': '{existing}' is no folder that can be written. Give another with "
+            "runs_dir, or set WISESR_RUNS."
+        )
 
 
 class Experiment:
-    """A run of a study: one head on one backbone at one scale.
+    """A run of a study, as its notebook drives it: one head on one backbone at one scale.
 
     Everything typed is checked here, before anything is loaded.
 
@@ -44,7 +288,10 @@ class Experiment:
         runs_dir: Where runs are kept; empty: see :func:`wisesr_helpers.training.runs.default_runs_dir`.
         overwrite: Train a finished run again; one that was interrupted goes on.
         options: Further options of the head, the recipe and the data, by name.
-        dataset: For a study with several datasets, which.
+        dataset: In a study with several datasets, which.
+
+    Attributes:
+        spec: ``RunSpec``, everything above resolved.
 
     Raises:
         ValueError: A value that can't be used, with those that can.
@@ -66,109 +313,62 @@ class Experiment:
         options=None,
         dataset="",
     ):
-        self.study = get_study(study, dataset)
-        typed = head or not self.study.own_heads
-        if typed:
-            self.head = get_head(head)
-        if backbone:
-            check_backbone(backbone)
-        _check_whole("seed", seed, most=2**32 - 1)
-        _check_whole("epochs", epochs)
-        if not isinstance(overwrite, bool):
-            raise ValueError(f"overwrite must be True or False; received {overwrite!r}.")
-        if typed:
-            check_option_names(options, self.head)
-        self.data_dir = pathlib.Path(data_dir).expanduser() if data_dir else None
-        self.scale, self.reason = choose_scale(scale, self.study, backbone, self.data_dir)
-        self.plan = {"paper": None, "demo": self.study.demo, "smoke": self.study.smoke}[self.scale]
-        self.backbone = backbone or ("small_patch" if self.plan else self.study.backbones[0])
-        if not typed:
-            self.head = get_head(self.study.head_for(self.backbone))
-        self.image_size = self.study.size_for(self.backbone)
-        self.own_recipe = self.plan.recipe if self.plan else self.study.recipe
-        head_options, recipe, self.data_options = check_options(options, self.head, self.own_recipe)
-        self.options = {name: _plain(value) for name, value in (options or {}).items() if self._counts(name, value)}
-        self.recipe = dataclasses.replace(recipe, epochs=epochs or recipe.epochs)
-        self.parameters = runs.RunParameters(
-            self.study.name, self.scale, self.backbone, self.head.name, seed, self.options, dataset
-        )
-        self.head_options = head_options
-        self.runs_dir = pathlib.Path(runs_dir).expanduser() if runs_dir else None
-        self.folder = (self.runs_dir or runs.default_runs_dir()) / self.parameters.identity
-        self.overwrite = overwrite
-        self._check_folder()
-
-    def _counts(self, name, value):
-        """Whether an option makes another run than the default: one whose value is the default does not."""
-        if name in self.head.arguments:
-            return name not in self.head.options or value != self.head.options[name].values[0]
-        if name in RECIPE_OPTIONS:
-            return check_options({name: value}, self.head, self.own_recipe)[1] != self.own_recipe
-        return name in self.data_options
-
-    def _check_folder(self):
-        """Refuse a runs folder that can't be written, before an epoch is spent; a run that is there can be read."""
-        if (self.folder / runs.RECORD).exists():
-            return
-        existing = next(path for path in (self.folder, *self.folder.parents) if path.exists())
-        if not existing.is_dir() or not os.access(existing, os.W_OK):
-            raise OSError(
-                f"The run can't be kept in '{self.folder}': '{existing}' is no folder that can be written. Give "
-                "another with runs_dir, or set WISESR_RUNS."
-            )
+        self.spec = resolve(study, head, backbone, scale, seed, epochs, data_dir, runs_dir, overwrite, options, dataset)
 
     @property
-    def note(self):
-        """What figures of this run have to say about its data."""
-        return DEMO_NOTE if self.plan else ""
+    def parameters(self):
+        """``RunParameters``: what tells the run from others."""
+        return self.spec.parameters
+
+    @property
+    def recipe(self):
+        """``Recipe``."""
+        return self.spec.recipe
+
+    @property
+    def folder(self):
+        """The run's folder."""
+        return self.spec.folder
 
     @property
     def shown_folder(self):
         """The run's folder, as people read it."""
-        return runs.shown(self.folder)
+        return self.spec.shown_folder
 
     @property
     def command(self):
         """The command that makes this run."""
-        words = ["papermill", f"notebooks/{self.study.name}.ipynb", f"runs/{self.parameters.identity}.ipynb"]
-        for name in ("dataset", "head", "backbone", "scale", "seed"):
-            if str(getattr(self.parameters, name)):
-                words += ["-p", name, str(getattr(self.parameters, name))]
-        for name, folder in (("data_dir", self.data_dir), ("runs_dir", self.runs_dir)):
-            words += ["-p", name, str(folder)] if folder else []
-        if self.recipe.epochs != self.own_recipe.epochs:
-            words += ["-p", "epochs", str(self.recipe.epochs)]
-        if self.options:
-            words += ["-y", f"options: {json.dumps(self.options)}"]
-        return shlex.join(words)
+        return self.spec.command
 
-    def announce(self):
-        """Print what was chosen, why, and how to start the paper's scale."""
-        announce(self)
-
-    def describe_data(self):
-        """Print the dataset's counts, and everything that is wrong with it."""
-        describe_data(self)
+    @property
+    def note(self):
+        """What figures of this run have to say about its data."""
+        return DEMO_NOTE if self.spec.plan else ""
 
     @functools.cached_property
     def dataset(self):
-        """The scale's dataset, made or loaded when first asked for."""
-        if self.plan is None:
-            return load_dataset(self.study.source, self.image_size, self.data_dir, **self.data_options)
-        if self.plan.data == "digits":
-            return digits_dataset(self.image_size, self.plan.train, self.plan.test)
-        folder = None if self.scale == "smoke" else (self.data_dir or default_cache()) / "scenes"
-        return scenes_dataset(self.image_size, self.plan.classes, self.plan.train, self.plan.test, folder=folder)
+        """The scale's ``Dataset``, made or loaded when first asked for."""
+        spec = self.spec
+        if spec.plan is None:
+            return load_dataset(spec.study.source, spec.image_size, spec.data_dir, **spec.data_options)
+        if spec.plan.data == "digits":
+            return digits_dataset(spec.image_size, spec.plan.train, spec.plan.test)
+        folder = None if spec.parameters.scale == "smoke" else (spec.data_dir or default_cache()) / "scenes"
+        return scenes_dataset(spec.image_size, spec.plan.classes, spec.plan.train, spec.plan.test, folder=folder)
 
-    @property
-    def has_dataset(self):
-        """Whether :attr:`dataset` was made or loaded already."""
-        return "dataset" in vars(self)
+    def announce(self):
+        """Print what was chosen, why, and how to start the paper's scale."""
+        announce(self.spec)
+
+    def describe_data(self):
+        """Print the dataset's counts, and everything that is wrong with it."""
+        describe_data(self.spec, self.dataset)
 
     def build(self):
         """The untrained classifier; its weights are a function of the seed."""
-        classes = self.plan.classes if self.plan else len(self.dataset.classes)
-        return seeded_classifier(self.parameters, classes, self.image_size, self.recipe, self.head_options)
+        spec = self.spec
+        classes = spec.plan.classes if spec.plan else len(self.dataset.classes)
+        return seeded_classifier(spec.parameters, classes, spec.image_size, spec.recipe, spec.head_options)
 
     def head_steps(self, model):
         """The steps of a built model's head, for its diagram."""
@@ -176,49 +376,26 @@ class Experiment:
         features = names.index("features")
         return head_steps(model.layers[features + 1 :], model.layers[features].output.shape[1:])
 
-    @property
-    def settings(self):
-        """What a run has to have in common with what goes on from it, the number of epochs apart."""
-        data = [self.plan.classes, self.plan.train, self.plan.test] if self.plan else [self.study.source]
-        settings = {
-            "parameters": dataclasses.asdict(self.parameters),
-            "recipe": dataclasses.asdict(dataclasses.replace(self.recipe, epochs=0)),
-            "data": [self.image_size, *data],
-        }
-        return json.loads(json.dumps(settings))  # as a checkpoint gives it back, without tuples
-
-    @property
-    def behaviour(self):
-        """The versions of the code that the outcome depends on."""
-        return behaviour(photographs=self.plan is None)
-
     def run(self):
-        """Train, unless this run is finished, and keep the record: see :func:`wisesr_helpers.studies.run.run`."""
-        return run(self)
+        """Train, unless this run is finished, and keep its record and weights.
+
+        Returns:
+            RunResult.
+
+        Raises:
+            Held, ValueError, OSError, MemoryError: As :func:`wisesr_helpers.studies.run.train_run`.
+        """
+        return finished_run(self.spec, vars(self).get("dataset")) or train_run(self.spec, self.dataset)
 
     def load(self, epoch="final"):
         """The trained classifier of this run: see :func:`wisesr_helpers.training.runs.load_classifier`."""
-        return load_classifier(self.folder, epoch)
-
-
-def _plain(value):
-    """A value as JSON has it: NumPy's numbers as Python's."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _check_whole(name, value, most=None):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most and value > most):
-        bound = f"from 0 to {most}" if most else "0 or more"
-        raise ValueError(f"{name} must be a whole number, {bound}; received {value!r}.")
-
-
-# Several runs of one study side by side: the rows of a table, trained one after the other.
+        return runs.load_classifier(self.folder, epoch)
 
 
 class Rows:
-    """Runs that differ in what each of them types, such as one head with and without an option.
+    """Several runs of a study as the rows of a table, such as one head with and without an option.
 
-    All rows are checked before the first is trained.
+    All rows are checked before the first is trained; they are trained one after the other.
 
     Args:
         study: One of ``ws.STUDIES``.
@@ -255,14 +432,12 @@ class Rows:
         Args:
             notebook: Name of the notebook that runs them, with a parameter ``study``; empty: the study's own.
         """
-        studies_run.announce(self.first, notebook)
+        spec = self.first.spec
+        announce(spec, notebook)
         titles = ", ".join(f"'{title}'" for title in self.experiments)
-        rows = "row" if len(self.experiments) == 1 else "rows"
-        print(f"The same for {len(self.experiments)} {rows}: {titles}.")
-        plan = self.first.plan
-        if plan:
-            epochs = self.first.recipe.epochs / plan.recipe.epochs
-            print(f"All of them: about {duration(60 * plan.minutes * epochs * len(self.experiments))} on two cores.")
+        print(f"The same for {count(len(self.experiments), 'row')}: {titles}.")
+        if spec.plan:
+            print(f"All of them: about {duration(demo_seconds(spec) * len(self.experiments))} on two cores.")
 
     def run(self):
         """Train every row that is not finished.
@@ -271,12 +446,12 @@ class Rows:
             DataFrame as ``ws.load_runs`` returns it, with the row's title in a first column "row".
 
         Raises:
-            Held, ValueError, OSError, MemoryError: As :func:`wisesr_helpers.studies.run.run`; finished rows stay.
+            Held, ValueError, OSError, MemoryError: As :func:`wisesr_helpers.studies.run.train_run`; finished rows stay.
         """
-        records = []
+        results = []
         for title, experiment in self.experiments.items():
             print(f"{title}:", flush=True)
-            records.append(experiment.run())
-        runs = as_table(records)
-        runs.insert(0, "row", list(self.experiments))
-        return runs
+            results.append(experiment.run())
+        table = runs.as_table(results)
+        table.insert(0, "row", list(self.experiments))
+        return table

@@ -3,8 +3,17 @@
 import dataclasses
 from collections.abc import Mapping
 
-from wisesr_helpers.training import recipes
-from wisesr_helpers.training.recipes import Recipe
+from wisesr_helpers.training.recipes import (
+    CIFAR10,
+    INTEL_224,
+    MIT_224,
+    MIT_512,
+    MNIST,
+    SUB_IMAGENET_224,
+    TABLE_3,
+    TINY_IMAGENET,
+    Recipe,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +116,7 @@ class Study:
 # faster, for epochs are few. Colours change less than Table 3 says: an image darkened to nothing teaches a network of
 # four layers little in so short a time.
 
-_MILDER = dataclasses.replace(recipes.TABLE_3, channel_shift_range=10.0, brightness_range=(0.9, 1.1))
+_MILDER = dataclasses.replace(TABLE_3, channel_shift_range=10.0, brightness_range=(0.9, 1.1))
 _SHORT = Recipe(
     epochs=20, batch_size=15, learning_rate=0.045, momentum=0.9, decay_rate=0.85, decay_epochs=1, augmentation=_MILDER
 )
@@ -122,7 +131,7 @@ _PAPER = (
         train_images=31_500,
         test_images=3_500,
         image_size=224,
-        recipe=recipes.SUB_IMAGENET_224,
+        recipe=SUB_IMAGENET_224,
         backbones=("Xception", "ResNet50", "DenseNet121"),
         heads=("gap", "gap_dropout", "depthwise", "depthwise_nonneg", "wise", "wise_dropout", "gwap"),
         table="Table 5",
@@ -145,7 +154,7 @@ _PAPER = (
         train_images=14_034,
         test_images=3_000,
         image_size=224,
-        recipe=recipes.INTEL_224,
+        recipe=INTEL_224,
         backbones=("Xception", "ResNet50", "DenseNet169"),
         heads=("gap", "depthwise_nonneg", "wise"),
         table="Table 6",
@@ -168,7 +177,7 @@ _PAPER = (
         train_images=5_360,
         test_images=1_340,
         image_size=224,
-        recipe=recipes.MIT_224,
+        recipe=MIT_224,
         backbones=("Xception", "ResNet50", "DenseNet169"),
         heads=("gap", "gap_dropout", "depthwise_nonneg", "wise", "wise_dropout"),
         table="Table 7",
@@ -191,7 +200,7 @@ _PAPER = (
         train_images=5_360,
         test_images=1_340,
         image_size=512,
-        recipe=recipes.MIT_512,
+        recipe=MIT_512,
         backbones=("Xception", "ResNet50V2", "DenseNet201"),
         heads=("gap", "avg_fc", "wise"),
         table="Table 9",
@@ -218,7 +227,7 @@ _MNIST = Study(
     train_images=60_000,
     test_images=10_000,
     image_size=224,
-    recipe=recipes.MNIST,
+    recipe=MNIST,
     backbones=("VGG16", "InceptionV3", "ResNet50"),
     heads=("gap", "vgg_fc"),
     table="Table 1",
@@ -228,7 +237,7 @@ _MNIST = Study(
         classes=10,
         train=1195,
         test=602,
-        recipe=dataclasses.replace(recipes.MNIST, epochs=20),
+        recipe=dataclasses.replace(MNIST, epochs=20),
         minutes=1,
         data="digits",
         rows=(("small_patch", "flatten_fc"), ("small_conv", "gap")),
@@ -255,7 +264,7 @@ _DATASETS = {
         dataset="CIFAR-10",
         source="cifar10",
         train_images=50_000,
-        recipe=recipes.CIFAR10,
+        recipe=CIFAR10,
         figures=("Figure 4", "Figure 5"),
     ),
     "tiny_imagenet": dataclasses.replace(
@@ -265,7 +274,7 @@ _DATASETS = {
         source="tiny_imagenet",
         classes=200,
         train_images=100_000,
-        recipe=recipes.TINY_IMAGENET,
+        recipe=TINY_IMAGENET,
         figures=("Figure 6", "Figure 7"),
     ),
 }

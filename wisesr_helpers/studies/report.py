@@ -17,10 +17,9 @@ from wisesr_helpers.metrics import (
 from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params, head_flops, head_params
-from wisesr_helpers.models.heads import get_head
 from wisesr_helpers.progress import duration
 from wisesr_helpers.published import number, printed, published
-from wisesr_helpers.studies.choices import check_options
+from wisesr_helpers.studies.experiment import spec_of
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.training.runs import canonical
 
@@ -266,18 +265,14 @@ def is_current(run):
     if run.older:
         return False
     try:
-        study = get_study(run.study, run.chosen_dataset)
-        plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[run.scale]
-        recipe = plan.recipe if plan else study.recipe
-        _, recipe, _ = check_options(run.options, get_head(run.head), recipe)
+        spec = spec_of(run)
     except ValueError:  # a study, head or option that is no more
         return False
-    recipe = dataclasses.replace(recipe, epochs=run.planned_epochs)
-    planned = (plan.classes, plan.train, plan.test) if plan else None
+    plan = spec.plan
     return (
-        canonical(dataclasses.asdict(recipe)) == canonical(dict(run.recipe))
-        and run.image_size == (study.size_for(run.backbone),) * 2
-        and planned in (None, (len(run.classes), run.train_images, run.test_images))
+        canonical(dataclasses.asdict(spec.recipe)) == canonical(dict(run.recipe))
+        and run.image_size == (spec.image_size, spec.image_size)
+        and (not plan or (plan.classes, plan.train, plan.test) == (len(run.classes), run.train_images, run.test_images))
     )
 
 

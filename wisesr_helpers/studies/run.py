@@ -1,7 +1,8 @@
-"""A run of an experiment: what is said before and during it, and how it is trained and kept."""
+"""A run of a study: what is said before it, how it is trained, gone on with and kept."""
 
 import contextlib
 import dataclasses
+import json
 
 from wisesr_helpers import progress
 from wisesr_helpers._keras import keras
@@ -10,49 +11,54 @@ from wisesr_helpers.data.embedded import SIDE as DIGIT
 from wisesr_helpers.models.backbones import SMALL
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
-from wisesr_helpers.storage import folder_lock, sweep, whole_path
-from wisesr_helpers.studies.choices import accelerators
+from wisesr_helpers.storage import accelerators, folder_lock, sweep, whole_path
 from wisesr_helpers.studies.grid import STUDIES, get_study
 from wisesr_helpers.training import runs
 from wisesr_helpers.training.checkpoints import Checkpoints
 from wisesr_helpers.training.loop import model_state, restore_weights, train
 from wisesr_helpers.training.runs import BEST_MODEL, FINAL_MODEL, environment
+from wisesr_helpers.versions import behaviour
 
 # What a run will do, in the words that its notebook prints first.
 
 
-def announce(experiment, notebook=""):
+def announce(spec, notebook=""):
     """Print what was chosen, why, and how to start the paper's scale.
 
     Args:
-        experiment: Experiment.
-        notebook: Name of the notebook that announces several runs of a study; empty: the study's own.
+        spec: ``RunSpec``.
+        notebook: Name of a notebook that runs several rows of a study; empty: the study's own.
     """
-    print(f"Scale: {experiment.scale}{f' ({DEMO_NOTE})' if experiment.plan else ''}; {experiment.reason}.")
-    print(_data(experiment))
-    print(f"Model: {experiment.backbone} + {experiment.head.name} ({experiment.head.description}).")
-    print(_recipe(experiment.recipe))
-    if experiment.recipe.augmentation is not None:
-        print(describe_augmentation(experiment.recipe.augmentation))
-    if experiment.plan and experiment.backbone in SMALL:
-        minutes = experiment.plan.minutes * experiment.recipe.epochs / experiment.plan.recipe.epochs
-        print(f"Time: about {progress.duration(60 * minutes)} on two cores.")
+    backbone, recipe = spec.parameters.backbone, spec.recipe
+    print(f"Scale: {spec.parameters.scale}{f' ({DEMO_NOTE})' if spec.plan else ''}; {spec.reason}.")
+    print(_data(spec))
+    print(f"Model: {backbone} + {spec.head.name} ({spec.head.description}).")
+    print(_recipe(recipe))
+    if recipe.augmentation is not None:
+        print(describe_augmentation(recipe.augmentation))
+    if spec.plan and backbone in SMALL:
+        print(f"Time: about {progress.duration(demo_seconds(spec))} on two cores.")
     else:
         print("Time: estimated after the first steps.")
-    if experiment.plan:
-        print(_paper_scale(experiment, notebook))
+    if spec.plan:
+        print(_paper_scale(spec, notebook))
 
 
-def _paper_scale(experiment, notebook):
+def demo_seconds(spec):
+    """Seconds that a demo or smoke run with a small backbone takes on two cores."""
+    return 60 * spec.plan.minutes * spec.recipe.epochs / spec.plan.recipe.epochs
+
+
+def _paper_scale(spec, notebook):
     """How to start the paper's scale; for the embedded digits, that of the first of the study's other datasets."""
-    dataset = experiment.parameters.dataset
-    if not experiment.study.source:
-        dataset = next(name for name, other in STUDIES[experiment.study.name].datasets.items() if other.source)
-    study, head = get_study(experiment.study.name, dataset), experiment.head.name
+    dataset = spec.parameters.dataset
+    if not spec.study.source:
+        dataset = next(name for name, other in STUDIES[spec.study.name].datasets.items() if other.source)
+    study, head = get_study(spec.study.name, dataset), spec.head.name
     which = f"-p dataset {dataset} " if dataset else ""
     if notebook:
         which += f"-p study {study.name} "
-    elif head != study.head_for(experiment.backbone):
+    elif head != study.head_for(spec.parameters.backbone):
         which += f"-p head {head} "
     return (
         f"The paper's scale ({study.dataset}, {study.backbones[0]}, {study.recipe.epochs} epochs, a GPU):\n"
@@ -61,12 +67,12 @@ def _paper_scale(experiment, notebook):
     )
 
 
-def _data(experiment):
-    side, plan = experiment.image_size, experiment.plan
+def _data(spec):
+    side, plan = spec.image_size, spec.plan
     if plan is None:
-        return f"Data: {experiment.study.dataset}, as images of {side}×{side} pixels."
+        return f"Data: {spec.study.dataset}, as images of {side}×{side} pixels."
     if plan.data == "digits":
-        instead = f" They stand in for {experiment.study.dataset}." if experiment.study.source else ""
+        instead = f" They stand in for {spec.study.dataset}." if spec.study.source else ""
         return (
             f"Data: {plan.train:,} + {plan.test:,} of scikit-learn's handwritten digits in {plan.classes} classes, "
             f"real ones of {DIGIT}×{DIGIT} pixels, enlarged to {side}×{side}; no photographs.{instead}"
@@ -115,35 +121,35 @@ def describe_augmentation(augmentation):
     )
 
 
-def describe_data(experiment):
+def describe_data(spec, dataset):
     """Print the dataset's counts, beside Table 2's at the paper's scale, and everything that is wrong with it."""
-    study = experiment.study
-    counts, *notes = experiment.dataset.describe()
+    study = spec.study
+    counts, *notes = dataset.describe()
     print(counts)
-    if experiment.plan is None and study.name != "deeper_networks":
+    if spec.plan is None and study.name != "deeper_networks":
         print(f"Table 2 has {study.train_images:,} and {study.test_images:,} in {study.classes} classes.")
     for note in notes:
         print(note)
 
 
-def say_speed(experiment, seconds, epochs):
+def say_speed(spec, seconds, epochs):
     """Print how long a training will take, if it takes a minute or more.
 
     Args:
-        experiment: Experiment.
+        spec: ``RunSpec``.
         seconds: That an epoch takes, measured on the first steps.
         epochs: That are still to be trained.
     """
     if seconds * epochs < 60:
         return
     an_epoch, whole = progress.duration(seconds), progress.duration(seconds * epochs)
-    if experiment.plan:
-        print(f"An epoch takes about {an_epoch} here, {epochs} take {whole}.", flush=True)
+    said = f"An epoch takes about {an_epoch} here, {epochs} take {whole}"
+    if spec.plan:
+        print(f"{said}.", flush=True)
     elif accelerators():
-        hours = seconds * epochs * len(accelerators()) / 3600
-        print(f"An epoch takes about {an_epoch} here, {epochs} take {whole}: {hours:.1f} GPU hours.", flush=True)
+        print(f"{said}: {seconds * epochs * len(accelerators()) / 3600:.1f} GPU hours.", flush=True)
     else:
-        demo = progress.duration(60 * experiment.study.demo.minutes)
+        demo = progress.duration(60 * spec.study.demo.minutes)
         print(
             f"This machine has no accelerator: an epoch takes about {an_epoch}, {epochs} take about {whole} here; "
             f"scale='demo' takes {demo}.",
@@ -151,19 +157,56 @@ def say_speed(experiment, seconds, epochs):
         )
 
 
-# Carrying out an experiment: its run is taken up where it stands, trained, and kept, by one process at a time.
+# The run itself: trained by one process at a time, gone on with where it stands, and kept.
 
 _MACHINE = ("backend", "device", "processor", "threads", "commit", "clean")
 
 
-def run(experiment):
-    """Train an experiment's run, unless it is finished, and keep its record and weights.
+def finished_run(spec, dataset=None):
+    """A run that is finished with as many epochs as asked for, else None. It takes no lock and writes nothing.
 
     Args:
-        experiment: ``Experiment``.
+        spec: ``RunSpec``.
+        dataset: ``Dataset`` to compare the run's with, if it is loaded already: reading that of the paper's scale only
+            for this would take minutes, or fail where the photographs are gone.
 
     Returns:
-        RunResult.
+        RunResult, or None.
+
+    Raises:
+        ValueError: The run has more epochs than asked for; training it shorter would lose them.
+    """
+    result = None if spec.overwrite else _recorded_run(spec)
+    if result is None:
+        return None
+    _refuse_fewer(spec, result.epochs)
+    if result.status == "running" or (result.status == "complete" and result.epochs < spec.recipe.epochs):
+        return None
+    if not (spec.folder / FINAL_MODEL).exists():
+        print(f"'{spec.shown_folder}' holds no {FINAL_MODEL}; it is made again from the run's checkpoint.", flush=True)
+        return None
+    print(
+        f"This run is already complete; loaded from '{spec.shown_folder}'. Pass overwrite=True to train it again.",
+        flush=True,
+    )
+    if result.older:
+        print("It was trained by an older version of the code: today's may give another result.", flush=True)
+    if result.status == "diverged" and result.planned_epochs < spec.recipe.epochs:
+        print("It diverged, so more epochs would change nothing.", flush=True)
+    if dataset is not None and result.data_fingerprint != dataset.fingerprint:
+        print("It was trained on other data than is here now: its accuracies are not of today's images.", flush=True)
+    return result
+
+
+def train_run(spec, dataset):
+    """Train a run, from the start or from its newest checkpoint, and keep its record and weights.
+
+    Args:
+        spec: ``RunSpec``.
+        dataset: Its ``Dataset``.
+
+    Returns:
+        RunResult; where another process has finished the run meanwhile, that process's.
 
     Raises:
         Held: Another process is training this run.
@@ -172,113 +215,68 @@ def run(experiment):
         OSError: The folder can't be written; whole epochs stay.
         MemoryError: The device's memory is too small.
     """
-    result = finished(experiment)  # without a lock: a finished run can be read where nothing may be written
-    if result is not None:
-        return result
-    with runs.write_errors(experiment.folder):
-        experiment.folder.mkdir(parents=True, exist_ok=True)
+    with runs.write_errors(spec.folder):
+        spec.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        with runs.write_errors(experiment.folder):
-            stack.enter_context(folder_lock(experiment.folder, "trained"))
-        return finished(experiment) or _train(experiment)
+        with runs.write_errors(spec.folder):
+            stack.enter_context(folder_lock(spec.folder, "trained"))
+        return finished_run(spec, dataset) or _train(spec, dataset)
 
 
-def finished(experiment):
-    """An experiment's run if it is finished with as many epochs as asked for, else None.
-
-    Raises:
-        ValueError: The run has more epochs than asked for; training it shorter would lose them.
-    """
-    result = None if experiment.overwrite else _kept_run(experiment)
-    if result is None:
-        return None
-    _refuse_fewer(experiment, result.epochs)
-    if result.status == "running" or (result.status == "complete" and result.epochs < experiment.recipe.epochs):
-        return None
-    if not (experiment.folder / FINAL_MODEL).exists():
-        print(
-            f"'{experiment.shown_folder}' holds no {FINAL_MODEL}; it is made again from the run's checkpoint.",
-            flush=True,
-        )
-        return None
-    print(
-        f"This run is already complete; loaded from '{experiment.shown_folder}'. Pass overwrite=True to train it "
-        "again.",
-        flush=True,
-    )
-    _say_what_differs(experiment, result)
-    return result
-
-
-def _say_what_differs(experiment, result):
-    """Say in what a finished run is not what the command would make today."""
-    if result.older:
-        print("It was trained by an older version of the code: today's may give another result.", flush=True)
-    if result.status == "diverged" and result.planned_epochs < experiment.recipe.epochs:
-        print("It diverged, so that more epochs would change nothing.", flush=True)
-    # Reading the data of the paper's scale only for this would take minutes, or fail where it is no more.
-    if experiment.has_dataset and result.data_fingerprint != experiment.dataset.fingerprint:
-        print("It was trained on other data than is here now: its accuracies are not of today's images.", flush=True)
-
-
-def _kept_run(experiment):
-    """The run in an experiment's folder; None if there is no record, or a damaged one, which is said."""
-    if not (experiment.folder / runs.RECORD).exists():
+def _recorded_run(spec):
+    """The run in the folder; None if there is no record, or a damaged one, which is reported."""
+    if not (spec.folder / runs.RECORD).exists():
         return None
     try:
-        return runs.read_run(experiment.folder)
+        return runs.read_run(spec.folder)
     except ValueError as error:
-        print(f"{error} Until then the run's checkpoints count.")
+        print(f"{error} Its checkpoints are used instead.")
         return None
 
 
-def _refuse_fewer(experiment, done):
-    if done > experiment.recipe.epochs:
+def _refuse_fewer(spec, done):
+    if done > spec.recipe.epochs:
         raise ValueError(
-            f"'{experiment.shown_folder}' holds {count(done, 'epoch')} of this run already; epochs="
-            f"{experiment.recipe.epochs} is fewer. Ask for at least {done}, or set overwrite to train it again."
+            f"'{spec.shown_folder}' holds {count(done, 'epoch')} of this run already; epochs={spec.recipe.epochs} is "
+            f"fewer. Ask for at least {done}, or pass overwrite=True to train it again."
         )
 
 
-def _train(experiment):
-    folder, recipe = experiment.folder, experiment.recipe
-    execution = {"behaviour": experiment.behaviour, **environment(), "command": experiment.command}
-    checkpoints = Checkpoints(
-        folder / "checkpoints",
-        {
-            "settings": experiment.settings,
-            "versions of the code": experiment.behaviour,
-            "data": experiment.dataset.fingerprint,
-            "backend": keras.backend.backend(),  # each draws other random numbers from a seed
-        },
-        execution["commit"],
-    )
-    start = _start(experiment, checkpoints)
-    model = experiment.build()
+def _train(spec, dataset):
+    folder, seed = spec.folder, spec.parameters.seed
+    versions = behaviour(dataset.photographs)
+    execution = {"behaviour": versions, **environment(), "command": spec.command}
+    origin = {
+        "settings": _settings(spec),
+        "versions of the code": versions,
+        "data": dataset.fingerprint,
+        "backend": keras.backend.backend(),  # each draws other random numbers from a seed
+    }
+    checkpoints = Checkpoints(folder / "checkpoints", origin, execution["commit"])
+    start = _start(spec, checkpoints)
+    model = seeded_classifier(spec.parameters, len(dataset.classes), spec.image_size, spec.recipe, spec.head_options)
 
     def keep(training):
-        outcome = outcome_of(experiment.parameters, experiment.dataset, model, recipe, training)
+        outcome = _outcome(spec, dataset, model, training)
         return runs.write_record(
-            folder,
-            outcome,
-            {**execution, "seconds": training.seconds, "machines": training.machines},
+            folder, outcome, {**execution, "seconds": training.seconds, "machines": training.machines}
         )
 
     try:
         training = train(
             model,
-            experiment.dataset,
-            recipe,
-            experiment.parameters.seed,
+            dataset,
+            spec.recipe,
+            seed,
             checkpoints,
             start,
             after_epoch=keep,
-            say_speed=lambda seconds, epochs: say_speed(experiment, seconds, epochs),
+            say_speed=lambda seconds, epochs: say_speed(spec, seconds, epochs),
             machine={name: execution[name] for name in _MACHINE},
         )
     except KeyboardInterrupt:
         done = count(max(checkpoints.epochs(), default=0), "whole epoch")
-        print(f"Interrupted: '{experiment.shown_folder}' keeps {done}; the same command goes on from there.")
+        print(f"Interrupted: '{spec.shown_folder}' keeps {done}; the same command goes on from there.")
         raise
     with runs.write_errors(folder):
         _keep_models(folder, model, training, checkpoints)
@@ -286,49 +284,59 @@ def _train(experiment):
     return keep(training)
 
 
-def _start(experiment, checkpoints):
-    """The checkpoint that the run goes on from; None: it begins. Both are said where something is there already."""
-    folder = experiment.folder
-    sweep(folder)
-    before = _kept_run(experiment)
-    if experiment.overwrite:
-        return _start_over(experiment, checkpoints, before)
+def _settings(spec):
+    """What a run must share with the one that continues it, the number of epochs apart."""
+    plan = spec.plan
+    settings = {
+        "parameters": dataclasses.asdict(spec.parameters),
+        "recipe": dataclasses.asdict(dataclasses.replace(spec.recipe, epochs=0)),
+        "data": [spec.image_size, *([plan.classes, plan.train, plan.test] if plan else [spec.study.source])],
+    }
+    return json.loads(json.dumps(settings))  # as a checkpoint gives it back, without tuples
+
+
+def _start(spec, checkpoints):
+    """The checkpoint that the run goes on from, or None: it begins. Both are said where something is there already."""
+    sweep(spec.folder)
+    before = _recorded_run(spec)
+    if spec.overwrite:
+        return _start_over(spec, checkpoints, before)
     start = checkpoints.newest()
     if start is not None:
-        _refuse_fewer(experiment, start.epoch)
-        _say_going_on(experiment, start)
+        _refuse_fewer(spec, start.epoch)
+        _say_going_on(spec, start)
     elif before is not None and before.status != "running":
         raise ValueError(
-            f"'{experiment.shown_folder}' holds a finished record and no whole checkpoint to go on from. Put its "
-            "folder 'checkpoints' back, give another runs_dir, or set overwrite to train the run from the start."
+            f"'{spec.shown_folder}' holds a finished record and no whole checkpoint to go on from. Put its folder "
+            "'checkpoints' back, give another runs_dir, or pass overwrite=True to train the run from the start."
         )
     elif before is not None or checkpoints.epochs():
-        print(f"No whole checkpoint is left in '{experiment.shown_folder}'; the run is trained from the start.")
+        print(f"No whole checkpoint is left in '{spec.shown_folder}'; the run is trained from the start.")
     return start
 
 
-def _start_over(experiment, checkpoints, before):
+def _start_over(spec, checkpoints, before):
     """The checkpoint that an overwriting run goes on from: its own, where it was interrupted; else None.
 
-    Whatever can't be gone on from is removed: a finished run, damaged epochs, epochs of another origin, too many.
+    Whatever it can't go on from is removed: a finished run, damaged epochs, epochs of another origin, too many.
     """
     start, running = None, before is not None and before.status == "running"
     if before is None or running:
         with contextlib.suppress(ValueError):  # another origin
             start = checkpoints.newest()
     # With its last epoch and no record, it may have been finished.
-    if start is not None and start.epoch < experiment.recipe.epochs + running:
-        _say_going_on(experiment, start)
+    if start is not None and start.epoch < spec.recipe.epochs + running:
+        _say_going_on(spec, start)
         return start
     checkpoints.prune(())
     for name in (runs.RECORD, FINAL_MODEL, BEST_MODEL):
-        (experiment.folder / name).unlink(missing_ok=True)
+        (spec.folder / name).unlink(missing_ok=True)
     return None
 
 
-def _say_going_on(experiment, start):
+def _say_going_on(spec, start):
     if start.epoch:
-        print(f"Going on after epoch {start.epoch} of {experiment.recipe.epochs}, from '{experiment.shown_folder}'.")
+        print(f"Going on after epoch {start.epoch} of {spec.recipe.epochs}, from '{spec.shown_folder}'.")
 
 
 def _keep_models(folder, model, training, checkpoints):
@@ -373,17 +381,17 @@ def seeded_classifier(parameters, classes, image_size, recipe, options=None):
         keras.config.set_dtype_policy(before)
 
 
-def outcome_of(parameters, dataset, model, recipe, training):
+def _outcome(spec, dataset, model, training):
     """The half of a record that the command determines."""
     return {
-        "parameters": dataclasses.asdict(parameters),
+        "parameters": dataclasses.asdict(spec.parameters),
         "dataset": dataset.summary(),
         "model": {
             "params": count_params(model),
             "flops": count_flops(model),
             "feature_map": list(model.get_layer("features").output.shape[1:]),
         },
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": dataclasses.asdict(spec.recipe),
         **{name: getattr(training, name) for name in ("history", "status", "divergence", "final", "best", "correct")},
     }
 

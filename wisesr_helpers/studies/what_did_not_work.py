@@ -13,7 +13,7 @@ from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.counts import count_flops, count_params, head_flops, head_params
 from wisesr_helpers.plots.figures import described
 from wisesr_helpers.published import number
-from wisesr_helpers.studies.choices import choose_scale
+from wisesr_helpers.studies.experiment import choose_scale
 from wisesr_helpers.studies.grid import STUDIES, get_study
 from wisesr_helpers.studies.report import compare_rows, results_table
 

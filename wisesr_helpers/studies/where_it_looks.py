@@ -213,7 +213,7 @@ class Pair:
         """DataFrame as ``ws.Rows.run`` returns it; a run that is not finished is trained when this is first asked for.
 
         Raises:
-            Held, ValueError, OSError, MemoryError: As :func:`wisesr_helpers.studies.run.run`.
+            Held, ValueError, OSError, MemoryError: As :func:`wisesr_helpers.studies.run.train_run`.
         """
         return self.rows.run()
 
