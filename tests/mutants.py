@@ -27,9 +27,9 @@ SECONDS = 300  # a mutant that runs longer hangs, which a test run notices
 SUBJECTS = {
     "pooling": (
         ["layers/pooling.py", "layers/blocks.py"],
-        ["layers/test_layers.py", "layers/test_positions.py"],
+        ["layers/test_pooling.py", "layers/test_blocks.py"],
     ),
-    "heads": (["models/heads.py"], ["models/test_heads.py", "models/test_models.py"]),
+    "heads": (["models/heads.py"], ["models/test_heads.py", "models/test_classifiers.py"]),
     "augment": (["data/augment.py"], ["data/test_augment.py"]),
     "metrics": (["metrics.py"], ["test_metrics.py"]),
     "checkpoints": (["training/checkpoints.py"], ["training/test_checkpoints.py"]),

@@ -10,15 +10,14 @@ pytestmark = pytest.mark.slow
 
 ON_JAX = [
     "models/test_heads.py",
-    "layers/test_layers.py",
-    "layers/test_positions.py",
+    "layers/test_blocks.py",
+    "layers/test_pooling.py",
     "layers/test_reductions.py",
     "training/test_training.py",
     "studies/test_run.py",
     "studies/test_experiment.py",
-    "models/test_predictions.py",
+    "models/test_classifiers.py",
     "models/test_attribution.py",
-    "models/test_cuts.py",
     "test_soak.py",
     "notebooks/test_papermill.py",
     *(

@@ -1,25 +1,71 @@
-"""Heads are counted without being built, as the built ones are; and the cells that they look at."""
+"""Parameters and operations: those of the paper's tables, and a profiler's; and the cells that a head looks at."""
 
 import pytest
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
 from wisesr_helpers.models import counts
-from wisesr_helpers.models.heads import head_layers
+from wisesr_helpers.published import number, published
+
+PRINTED = published().query("source == 'paper' and where in ['Table 1', 'Table 6', 'Table 7', 'Table 9']")
+COUNTS = PRINTED.query("unit in ['parameters', 'GFLOPs']")
+IMAGE_SIZE = {"Table 1": 224, "Table 6": 224, "Table 7": 224, "Table 9": 512}
+CLASSES = {
+    "Table 1": 70,  # its caption says so
+    "Table 6": int(number("Table 2", "Intel Image Classification Challenge", "Number of Classes")),
+    "Table 7": int(number("Table 2", "MIT Indoors Scenes", "Number of Classes")),
+    "Table 9": int(number("Table 2", "MIT Indoors Scenes", "Number of Classes")),
+}
 
 
-@pytest.mark.parametrize("shape", [(7, 7, 6), (16, 16, 4), (9, 12, 5)], ids=str)
-@pytest.mark.parametrize("head", list(ws.HEADS))
-def test_parameters_of_a_head_are_those_of_the_built_one(head, shape):
-    built = keras.Sequential([keras.Input(shape), *head_layers(head, shape, 11)])
-    assert counts.head_params(head, shape, 11) == built.count_params()
+def test_every_printed_count_is_among_the_rows_below():
+    assert COUNTS.groupby("where").size().to_dict() == {"Table 1": 21, "Table 6": 9, "Table 7": 15, "Table 9": 9}
 
 
-@pytest.mark.parametrize("shape", [(7, 7, 6), (9, 12, 5)], ids=str)
-@pytest.mark.parametrize("head", list(ws.HEADS))
-def test_operations_of_a_head_are_those_of_the_built_one(head, shape):
-    built = keras.Sequential([keras.Input(shape), *head_layers(head, shape, 11)])
-    assert counts.head_flops(head, shape, 11) == ws.count_flops(built)
+@pytest.mark.parametrize(("where", "backbone", "head"), list(COUNTS.groupby(["where", "backbone", "head"]).groups))
+def test_counts_equal_the_printed_ones(where, backbone, head):
+    model = (
+        ws.build_classifier(backbone, head, CLASSES[where], IMAGE_SIZE[where])
+        if head
+        else ws.build_backbone(backbone, IMAGE_SIZE[where])
+    )
+    row = COUNTS.query("where == @where and backbone == @backbone and head == @head").set_index("unit")
+    assert f"{ws.count_params(model):,}" == row["value"]["parameters"]
+    if "GFLOPs" in row.index:
+        assert f"{ws.count_flops(model) / 1e9:.2f}" == row["value"]["GFLOPs"]
+
+
+@pytest.mark.parametrize("backbone", ["ResNet50", "Xception", "DenseNet121"])
+def test_flops_equal_the_framework_profilers(backbone):
+    tf = pytest.importorskip("tensorflow")
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
+
+    model = ws.build_classifier(backbone, "wise", classes=70, image_size=224, preprocessing="none")
+    traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(tf.TensorSpec((1, 224, 224, 3)))
+    _, graph_def = convert_variables_to_constants_v2_as_graph(traced)
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(graph_def, name="")
+        options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+        options["output"] = "none"
+        profiled = tf.compat.v1.profiler.profile(graph, options=options).total_float_ops
+    # The profiler counts the head's weighted sum as a product and a sum, the classifier's softmax not at all.
+    assert ws.count_flops(model) == pytest.approx(profiled, rel=2e-4)
+
+
+@pytest.mark.parametrize("backbone", ["ResNet50", "Xception", "DenseNet121"])
+def test_the_growth_that_section_2_5_derives(backbone):
+    table = COUNTS.query("where == 'Table 1' and unit == 'parameters' and backbone == @backbone").set_index("head")
+    increase = 100 * (table["number"]["wise"] / table["number"]["gap"] - 1)
+    entry = published().query("where == 'Section 2.5' and unit == 'percent' and row.str.contains(@backbone)").iloc[0]
+    truncated = int(increase * 100) / 100
+    assert entry["number"] in (round(increase, 2), truncated)
+    assert bool(entry["slip"]) == (entry["number"] != round(increase, 2))
+
+
+def test_a_layer_with_weights_and_no_rule_is_not_counted_as_nothing():
+    model = keras.Sequential([keras.Input((4, 4)), keras.layers.LSTM(2, name="odd")])
+    with pytest.raises(ValueError, match="No rule counts the operations of 'odd'"):
+        ws.count_flops(model)
 
 
 def test_parameters_follow_the_pool_size():

@@ -1,4 +1,7 @@
-"""Heads: what they are made of, and what they refuse."""
+"""Heads: what they compute, against NumPy over (head, options, shape); what they cost, look at, and refuse."""
+
+import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -6,67 +9,194 @@ import pytest
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import default_pool_size
-from wisesr_helpers.models import heads
-from wisesr_helpers.published import number
+from wisesr_helpers.models import counts, heads
+from wisesr_helpers.plots.heads import head_steps
+
+CLASSES = 4
+SHAPES = [(7, 7, 6), (9, 12, 5), (16, 16, 4)]
+POOLING = [
+    {"start": "average"},
+    {"sharing": "radial"},
+    {"bias": False},
+    {"activation": "relu"},
+    {"start": "average", "sharing": "radial", "bias": False, "activation": "relu"},
+]
+BLOCKS = [
+    {"cover": "exact"},
+    {"cover": "exact", "sharing": "radial"},
+    {"cover": "exact", "start": "average", "bias": False},
+    {"cover": "exact", "sharing": "radial", "start": "average", "activation": "relu"},
+    *({"reduction": name} for name in ("bilinear", "bicubic", "nearest", "area", "depthwise")),
+    {"reduction": "depthwise", "activation": "relu"},
+    {"reduction": "bicubic", "bias": False},
+    {"padding": "zeros"},
+    {"padding": "ones"},
+    {"strides": 1},
+    {"padding": "ones", "strides": 1},
+]
+CASES = [
+    *((head, {}) for head in ws.HEADS),
+    *itertools.product(("depthwise", "depthwise_nonneg", "wise"), POOLING),
+    *(("wise", options) for options in BLOCKS),
+    ("wise_dropout", {"cover": "exact", "sharing": "radial"}),
+    ("wise", {"pool_size": 1}),
+    ("avg_fc", {"pool_size": 3}),
+]
+
+
+def words(value):
+    return ",".join(f"{name}={one}" for name, one in value.items()) if isinstance(value, dict) else str(value)
+
+
+cases = pytest.mark.parametrize(("head", "options"), CASES, ids=words)
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def maps(shape, count=3):
+    return np.random.default_rng(0).normal(size=(count, *shape)).astype("float32")
+
+
+@functools.cache
+def _built(head, options, shape):
+    inputs = x = keras.Input(shape)
+    x = keras.layers.Identity(name="features")(x)
+    for layer in heads.head_layers(head, shape, CLASSES, classifier_activation=None, **dict(options)):
+        x = layer(x)
+    model = keras.Model(inputs, x)
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.normal(size=w.shape) / np.sqrt(max(w.shape)) for w in model.get_weights()])
+    return model
+
+
+def built(head, options, shape):
+    """Feature map in, logits out; weights random and of any sign, biases included. Nobody changes it."""
+    return _built(head, tuple(options.items()), shape)
+
+
+def sides(length, p, cover):
+    """Sides of blocks, by rounding the edges of equal ones; the middle one takes what is left over."""
+    if cover != "exact":
+        return [p] * (length // p)
+    return {7: [2, 3, 2], 9: [2, 3, 2, 2], 12: [2] * 6, 16: [3, 3, 4, 3, 3]}[length]
+
+
+def weighted_blocks(x, kernel, p, cover="blocks", sharing="none"):
+    """Every weight times the mean of all the cells under it, times the number of its blocks; by loops."""
+    rows, columns = (sides(length, p, cover) for length in x.shape[1:3])
+    places = sorted(itertools.product(range(len(rows)), range(len(columns))))
+    centre = (len(rows) - 1) / 2, (len(columns) - 1) / 2
+    groups = {}
+    for i, j in places:
+        key = np.hypot(i - centre[0], j - centre[1]).round(6) if sharing == "radial" else (i, j)
+        top, left = sum(rows[:i]), sum(columns[:j])
+        cells = x[:, top : top + rows[i], left : left + columns[j]].reshape(len(x), -1, x.shape[3])
+        groups.setdefault(key, []).append(cells)
+    out = 0
+    for weight, key in zip(kernel.reshape(len(groups), -1), sorted(groups), strict=True):
+        out = out + weight * len(groups[key]) * np.concatenate(groups[key], axis=1).mean(axis=1)
+    return out
+
+
+def block_means(x, p):
+    n, height, width, channels = x.shape
+    rows, columns = height // p, width // p
+    return x[:, : rows * p, : columns * p].reshape(n, rows, p, columns, p, channels).mean(axis=(2, 4))
+
+
+def rectified(x):
+    return np.maximum(x, 0)
+
+
+def vector(head, options, x, p, weights, model):
+    """What the classifier reads, (N, …), in float64; nothing but the reduction's layer is shared with the package."""
+    if head in ("gap", "gap_dropout"):
+        return x.mean(axis=(1, 2))
+    if head in ("avg_fc", "flatten_fc"):
+        return (block_means(x, p) if head == "avg_fc" else x).reshape(len(x), -1)
+    if head == "vgg_fc":
+        a, b, c, d = weights
+        return rectified(rectified(x.reshape(len(x), -1) @ a + b) @ c + d)
+    if head == "gwap":
+        scores = np.exp(1 / (1 + np.exp(-(x @ weights[0] + weights[1]))))
+        return (x * scores / scores.sum(axis=(1, 2), keepdims=True)).sum(axis=(1, 2))
+    if head == "gwap_fixed":
+        return np.einsum("nhwc,hw->nc", x, weights[0])
+    if {"reduction", "padding", "strides"} & set(options):  # tests/layers/test_reductions.py compares these layers
+        reduction = model.get_layer("reduction")
+        x, p, weights = keras.ops.convert_to_numpy(reduction(x)).astype(float), 1, weights[len(reduction.weights) :]
+    kernel, *bias = weights
+    if not head.startswith("wise"):
+        p = 1
+    out = weighted_blocks(x, kernel, p, options.get("cover"), options.get("sharing")) + (bias[0] if bias else 0)
+    return rectified(out) if options.get("activation") == "relu" else out
+
+
+@cases
+@shapes
+def test_a_head_equals_its_numpy_version(head, options, shape):
+    model, x = built(head, options, shape), maps(shape)
+    *inner, kernel, bias = [w.astype("float64") for w in model.get_weights()]
+    p = options.get("pool_size") or default_pool_size(min(shape[:2]))
+    expected = vector(head, options, x.astype("float64"), p, inner, model) @ kernel + bias
+    np.testing.assert_allclose(model.predict_on_batch(x), expected, atol=1e-4)
+    assert np.ptp(expected, axis=0).min() > 1e-3
+
+
+@cases
+@shapes
+def test_counts_and_diagram_are_those_of_the_built_head(head, options, shape):
+    model = built(head, options, shape)
+    assert counts.head_params(head, shape, CLASSES, **options) == ws.count_params(model)
+    assert counts.head_flops(head, shape, CLASSES, **options) == ws.count_flops(model)
+    steps = head_steps(heads.head_layers(head, shape, CLASSES, **options), shape)
+    layers = [layer for layer in model.layers[2:] if "dropout" not in layer.name]
+    assert [step.shape for step in steps if step.layer != "dropout"][-len(layers) :] == [
+        tuple(layer.output.shape[1:]) for layer in layers
+    ]
+
+
+@cases
+@shapes
+def test_contributions_add_up_to_the_logit_and_are_those_of_the_gradient(head, options, shape, monkeypatch):
+    model, x, chosen = built(head, options, shape), maps(shape), [2, 0, 1]
+    if head == "vgg_fc" or options.get("activation") == "relu":
+        with pytest.raises(ValueError, match="can't be taken apart by positions"):
+            ws.contribution_map(model, x, 0)
+        assert ws.hires_cam(model, x, 0).any()
+        return
+    of_zeros = np.asarray(model.predict_on_batch(np.zeros_like(x)))[np.arange(3), chosen]
+    logits = np.asarray(model.predict_on_batch(x))[np.arange(3), chosen]
+    added = ws.contribution_map(model, x, chosen)
+    np.testing.assert_allclose(added.sum(axis=(1, 2)) + of_zeros, logits, atol=2e-5)
+    assert np.abs(added).max() > 2e-3
+    if head != "gwap":  # its gradient also counts how the features change the weights
+        by_weights = ws.grad_cam(model, x, chosen)
+        monkeypatch.setattr("wisesr_helpers.models.attribution._linear_weights", lambda split: None)
+        np.testing.assert_allclose(ws.hires_cam(model, x, chosen), added, atol=2e-5)
+        np.testing.assert_allclose(ws.grad_cam(model, x, chosen), by_weights, atol=2e-5)
+
+
+@cases
+def test_a_head_survives_a_keras_file(head, options, tmp_path):
+    model, x = built(head, options, (9, 12, 5)), maps((9, 12, 5))
+    model.save(tmp_path / "head.keras")
+    loaded = keras.models.load_model(tmp_path / "head.keras")
+    np.testing.assert_array_equal(loaded.predict_on_batch(x), model.predict_on_batch(x))
+    assert [layer.get_config() for layer in loaded.layers] == [layer.get_config() for layer in model.layers]
+    for ours, theirs in zip(loaded.weights, model.weights, strict=True):
+        assert type(ours.constraint) is type(theirs.constraint)
+
+
+def test_every_value_of_every_option_is_among_the_cases():
+    tried = {(head, name, value) for head, options in CASES for name, value in options.items()}
+    for name, option in heads.REGISTRY["wise"].options.items():
+        missing = {value for value in option.values[1:] if ("wise", name, value) not in tried}
+        assert missing == ({2, 3, 4} if name == "strides" else set()), name
 
 
 def test_every_head_is_listed_with_a_description():
-    assert {"gap", "wise"} <= set(ws.HEADS)
+    assert list(ws.HEADS) == list(heads.REGISTRY)
     assert all(len(description) > 20 for description in ws.HEADS.values())
-
-
-def test_an_unknown_head_is_answered_with_the_valid_ones():
-    with pytest.raises(ValueError, match=r"Unknown head 'gapp'\. Valid heads: gap, .*wise"):
-        heads.get_head("gapp")
-
-
-def test_gap_takes_no_pool_size():
-    with pytest.raises(ValueError, match="averages no blocks, so it takes no pool_size; received 3"):
-        heads.head_layers("gap", (7, 7, 8), 4, pool_size=3)
-
-
-@pytest.mark.parametrize("head", ["gap", "wise", "avg_fc", "gwap"])
-def test_a_head_without_dropout_takes_no_dropout_rate(head):
-    with pytest.raises(
-        ValueError,
-        match="has no dropout, so it takes no dropout_rate; received 0.5. Heads with dropout: gap_dropout, wi",
-    ):
-        heads.head_layers(head, (7, 7, 8), 4, dropout_rate=0.5)
-
-
-@pytest.mark.parametrize("rate", [1, 1.0, -0.1, float("nan"), True, "0.5"])
-def test_an_impossible_dropout_rate_is_refused(rate):
-    with pytest.raises(
-        ValueError, match=r"dropout_rate is the share of the vector .*, a number from 0 to below 1; received "
-    ):
-        heads.head_layers("gap_dropout", (7, 7, 8), 4, dropout_rate=rate)
-
-
-def test_no_dropout_is_a_rate_too():
-    assert heads.head_layers("gap_dropout", (7, 7, 8), 4, dropout_rate=0)[1].rate == 0
-
-
-@pytest.mark.parametrize("pool_size", [2.0, "2", True, 0])
-def test_a_pool_size_that_is_no_number_of_cells_is_refused(pool_size):
-    with pytest.raises(
-        ValueError, match=r"pool_size must be a whole number of cells, at least 1 .*the paper's rule; received "
-    ):
-        heads.check_head("wise", pool_size=pool_size)
-
-
-def test_an_unknown_option_is_refused_by_name():
-    with pytest.raises(ValueError, match="Head 'wise' has no option 'strat'"):
-        heads.head_layers("wise", (7, 7, 8), 4, strat="average")
-
-
-def test_the_old_word_for_a_start_is_taken_and_said_once(capsys):
-    heads._say_old_word.cache_clear()
-    old, again, today = (
-        heads.head_layers("wise", (7, 7, 8), 4, start=word)[0].get_config()
-        for word in ("uniform", "uniform", "average")
-    )
-    assert old == again == today
-    assert capsys.readouterr().out == "Option start='uniform' is the old word for start='average' and does the same.\n"
 
 
 def test_the_classifier_starts_as_the_authors_does():
@@ -78,128 +208,73 @@ def test_the_classifier_starts_as_the_authors_does():
     assert classifier.dtype_policy.name == "float32"
 
 
-MAPS = [(7, 7, 6), (9, 12, 5), (16, 16, 4)]
-
-
-def blocks(x, p):
-    """Averages of p×p blocks, by loops."""
-    n, height, width, channels = x.shape
-    out = np.zeros((n, height // p, width // p, channels))
-    for i in range(height // p):
-        for j in range(width // p):
-            out[:, i, j] = x[:, i * p : (i + 1) * p, j * p : (j + 1) * p].mean(axis=(1, 2))
-    return out
-
-
-def positions(x, kernel, bias):
-    return np.einsum("nhwc,hwc->nc", x, kernel[..., 0]) + bias
-
-
-def qiu(x, kernel, bias):
-    scores = np.exp(1 / (1 + np.exp(-(x @ kernel + bias))))
-    return (x * scores / scores.sum(axis=(1, 2), keepdims=True)).sum(axis=(1, 2))
-
-
-def flat(x):
-    return x.reshape(len(x), -1)
-
-
-def rectified(x, kernel, bias):
-    return np.maximum(x @ kernel + bias, 0)
-
-
-# Feature map, pool and weights → the vector that the classifier reads; nothing shared with the package.
-ORACLES = {
-    "gap": lambda x, p: x.mean(axis=(1, 2)),
-    "gap_dropout": lambda x, p: x.mean(axis=(1, 2)),
-    "depthwise": lambda x, p, *w: positions(x, *w),
-    "depthwise_nonneg": lambda x, p, *w: positions(x, *w),
-    "wise": lambda x, p, *w: positions(blocks(x, p), *w),
-    "wise_dropout": lambda x, p, *w: positions(blocks(x, p), *w),
-    "gwap": lambda x, p, *w: qiu(x, *w),
-    "gwap_fixed": lambda x, p, w: np.einsum("nhwc,hw->nc", x, w),
-    "avg_fc": lambda x, p: flat(blocks(x, p)),
-    "flatten_fc": lambda x, p: flat(x),
-    "vgg_fc": lambda x, p, a, b, c, d: rectified(rectified(flat(x), a, b), c, d),
-}
-
-
-def built(head, shape, **options):
-    return keras.Sequential([keras.Input(shape), *heads.head_layers(head, shape, 4, **options)])
-
-
-def with_random_weights(model, rng):
-    model.set_weights([rng.normal(size=w.shape) / np.sqrt(max(w.shape)) for w in model.get_weights()])
-    return model
-
-
-def test_there_is_an_oracle_for_every_head():
-    assert set(ORACLES) == set(ws.HEADS)
-
-
-@pytest.mark.parametrize("shape", MAPS, ids=str)
-@pytest.mark.parametrize("head", ORACLES)
-def test_a_head_equals_its_numpy_version(head, shape):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(3, *shape)).astype("float32")
-    model = with_random_weights(built(head, shape, classifier_activation=None), rng)
-    *inner, kernel, bias = [w.astype("float64") for w in model.get_weights()]
-    vector = ORACLES[head](x.astype("float64"), default_pool_size(min(shape[:2])), *inner)
-    np.testing.assert_allclose(model.predict_on_batch(x), vector @ kernel + bias, atol=1e-4)
-
-
-@pytest.mark.parametrize("head", ORACLES)
-def test_a_head_survives_a_keras_file(head, tmp_path):
-    model = with_random_weights(built(head, (9, 12, 5)), np.random.default_rng(1))
-    model.save(tmp_path / "head.keras")
-    loaded = keras.models.load_model(tmp_path / "head.keras")
-    x = np.random.default_rng(2).normal(size=(2, 9, 12, 5)).astype("float32")
-    np.testing.assert_array_equal(loaded.predict_on_batch(x), model.predict_on_batch(x))
-    for ours, theirs in zip(loaded.weights, model.weights, strict=True):
-        assert type(ours.constraint) is type(theirs.constraint)
-
-
-def constraint_of(head):
-    return heads.head_layers(head, (7, 7, 8), 4)[0].depthwise_constraint
+def test_starts_of_the_poolings_by_hand():
+    """By default as drawn; "average" and GWAP's one matrix as global average pooling of what the blocks cover."""
+    x = maps((7, 9, 5))
+    for head, options, covered in (
+        ("wise", {"start": "average"}, x[:, :6, :8]),
+        ("wise", {"start": "average", "cover": "exact"}, x),
+        ("depthwise", {"start": "average"}, x),
+        ("gwap_fixed", {}, x),
+    ):
+        pooled = keras.ops.convert_to_numpy(heads.head_layers(head, (7, 9, 5), CLASSES, **options)[0](x))
+        np.testing.assert_allclose(pooled, covered.mean(axis=(1, 2)), atol=1e-6)
+    drawn = keras.ops.convert_to_numpy(heads.head_layers("wise", (7, 9, 5), CLASSES)[0](x))
+    assert np.abs(drawn - x[:, :6, :8].mean(axis=(1, 2))).max() > 1e-3
 
 
 def test_the_non_negative_heads_are_constrained_and_the_other_is_not():
-    assert constraint_of("depthwise") is None
+    def constraint(head):
+        return heads.head_layers(head, (7, 7, 8), 4)[0].depthwise_constraint
+
+    assert constraint("depthwise") is None
     for head in ("depthwise_nonneg", "wise", "wise_dropout"):
-        assert isinstance(constraint_of(head), keras.constraints.NonNeg)
+        assert isinstance(constraint(head), keras.constraints.NonNeg)
 
 
 @pytest.mark.parametrize("head", ["gap_dropout", "wise_dropout"])
-def test_dropout_drops_half_in_training_and_nothing_otherwise(head):
-    rate = [layer.rate for layer in heads.head_layers(head, (7, 7, 8), 4) if isinstance(layer, keras.layers.Dropout)]
-    assert rate == [number("Section 3.2", "GAP with dropout", "Dropout rate") / 100]
-    assert heads.head_layers(head, (7, 7, 8), 4, dropout_rate=0.25)[1].rate == 0.25
+def test_dropout_drops_half_in_training_and_another_share_if_asked(head):
+    for asked, rate in ((None, 0.5), (0.25, 0.25), (0, 0)):
+        assert heads.head_layers(head, (7, 7, 8), 4, dropout_rate=asked)[1].rate == rate
 
 
-def test_gwap_of_equal_features_is_their_average():
-    x = np.broadcast_to(np.arange(5, dtype="float32"), (2, 7, 7, 5))
-    model = with_random_weights(built("gwap", (7, 7, 5), classifier_activation=None), np.random.default_rng(3))
-    kernel, bias = model.get_weights()[-2:]
-    np.testing.assert_allclose(model.predict_on_batch(x), x[:, 0, 0] @ kernel + bias, atol=1e-5)
+def test_the_old_word_for_a_start_is_taken_and_said_once(capsys):
+    heads._say_old_word.cache_clear()
+    old, again, today = (
+        heads.head_layers("wise", (7, 7, 8), 4, start=start)[0].get_config()
+        for start in ("uniform", "uniform", "average")
+    )
+    assert old == again == today
+    assert capsys.readouterr().out == "Option start='uniform' is the old word for start='average' and does the same.\n"
 
 
-def test_gwap_fixed_starts_as_global_average_pooling():
-    x = np.random.default_rng(4).normal(size=(2, 7, 9, 5)).astype("float32")
-    layer = heads.head_layers("gwap_fixed", (7, 9, 5), 4)[0]
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(layer(x)), x.mean(axis=(1, 2)), atol=1e-6)
+PAPERS_RULE = r"pool_size must be a whole number of cells, at least 1 .*the paper's rule; received "
+SHARE = r"dropout_rate is the share of the vector .*, a number from 0 to below 1; received "
+NO_DROPOUT = "has no dropout, so it takes no dropout_rate; received 0.5. Heads with dropout: gap_dropout, wise_dropout."
 
 
-@pytest.mark.parametrize("head", ["gwap", "gwap_fixed"])
-def test_gwap_needs_an_input_of_known_size(head):
-    with pytest.raises(ValueError, match="needs an input .* with all but the batch known"):
-        heads.head_layers(head, (7, 7, 5), 4)[0].build((None, None, 7, 5))
+@pytest.mark.parametrize(
+    ("head", "typed", "said"),
+    [
+        ("gapp", {}, r"Unknown head 'gapp'\. Valid heads: gap, .*wise"),
+        ("wise", {"strat": "average"}, "Head 'wise' has no option 'strat'; it takes start, sharing, bias, activation"),
+        ("gap", {"start": "average"}, "Head 'gap' has no option 'start'; it takes none"),
+        ("wise", {"bias": 1}, "Option 'bias' must be one of True, False; received 1"),
+        ("wise", {"start": "zero"}, "Option 'start' must be one of normal, average; received 'zero'"),
+        ("wise", {"reduction": "nearest", "padding": "ones"}, "belong to reduction='average'"),
+        ("wise", {"cover": "exact", "strides": 1}, "about separate averaged blocks; received cover='exact' with"),
+        ("gap", {"pool_size": 3}, "averages no blocks, so it takes no pool_size; received 3"),
+        *(("wise", {"pool_size": size}, PAPERS_RULE) for size in (2.0, "2", True, 0)),
+        *((head, {"dropout_rate": 0.5}, NO_DROPOUT) for head in ("gap", "wise", "avg_fc", "gwap")),
+        *(("gap_dropout", {"dropout_rate": rate}, SHARE) for rate in (1, 1.0, -0.1, float("nan"), True, "0.5")),
+        *((head, {"pool_size": 8}, "7×7 cells .* from 1 to 7 .*=8") for head in ("wise", "wise_dropout", "avg_fc")),
+    ],
+)
+def test_what_a_head_does_not_take_is_refused(head, typed, said):
+    with pytest.raises(ValueError, match=said):
+        heads.head_layers(head, (7, 7, 8), 4, **typed)
 
 
-@pytest.mark.parametrize("head", ["wise", "wise_dropout", "avg_fc"])
-def test_a_map_too_small_for_its_pool_is_refused(head):
-    with pytest.raises(
-        ValueError, match="A feature map of 7×7 cells takes a pool_size from 1 to 7 .*received pool_size=8"
-    ):
-        heads.head_layers(head, (7, 7, 5), 4, pool_size=8)
+def test_a_map_too_small_for_the_papers_rule_is_refused():
     with pytest.raises(ValueError, match="1×3 cells .* the paper's rule asks for pool_size=2"):
-        heads.head_layers(head, (1, 3, 5), 4)
+        heads.head_layers("avg_fc", (1, 3, 5), 4)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from wisesr_helpers.layers.blocks import block_sides, lay_out
+from wisesr_helpers.layers.blocks import block_sides, check_pool_size, default_pool_size, lay_out
 
 AXES = [(length, window) for length in range(1, 41) for window in range(1, min(length, 8) + 1)]
 
@@ -50,7 +50,7 @@ def test_a_radial_kernel_has_a_weight_for_each_distance(rows, columns, count):
 
 def test_cells_of_the_papers_blocks():
     layout = lay_out(7, 7, 2)
-    assert (layout.cells == layout.count).sum() == 13  # in no block
+    assert (~layout.inside).sum() == 13  # in no block
     assert layout.covered == 36
     for i, j in itertools.product(range(6), range(6)):
         assert layout.cells[i, j] == i // 2 * 3 + j // 2
@@ -82,8 +82,21 @@ def test_averaging_gives_every_covered_cell_the_same(height, width, window, cove
     assert not of_cells[~inside].any()
 
 
-def test_other_layouts_are_refused():
-    with pytest.raises(ValueError, match="cover must be one of 'blocks', 'exact'; received 'all'"):
-        lay_out(7, 7, 2, cover="all")
-    with pytest.raises(ValueError, match="sharing must be one of None, 'radial'; received 'rings'"):
-        lay_out(7, 7, 2, sharing="rings")
+@pytest.mark.parametrize(
+    ("side", "p", "kernel"), [(7, 2, 3), (16, 3, 5), (10, 2, 5), (12, 3, 4), (4, 2, 2), (32, 6, 5)]
+)
+def test_the_papers_rule_for_the_pool(side, p, kernel):
+    assert default_pool_size(side) == lay_out(side, side + 1).window == p
+    assert side // p == kernel <= 5
+    assert p == 2 or side // (p - 1) > 5
+
+
+@pytest.mark.parametrize("pool_size", [8, 0, -1, 2.0, True])
+def test_a_pool_that_does_not_fit_is_refused(pool_size):
+    with pytest.raises(ValueError, match=r"7×9 cells takes a pool_size from 1 to 7 .* received pool_size="):
+        check_pool_size(pool_size, 7, 9)
+
+
+def test_a_map_too_small_for_the_papers_rule_is_refused():
+    with pytest.raises(ValueError, match="1×1 cells takes a pool_size from 1 to 1 .* the paper's rule asks for"):
+        lay_out(1, 1)

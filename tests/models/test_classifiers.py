@@ -1,4 +1,4 @@
-"""Predictions of anybody's images, against Pillow's resizing and NumPy's sorting."""
+"""Classifiers: what they take, give and refuse; their predictions, against Pillow's resizing and NumPy's sorting."""
 
 import os
 import socket
@@ -426,3 +426,92 @@ def test_models_that_classify_no_images_are_refused():
     for said, model in taken.items():
         with pytest.raises(ValueError, match=f"predict needs a model with one .* '{model.name}' {said}"):
             ws.predict(model, IMAGE)
+
+
+def test_takes_bytes_and_floats_alike():
+    model = ws.build_classifier("small_patch", "wise", classes=6, image_size=512)
+    images = np.random.default_rng(0).integers(0, 256, (2, 512, 512, 3), dtype="uint8")
+    probabilities = model.predict_on_batch(images)
+    np.testing.assert_array_equal(probabilities, model.predict_on_batch(images.astype("float32")))
+    assert probabilities.dtype == np.float32
+    assert probabilities.shape == (2, 6)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_output_stays_float32_under_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = ws.build_classifier("small_patch", "wise", classes=6, image_size=256)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    images = np.zeros((1, 256, 256, 3), "uint8")
+    assert model.predict_on_batch(images).dtype == np.float32
+    assert model.get_layer("pooling").compute_dtype == "bfloat16"
+
+
+def test_logits_without_activation():
+    model = ws.build_classifier("small_patch", "gap", classes=3, image_size=96, classifier_activation=None)
+    logits = model.predict_on_batch(np.full((1, 96, 96, 3), 200, "uint8"))
+    assert not np.isclose(logits.sum(), 1)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    model = ws.build_classifier(
+        "small_patch", "wise_dropout", np.int64(3), np.int32(96), pool_size=np.int8(2), dropout_rate=np.float32(0.25)
+    )
+    assert model.output_shape == (None, 3)
+    assert model.input_shape == (None, 96, 96, 3)
+    model.save(tmp_path / "model.keras")  # a file holds no NumPy numbers
+    assert keras.models.load_model(tmp_path / "model.keras").get_layer("dropout").rate == 0.25
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [
+        *(({"classes": count}, "classes must be a whole number of at least 2; rec") for count in (1, 2.0, True, "6")),
+        ({"head": "wize"}, "Unknown head 'wize'. Valid heads: gap"),
+        ({"strat": "average"}, "Head 'wise' has no option 'strat'; it takes start, sharing, bias, "),
+        ({"pool_size": 2.5}, r"pool_size must be a whole number of cells, at least 1 .* received 2\.5"),
+        ({"pool_size": True}, "pool_size must be a whole number of cells, at least 1 .* received True"),
+        ({"head": "gap", "pool_size": 2}, "Head 'gap' averages no blocks, so it takes no pool_size; received 2"),
+        ({"dropout_rate": 0.5}, "Head 'wise' has no dropout, so it takes no dropout_rate; received 0.5"),
+        ({"head": "gap_dropout", "dropout_rate": 1}, "a number from 0 to below 1; received 1"),
+        ({"image_size": True}, "image_size must be a side in pixels or .* received True"),
+        ({"image_size": (96, 0)}, r"image_size must be a side in pixels or .* received \(96, 0\)"),
+        ({"backbone": "Xceptoin"}, "Unknown backbone 'Xceptoin'. Did you mean Xception"),
+        ({"preprocessing": "cafe"}, "Unknown preprocessing 'cafe'"),
+        ({"weights": 3}, r"weights must be None \(random\), 'imagenet' or the path of a file; received 3"),
+        ({"weights": "typo.h5"}, r"There is no weights file 'typo\.h5'\. Give the path of one"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_backbone_is_built(choices, said, monkeypatch):
+    def built(*_):
+        pytest.fail("a backbone was built")
+
+    monkeypatch.setattr("wisesr_helpers.models.backbones._features", built)
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+        ws.build_classifier(
+            **{"backbone": "Xception", "classes": 6, "image_size": 96, "weights": "imagenet", **choices}
+        )
+
+
+def test_a_pool_that_does_not_fit_the_map_is_refused():
+    with pytest.raises(ValueError, match="A feature map of 3×3 cells takes a pool_size from 1 to 3 .*pool_size=4"):
+        ws.build_classifier("small_patch", "wise", 6, 96, pool_size=4)
+
+
+@pytest.mark.parametrize(
+    ("head", "options"),
+    [
+        ("gap", {}),
+        ("wise", {"start": "average"}),
+        ("wise", {"reduction": "depthwise"}),
+        ("wise_dropout", {"pool_size": 2}),
+    ],
+)
+def test_with_one_seed_every_head_has_the_same_backbone(head, options):
+    def first_kernel(head, **options):
+        keras.utils.set_random_seed(0)
+        return ws.build_classifier("small_patch", head, 4, 224, **options).get_layer("patch1_conv").get_weights()[0]
+
+    np.testing.assert_array_equal(first_kernel(head, **options), first_kernel("wise"))
