@@ -22,7 +22,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EPOCHS, STEPS = 3, 3
-KINDS = ("save", "within", "between")
+KINDS = {"save": "while saving", "within": "within an epoch", "between": "between epochs"}
 RUN = (
     "import sys, wisesr_helpers as ws; "
     f"ws.Experiment('mit_512', head='wise_dropout', scale='smoke', epochs={EPOCHS}, runs_dir=sys.argv[1]).run()"
@@ -37,13 +37,14 @@ def kill_of(trial, size):
         size: Bytes of a checkpoint.
     """
     rng = np.random.default_rng(trial)
-    kind, epoch = KINDS[trial % 3], int(rng.integers(1, EPOCHS + 1))
-    if kind == "save":
-        number = (
-            -1 - (trial // 6) % 3 if trial // 3 % 2 else int(rng.integers(0, 9 * size // 10))
-        )  # early epochs' are smaller
-    else:
-        number = int(rng.integers(1, STEPS + 1)) if kind == "within" else 0
+    kind, epoch = list(KINDS)[trial % 3], int(rng.integers(1, EPOCHS + 1))
+    number = 0
+    if kind == "within":
+        number = int(rng.integers(1, STEPS + 1))
+    elif kind == "save" and trial // 3 % 2:
+        number = -1 - trial // 6 % 3
+    elif kind == "save":
+        number = int(rng.integers(0, 9 * size // 10))  # files of early epochs are smaller
     return f"{kind}:{epoch}:{number}"
 
 
@@ -131,12 +132,10 @@ def main():
             hit[kill.partition(":")[0]] += 1
             same += identical
             print(f"trial {k}, killed at {kill}: {'identical' if identical else 'DIFFERENT'}", flush=True)
-    counted = ", ".join(f"{hit[kind]} {words}" for kind, words in zip(KINDS, WORDS, strict=True))
+    counted = ", ".join(f"{hit[kind]} {words}" for kind, words in KINDS.items())
     print(f"{same} of {trials} identical to the uninterrupted run; killed: {counted}.")
     sys.exit(same != trials)
 
-
-WORDS = ("while saving", "within an epoch", "between epochs")
 
 if __name__ == "__main__":
     main()

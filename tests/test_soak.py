@@ -1,4 +1,4 @@
-"""A real papermill run, killed by SIGKILL and typed again, ends as one that was never stopped: byte for byte."""
+"""A training killed by SIGKILL and typed again ends as one that was never stopped: byte for byte."""
 
 import sys
 
@@ -24,17 +24,26 @@ def whole(tmp_path_factory):
     return soak.result(folder)
 
 
-MORE = [pytest.param(kill, marks=pytest.mark.slow) for kill in ("save:3:-1", "within:3:1", "between:1:0")]
+def goes_on(text, kill):
+    """Whether a resumed training says that at most one epoch was lost."""
+    lost = int(kill.split(":")[1])
+    return (f"Going on after epoch {lost - 1} of {soak.EPOCHS}" in text) == (lost > 1)
 
 
-@pytest.mark.parametrize("kill", ["save:2:100000", "within:2:2", "between:2:0", *MORE])
+@pytest.mark.parametrize("kill", ["save:2:100000", "between:2:0"])
+def test_a_training_killed_and_typed_again(kill, whole, tmp_path):
+    assert goes_on(soak.killed_and_resumed(tmp_path, kill), kill)
+    assert soak.result(tmp_path) == whole
+
+
+MORE = ("save:2:100000", "save:3:-1", "within:3:1", "between:2:0", "between:1:0")
+
+
+@pytest.mark.parametrize("kill", ["within:2:2", *(pytest.param(kill, marks=pytest.mark.slow) for kill in MORE)])
 def test_papermill_killed_and_typed_again(kill, whole, tmp_path):
     soak.killed_and_resumed(tmp_path, kill, words=papermill(tmp_path), WISESR_KILL_PARENT="1")
-    assert (tmp_path / "killed").read_text() == f"{kill}\n"
+    assert goes_on((tmp_path / "out.ipynb").read_text(encoding="utf-8"), kill)
     assert soak.result(tmp_path) == whole
-    text = (tmp_path / "out.ipynb").read_text(encoding="utf-8")
-    lost = int(kill.split(":")[1])
-    assert (f"Going on after epoch {lost - 1} of {soak.EPOCHS}" in text) == (lost > 1)  # at most one epoch is lost
 
 
 def test_a_drive_without_locks_that_renames_by_copying_loses_one_epoch(whole, tmp_path):
@@ -44,6 +53,7 @@ def test_a_drive_without_locks_that_renames_by_copying_loses_one_epoch(whole, tm
     assert soak.result(tmp_path) == whole
 
 
+@pytest.mark.slow
 def test_a_stateful_shuffle_would_be_noticed(tmp_path):
     """The control: with an order that depends on how many the process has drawn, a resumed run ends differently."""
     (tmp_path / "whole").mkdir()

@@ -11,7 +11,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORDS = "-m pytest --nbval-lax --nbval-current-env -p no:cacheprovider -q".split()
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.stem)
+ALIKE = ("sub_imagenet_224", "intel_224", "mit_224")  # made from the same template as mit_512
+NOTEBOOKS = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in ALIKE))
+    for path in sorted(ROOT.glob("notebooks/*.ipynb"))
+]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS)
 def test_every_cell_runs(path, tmp_path):
     environment = {**os.environ, "WISESR_SCALE": "smoke", "WISESR_RUNS": str(tmp_path)}
     done = subprocess.run([sys.executable, *WORDS, path], capture_output=True, text=True, env=environment, cwd=ROOT)

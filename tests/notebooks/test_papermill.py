@@ -51,6 +51,7 @@ def test_a_mistake_ends_papermill_with_the_sentence(words, message, tmp_path):
     assert (tmp_path / "out.ipynb").exists()
 
 
+@pytest.mark.slow
 def test_the_papers_scale_is_one_command(tmp_path):
     tree = build_tree("mit", tmp_path / "raw", per_class=(4, 2), classes=3, defects=0.01)
     words = ["-p", "scale", "paper", "-p", "data_dir", tree.root, "-p", "backbone", "small_conv", "-p", "epochs", "1"]
