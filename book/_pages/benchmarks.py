@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+from IPython.display import HTML
 
 from _pages.results import table, words
 from wisesr_helpers.training.runs import project_root
@@ -75,14 +76,7 @@ def measured_on(report):
 
 
 def shown(rows_of, folder=None):
-    """A benchmark as a cell's output: its rows, its promises, and where it was measured.
-
-    Args:
-        rows_of: :func:`heads`, :func:`pipeline` or :func:`training`; the file is called alike.
-        folder: With the files; None: the project's ``results/benchmarks``.
-    """
-    from IPython.display import HTML
-
+    """A benchmark as a cell's output: its rows, made by the function that is called as its file, and its promises."""
     name = rows_of.__name__
     path = (folder or project_root() / "results" / "benchmarks") / f"{name}.json"
     if not path.exists():

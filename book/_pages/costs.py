@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullLocator
 
 from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
@@ -10,46 +11,28 @@ from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.studies.report import side_of_table_1
 
-layers = keras.layers
-
 GROWTH_HEADS = ("gap", "wise", "depthwise", "avg_fc", "flatten_fc", "vgg_fc")
 
 
 def growth_over_gap(table, head="wise"):
-    """By how many percent a head's models have more parameters than GAP's: backbone → float.
-
-    Args:
-        table: What :func:`table_1` returns.
-        head: One of the table's heads.
-    """
+    """By how many percent a head's models in Table 1 have more parameters than GAP's: backbone → float."""
     counted = table.set_index(["backbone", "head"])["parameters, counted"].str.replace(",", "").astype(int)
-    names = table["backbone"].unique()
-    return {name: 100 * (counted[name, head] / counted[name, "gap"] - 1) for name in names}
+    return {name: 100 * (counted[name, head] / counted[name, "gap"] - 1) for name in table["backbone"].unique()}
 
 
 def section_2_5(table):
-    """What section 2.5 says of Table 1, recomputed.
-
-    Args:
-        table: What :func:`table_1` returns.
-
-    Returns:
-        DataFrame: about, printed, recomputed, agrees (to the digits that are printed), slip (what is known to
-        be wrong with the printed value, or "").
-    """
+    """What section 2.5 says of Table 1, recomputed from :func:`wisesr_helpers.studies.report.table_1`."""
     grown = growth_over_gap(table)
     counted = table.set_index(["backbone", "head"])["parameters, counted"]
     image_size = printed("Table 1 caption", "images", "Image Size")
-    recomputed = {
+    recomputed = {  # about → (as shown, as printed if they agree)
         **{f"{name}, growth over GAP": (f"{value:.4f} %", f"{value:.2f}") for name, value in grown.items()},
         "Xception with the proposed head": (counted["Xception", "wise"],) * 2,
         "Xception with GAP": (counted["Xception", "gap"],) * 2,
         "images behind Table 1": (f"{image_size} (its caption)", image_size),
     }
-    said = published().query("source == 'paper' and where == 'Section 2.5'")
     rows = []
-    for entry in said.itertuples():
-        unit = {"percent": " %"}.get(entry.unit, "")
+    for entry in published().query("source == 'paper' and where == 'Section 2.5'").itertuples():
         if entry.row == "bound on the growth over GAP":
             shown, agrees = f"{max(grown.values()):.4f} % at most", max(grown.values()) < entry.number
         elif entry.row in recomputed:
@@ -57,7 +40,8 @@ def section_2_5(table):
             agrees = rounded == entry.value
         else:
             continue
-        rows.append((entry.row, entry.value + unit, shown, "yes" if agrees else "no", entry.slip))
+        value = entry.value + (" %" if entry.unit == "percent" else "")
+        rows.append((entry.row, value, shown, "yes" if agrees else "no", entry.slip))
     return pd.DataFrame(rows, columns=["about", "printed", "recomputed", "agrees", "slip"])
 
 
@@ -74,13 +58,7 @@ def _stride():
 
 
 def growth(heads=GROWTH_HEADS):
-    """Parameters of heads as images, channels and classes grow, one at a time.
-
-    What stands still are Table 1's images and classes and the channels of the Xception and ResNet families.
-
-    Returns:
-        DataFrame: grows with, value, head, parameters.
-    """
+    """Parameters of heads as images, channels and classes grow, each from the usual case: a row a head and value."""
     (side, _, channels), classes = usual_case()
     stride = _stride()
     series = {
@@ -98,17 +76,7 @@ def growth(heads=GROWTH_HEADS):
 
 
 def draw_growth(rows, axes):
-    """Parameters of heads against what they grow with, a panel each, on logarithmic axes.
-
-    Args:
-        rows: What :func:`growth` returns.
-        axes: One Axes for every value of the column "grows with".
-
-    Returns:
-        ``axes``, described: where every line begins and ends.
-    """
-    from matplotlib.ticker import LogLocator, NullLocator
-
+    """The rows of :func:`growth`, a panel for each thing that grows, on logarithmic axes; returns ``axes``."""
     said = []
     for ax, (what, panel) in zip(np.ravel(axes), rows.groupby("grows with", sort=False), strict=True):
         ends = []
@@ -126,27 +94,20 @@ def draw_growth(rows, axes):
 
 
 def start_of_weights(height, width, channels, seed=0):
-    """What the paper's start and the non-negative constraint make of a Wise-SrNet head's weights.
+    """What the paper's start and the constraint make of a Wise-SrNet head's weights on a map of this shape.
 
-    Args:
-        height: Of the feature map, in cells.
-        width: Of the feature map, in cells.
-        channels: Of the feature map.
-        seed: Of the draw.
-
-    Returns:
-        dict: kernel (its size, as text), negative (share of the drawn weights), total (mean over the channels of
-        the sum of the weights left), expected (what that is for N(0, σ): n·σ/√(2π)).
+    Returns a dict: kernel (its size, as text), negative (share of the drawn weights), total (mean over the channels of
+    the sum of the weights left), expected (what that is for N(0, σ): n·σ/√(2π)).
     """
     keras.utils.set_random_seed(seed)
     layer = GlobalDepthwisePooling2D()
     layer.build((None, height, width, channels))
     drawn = keras.ops.convert_to_numpy(layer.kernel)[..., 0]
+    rows, columns, _ = drawn.shape
     left = keras.ops.convert_to_numpy(layer.depthwise_constraint(layer.kernel))[..., 0]
-    positions = drawn.shape[0] * drawn.shape[1]
     return {
-        "kernel": f"{drawn.shape[0]}×{drawn.shape[1]}",
+        "kernel": f"{rows}×{columns}",
         "negative": float((drawn < 0).mean()),
         "total": float(left.sum(axis=(0, 1)).mean()),
-        "expected": positions * layer.depthwise_initializer.stddev / float(np.sqrt(2 * np.pi)),
+        "expected": rows * columns * layer.depthwise_initializer.stddev / float(np.sqrt(2 * np.pi)),
     }

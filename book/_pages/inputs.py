@@ -1,4 +1,4 @@
-"""What the pages on data and augmentation show: tables, and the parity with Keras' class."""
+"""What the pages on data and augmentation show: tables, augmented images, and the parity with Keras' class."""
 
 import dataclasses
 
@@ -13,17 +13,13 @@ from wisesr_helpers.training.recipes import TABLE_3
 
 
 def table_2():
-    """Table 2 as printed, with where each dataset is had from.
-
-    Returns:
-        DataFrame: dataset, classes, training images, test images (as printed), name here, on Kaggle.
-    """
+    """Table 2 as printed, with where each dataset is had from."""
     here = {
         "Sub-ImageNet": "sub_imagenet",
         "Intel Image Classification Challenge": "intel",
         "MIT Indoors Scenes": "mit",
     }
-    rows = [
+    return pd.DataFrame(
         {
             "dataset": dataset,
             "classes": int(number("Table 2", dataset, "Number of Classes")),
@@ -33,16 +29,11 @@ def table_2():
             "on Kaggle": SOURCES[name].kaggle,
         }
         for dataset, name in here.items()
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def table_3():
-    """Table 3 as printed, beside the argument that carries it here.
-
-    Returns:
-        DataFrame: step, printed, unit, here, slip.
-    """
+    """Table 3 as printed, beside the argument that carries it here."""
     ours = dataclasses.replace(TABLE_3, convention="keras3")
     here = {
         "Horizontal Flip": ours.horizontal_flip,
@@ -57,12 +48,11 @@ def table_3():
         "Preprocessing": "the model's first layer",
     }
     printed = published().query("where == 'Table 3' and source == 'paper'")
-    units = printed["unit"].replace({"text": "", "number": "", "percent": "%"})
     return pd.DataFrame(
         {
             "step": printed["row"],
             "printed": printed["value"],
-            "unit": units,
+            "unit": printed["unit"].replace({"text": "", "number": "", "percent": "%"}),
             "here": [str(here[row]) for row in printed["row"]],
             "slip": printed["slip"],
         }
@@ -70,17 +60,7 @@ def table_3():
 
 
 def parity(images, count=6, seed=0):
-    """Our augmentation beside the class of Keras, on random parameters of Table 3.
-
-    Args:
-        images: List of uint8 arrays (H, W, 3).
-        count: Parameters drawn for each image.
-        seed: Of the draws.
-
-    Returns:
-        DataFrame, a row a path ("uint8", "exact"): pixels compared, largest difference in grey levels, and the
-        share of pixels that differ by at most 1.
-    """
+    """Our augmentation beside the class of Keras, on ``count`` random draws from Table 3 for each image."""
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
     augmentation, theirs = dataclasses.replace(TABLE_3, convention="keras3"), ImageDataGenerator()
@@ -95,27 +75,20 @@ def parity(images, count=6, seed=0):
     joined = {path: np.concatenate(found) for path, found in differences.items()}
     return pd.DataFrame(
         {
-            "path": list(joined),
-            "values compared": [f"{found.size:,}" for found in joined.values()],
-            "largest difference, grey levels": [f"{found.max():.0f}" for found in joined.values()],
-            "differ by at most 1": [f"{(found <= 1).mean():.4%}" for found in joined.values()],
+            "path": path,
+            "values compared": f"{found.size:,}",
+            "largest difference, grey levels": f"{found.max():.0f}",
+            "differ by at most 1": f"{(found <= 1).mean():.4%}",
         }
+        for path, found in joined.items()
     )
 
 
 def augmentation_steps(image, params, convention="keras3"):
-    """What each step of the augmentation does to an image, one at a time, then all of them.
-
-    Args:
-        image: uint8 array (H, W, 3).
-        params: dict, see ``ws.apply_transform``.
-        convention: One of ``CONVENTIONS``.
-
-    Returns:
-        dict, title → uint8 array (H, W, 3).
-    """
+    """What each step of the augmentation does to an image, one at a time, then all of them: title → image."""
     chosen = {**IDENTITY, **params}
     steps = {
+        "as it is": (),
         "rotation": ("theta",),
         "shift": ("tx", "ty"),
         "zoom": ("zx", "zy"),
@@ -124,18 +97,13 @@ def augmentation_steps(image, params, convention="keras3"):
         "brightness": ("brightness",),
         "all of them": tuple(IDENTITY),
     }
-    shown = {
+    return {
         title: apply_transform(image, {key: chosen[key] for key in keys}, convention) for title, keys in steps.items()
     }
-    return {"as it is": image, **shown}
 
 
 def both_conventions(image, params):
-    """An image under both conventions, and how far they are apart.
-
-    Returns:
-        (dict title → uint8 array (H, W, 3), mean absolute difference in grey levels).
-    """
+    """An image under both conventions, title → image, and their mean absolute difference in grey levels."""
     shown = {convention: apply_transform(image, params, convention) for convention in CONVENTIONS}
     first, second = (image.astype(float) for image in shown.values())
     return shown, float(np.abs(first - second).mean())
@@ -145,4 +113,3 @@ def show_images(images, axes):
     """Images with their titles, one on each of the axes."""
     for ax, (title, image) in zip(np.ravel(axes), images.items(), strict=True):
         show_image(image, title, ax)
-    return axes

@@ -9,6 +9,8 @@ import shlex
 import tempfile
 from unittest import mock
 
+from IPython.display import HTML
+
 import wisesr_helpers
 
 # What is wrong → what is typed (parameters of a papermill command, or an expression), files that are there beforehand.
@@ -44,13 +46,7 @@ def command(parameters):
 
 
 def answer(typed, files, folder):
-    """What comes back when a mistake is made in a folder: the exception; None if it is no mistake.
-
-    Args:
-        typed: Parameters of a command, or an expression with the package as ``ws``.
-        files: Path → text, written into the folder beforehand.
-        folder: Holds the runs and the cache as well.
-    """
+    """The exception that comes back when a mistake is made in a folder with these files; None if it is no mistake."""
     for name, text in files.items():
         path = pathlib.Path(folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,8 +64,6 @@ def answer(typed, files, folder):
 
 def gallery(mistakes):
     """Mistakes as a cell's output: what is wrong, what is typed, what comes back as Python prints it."""
-    from IPython.display import HTML
-
     parts = []
     for name, (typed, files) in mistakes.items():
         with tempfile.TemporaryDirectory() as folder:

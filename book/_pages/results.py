@@ -5,6 +5,8 @@ import html
 import pathlib
 
 import numpy as np
+import pandas as pd
+from IPython.display import HTML
 
 from wisesr_helpers import plots
 from wisesr_helpers.data.dataset import DEMO_NOTE
@@ -103,8 +105,6 @@ class ResultsPage:
 
     def own_runs_table(self):
         """The runs of whoever builds the book, or the command that makes them; files passed over are named."""
-        from IPython.display import HTML
-
         if self.own.empty:
             shown = words("None were found when this book was built: <code>make demo</code> makes two.")
         else:
@@ -114,8 +114,6 @@ class ResultsPage:
 
     def provenance_table(self):
         """Where every run on the page comes from."""
-        import pandas as pd
-
         parts = [report.provenance(self.committed, "committed"), report.provenance(self.own, "yours")]
         parts = [part for part in parts if len(part)]
         return table(pd.concat(parts)) if parts else words(NONE)
@@ -165,12 +163,8 @@ def _comparison(runs, backbones):
             return f"not tested: the runs on {backbone} have different images"
     if len(pairs) < len(backbones):
         return "not tested: no run is complete"
-    compared = judge(
-        {
-            backbone: paired_comparison(*(np.array([run.right for run in head]) for head in both))
-            for backbone, both in pairs.items()
-        }
-    )
+    right = {backbone: [np.array([run.right for run in head]) for head in both] for backbone, both in pairs.items()}
+    compared = judge({backbone: paired_comparison(*both) for backbone, both in right.items()})
     words = {}
     for backbone, each in compared.items():
         words.setdefault(each.word, []).append(backbone)
@@ -207,21 +201,11 @@ def _seeds(number):
 
 def words(text):
     """A paragraph as a cell's output."""
-    from IPython.display import HTML
-
     return HTML(f"<p>{text}</p>")
 
 
 def table(rows, csv_name=None, sentences=False):
-    """A table as a cell's output: it scrolls by itself on small screens, and its data can be taken along as CSV.
-
-    Args:
-        rows: DataFrame.
-        csv_name: File name of the CSV; None: no link.
-        sentences: Whether the last column holds sentences, which may break into lines.
-    """
-    from IPython.display import HTML
-
+    """A DataFrame as a cell's output: it scrolls on small screens, and links its data as CSV if that has a name."""
     kind = "results-table with-sentences" if sentences else "results-table"
     markup = f'<div class="{kind}">{rows.to_html(index=False, border=0, na_rep="")}</div>'
     return HTML(markup + (csv_link(rows, csv_name, "This table as CSV") if csv_name else ""))
