@@ -9,19 +9,16 @@ design: without pre-averaging beside "depthwise", with it beside the others.
 """
 
 import json
-import pathlib
 import statistics
 import time
 
+import report
 import tensorflow as tf
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.published import number, printed
-from wisesr_helpers.training.runs import environment
-from wisesr_helpers.versions import VERSIONS
 
-OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "heads.json"
 ROUNDS, WARM_UP = {False: 21, True: 7}, 2  # with XLA the authors' layers take seconds a step
 
 
@@ -131,11 +128,7 @@ def main():
                 }
             )
             print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    report = {"machine": environment(), "versions": VERSIONS, "rows": rows}
-    OUT.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    broken = [row["promises"] for row in rows if not all(promise["holds"] for promise in row["promises"])]
-    print(f"{len(rows)} cases, {len(broken)} with a promise that does not hold here; written to results/benchmarks/.")
+    report.write(report.FOLDER / "heads.json", rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import dataclasses
 import io
-import itertools
 import json
 import pathlib
 import shutil
@@ -24,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 import memory
 import numpy as np
 import pandas as pd
+import report
 import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_sample_images
@@ -38,10 +38,7 @@ from wisesr_helpers.data.prepare import PreparedImages, prepare
 from wisesr_helpers.storage import usable_cores
 from wisesr_helpers.studies.grid import STUDIES
 from wisesr_helpers.training.recipes import TABLE_3
-from wisesr_helpers.training.runs import environment
-from wisesr_helpers.versions import VERSIONS
 
-OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "pipeline.json"
 STUDY_OF = {"Table 4": "mit_224", "Table 8": "mit_512"}  # table of a recipe → study
 LEVELS = np.arange(256, dtype=np.float32)
 # As many times the files whose memory is measured. At the larger size, 6,000 prepared images are 5 GB of disk.
@@ -254,7 +251,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=600, help="JPEG files of each size")
-    parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    parser.add_argument("--out", type=pathlib.Path, default=report.FOLDER / "pipeline.json")
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -271,10 +268,7 @@ def main():
                 }
             )
             print(json.dumps(rows[-1], indent=1), flush=True)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"machine": environment(), "versions": VERSIONS, "rows": rows}, indent=1) + "\n")
-    broken = [kept for kept in itertools.chain.from_iterable(row["promises"] for row in rows) if not kept["holds"]]
-    print(f"{len(broken)} promises do not hold here; written to {options.out.name}.")
+    report.write(options.out, rows)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ promise holds, and writes everything to results/benchmarks/training.json with th
 
 import argparse
 import dataclasses
-import itertools
 import json
 import pathlib
 import statistics
@@ -21,6 +20,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import report
 from memory import anonymous_mib
 from pipeline import as_split, prepared, write_photographs
 
@@ -34,10 +34,7 @@ from wisesr_helpers.studies.grid import STUDIES
 from wisesr_helpers.training import loop
 from wisesr_helpers.training.checkpoints import Checkpoints
 from wisesr_helpers.training.loop import evaluate
-from wisesr_helpers.training.runs import environment
-from wisesr_helpers.versions import VERSIONS
 
-OUT = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "training.json"
 TABLE = "Table 4"
 HEAD = "wise"
 STUDY = STUDIES["mit_224"]  # whose recipe is Table 4's
@@ -201,7 +198,7 @@ def main():
     parser.add_argument("--images", type=int, default=140, help="JPEG files, trained on again and again")
     parser.add_argument("--batch", type=int, help="images a step; if not given, the paper's where a CPU can")
     parser.add_argument("--backbones", nargs="+", default=list(STEPS))
-    parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    parser.add_argument("--out", type=pathlib.Path, default=report.FOLDER / "training.json")
     parser.add_argument("--memory", type=pathlib.Path, metavar="FOLDER", help="used by this script itself")
     options = parser.parse_args()
     if options.memory:
@@ -246,17 +243,7 @@ def main():
         "promises": [promise(f"small_conv: MiB an epoch adds after epoch {SETTLED}, median", growth, most=GROWTH)],
     }
     print(json.dumps(memory, indent=1), flush=True)
-    report = {
-        "machine": environment(),
-        "versions": VERSIONS,
-        "rows": rows,
-        "memory": memory,
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=1) + "\n")
-    kept = itertools.chain.from_iterable(row["promises"] for row in [*rows, memory])
-    broken = [each for each in kept if not each["holds"]]
-    print(f"{len(broken)} promises do not hold here; written to {options.out.name}.")
+    report.write(options.out, rows, memory=memory)
 
 
 if __name__ == "__main__":

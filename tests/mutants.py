@@ -33,7 +33,7 @@ SUBJECTS = {
     "augment": (["data/augment.py"], ["data/test_augment.py"]),
     "metrics": (["metrics.py"], ["test_metrics.py"]),
     "checkpoints": (["training/checkpoints.py"], ["training/test_checkpoints.py"]),
-    "runs": (["training/runs.py"], ["training/test_runs.py"]),
+    "runs": (["training/runs.py"], ["training/test_runs.py", "training/test_load_classifier.py"]),
 }
 
 # Operator → how it is written, and what a mutant has in its place.

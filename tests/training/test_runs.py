@@ -298,6 +298,16 @@ def test_the_commit_of_a_record_and_whether_anything_but_records_differs_from_it
     assert runs.git_state() == (None, None)
 
 
+def test_what_a_result_says_of_itself():
+    choices = ({}, {"status": "running", "epochs": 4}, records.diverged())
+    ends = [records.result(**choice).ending for choice in choices]
+    assert ends == ["complete", "running (2 of 4 epochs)", "diverged in epoch 3"]
+    embedded, photographs = records.result(), records.result(changes={"photographs": True})
+    assert embedded.note
+    assert photographs.note == ""
+    assert (embedded.chance, embedded.epochs, embedded.planned_epochs) == (1 / 6, 2, 2)
+
+
 @pytest.mark.parametrize("mask", [np.ones(8, bool), np.zeros(3, bool), np.array([1, 0, 1, 1, 0, 0, 1], bool)])
 def test_what_was_right_is_read_from_the_record(mask):
     kept = records.result(changes={"correct": runs.pack(mask), "test_images": len(mask)})
