@@ -279,13 +279,6 @@ def test_the_table_of_runs_holds_their_numbers_and_the_csv_the_same(folders):
     assert linked_csv(output) == ("mit_512.csv", table)
 
 
-def test_a_run_without_an_epoch_is_listed_beside_others(folders):
-    page = page_of(folders, *scores([150], [290]), {"seed": 1, "correct": (), "status": "running", "epochs": 20})
-    head, *rows = cells(page.runs_table())
-    columns = ["top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]
-    assert [rows[2][head.index(column)] for column in columns] == ["none", "none", "none", "running (0 of 20 epochs)"]
-
-
 def test_a_page_of_nothing_but_diverged_runs_can_be_built(folders, shown):
     both = [{"head": head, **records.diverged((), step=1, loss=None)} for head in ("gap", "wise")]
     page = page_of(folders, *both, own=both)
@@ -326,15 +319,8 @@ def test_a_broken_own_record_is_named_and_keeps_nothing_from_being_built(folders
     said = page.own_runs_table().data
     assert "Passed over: " in said
     assert "&lt;x&gt;.json&#x27; is no record of a run" in said
-    assert ("53.7%" in said) == bool(own) != ("make demo" in said)
+    assert ("53.7%" in said, "make demo" in said) == (bool(own), not own)
     assert len(cells(page.provenance_table())) == 1 + 2 + len(own)
-
-
-def test_a_broken_committed_record_is_an_error(folders):
-    folders[0].mkdir()
-    (folders[0] / "x.json").write_text("{")
-    with pytest.raises(ValueError, match=r"x\.json' is no record of a run"):
-        page_of(folders)
 
 
 def test_provenance_says_where_a_run_comes_from(folders):
@@ -387,11 +373,11 @@ def test_figures_show_the_committed_runs_and_say_what_data_they_are(folders, sho
     assert [len(ax.lines) for ax in shown[1][0].axes] == [2 + 1, 1 + 1]  # the runs and chance
 
 
-@pytest.mark.parametrize(
-    "part", ["accuracy_figure", "curves_figure", "runs_table", "own_runs_table", "provenance_table"]
-)
-def test_a_page_without_any_record_can_be_built(folders, shown, part):
-    getattr(page_of(folders), part)()
+def test_a_page_without_any_record_can_be_built(folders, shown):
+    page = page_of(folders)
+    for part in (page.accuracy_figure, page.curves_figure, page.runs_table, page.own_runs_table, page.provenance_table):
+        part()
+    assert shown == []
 
 
 def test_a_table_is_escaped_and_whole():
@@ -407,11 +393,6 @@ def test_a_table_is_escaped_and_whole():
     assert 'class="results-table"' in output.data
     assert cells(results.table(rows, sentences=True)) == cells(output)
     assert 'class="results-table with-sentences"' in results.table(rows, sentences=True).data
-
-
-def test_an_unknown_study_is_answered_with_the_valid_ones():
-    with pytest.raises(ValueError, match=r"Unknown study 'mit'.*mit_512"):
-        ResultsPage("mit")
 
 
 def test_counts_beside_the_published_ones_say_what_they_count(monkeypatch):
