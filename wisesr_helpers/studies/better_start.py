@@ -7,43 +7,29 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.plots.figures import described
-from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.studies.grid import get_paper_study
 
-GAP, PAPERS, ALL = "gap", "wise", "all three"
 _OPTIONS = {
-    PAPERS: {},
+    "wise": {},
     "wise, start 1/N": {"start": "average"},
     "wise, exact cover": {"cover": "exact"},
     "wise, radial": {"sharing": "radial"},
-    ALL: {"start": "average", "cover": "exact", "sharing": "radial"},
+    "all three": {"start": "average", "cover": "exact", "sharing": "radial"},
 }
 
 
 def typed_rows(study):
     """What each row types, for ``ws.Rows``: title → keywords of ``ws.Experiment``.
 
-    Args:
-        study: One of the paper's four studies.
-
     Raises:
-        ValueError: Another study.
+        ValueError: ``study`` is not one of the paper's four.
     """
-    papers = [name for name, known in STUDIES.items() if not known.datasets]
-    if study not in papers:
-        raise ValueError(f"study must be one of the paper's four: {', '.join(papers)}; received {study!r}.")
-    return {GAP: {"head": "gap"}} | {title: {"head": "wise", "options": own} for title, own in _OPTIONS.items()}
+    get_paper_study(study)
+    return {"gap": {"head": "gap"}} | {title: {"head": "wise", "options": own} for title, own in _OPTIONS.items()}
 
 
 def poolings(feature_shape, seed=0):
-    """The pooling of every row that has weights, untrained, as its options start it.
-
-    Args:
-        feature_shape: (H, W, C) of the feature map.
-        seed: Of the drawn weights.
-
-    Returns:
-        dict: title → built ``GlobalDepthwisePooling2D``.
-    """
+    """Title → built, untrained ``GlobalDepthwisePooling2D`` of every row that has weights, on a map (H, W, C)."""
     built = {}
     for title, options in _OPTIONS.items():
         keras.utils.set_random_seed(seed)
@@ -86,15 +72,7 @@ def starts(feature_shape, classes, seed=0):
 
 
 def pooled(experiment, images):
-    """What an experiment's untrained classifier makes of images, up to the pooled vector.
-
-    Args:
-        experiment: ``ws.Experiment`` with a head that has a layer "pooling".
-        images: Array (N, H, W, 3).
-
-    Returns:
-        float32 array (N, C).
-    """
+    """The pooled vectors that an experiment's untrained classifier makes of images (N, H, W, 3): float32 (N, C)."""
     model = experiment.build()
     up_to_pooling = keras.Model(model.input, model.get_layer("pooling").output)
     return keras.ops.convert_to_numpy(up_to_pooling(images, training=False)).astype("float32")

@@ -15,6 +15,7 @@ import pandas as pd
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.dataset import DEMO_NOTE, Dataset
 from wisesr_helpers.data.prepare import SPLITS
+from wisesr_helpers.layers.blocks import is_whole
 from wisesr_helpers.metrics import (
     LEVEL,
     images_needed,
@@ -364,14 +365,14 @@ class Comparison:
 
     @property
     def recommended(self):
-        """The head to take: that of the fewest weights of the best one and those it is not shown to be better than."""
+        """The smallest head that the best one does not significantly beat."""
         best = self.heads["head"].iloc[0]
         pairs = self.differences[(self.differences["better"] == best) & ~self.differences["shown"]]
         return min([best, *pairs["other"]], key=self.params.get)
 
     @property
     def recommendation(self):
-        """Which head to take, in sentences; where the test images can't tell, that they can't."""
+        """Which head to take, in sentences; or that the test images can't tell."""
         best, seeds = self.heads.iloc[0], int(self.heads["seeds"].iloc[0])
         if best["low"] <= self.baseline:
             return (
@@ -393,7 +394,7 @@ class Comparison:
         return " ".join(said)
 
     def _undecided(self, best, pairs):
-        """Sentences about heads that the best one is not shown to be better than."""
+        """Sentences about heads that the best one does not significantly beat."""
         differences = "; ".join(f"{best} − {row.other} is {row.compared.in_words()}" for row in pairs.itertuples())
         needed = _rounded(pairs["images_needed"].max())
         yield f"No difference that {self.images:,} test images can show: {differences}."
@@ -468,20 +469,10 @@ class Choice:
 
 
 def choose(heads, backbone, weights=None, epochs=0, seeds=3, options=None, frozen=None, recipe=None):
-    """What :func:`compare_heads` will do, checked before anything is loaded.
-
-    Args:
-        heads: Names of at least two of ``ws.HEADS``, a sequence or a text with commas.
-        backbone: As :func:`compare_heads`.
-        weights: As there; "none" stands for None.
-        epochs: As there.
-        seeds: As there.
-        options: As there.
-        frozen: As there.
-        recipe: As there.
+    """What :func:`compare_heads` will do with these arguments, checked before anything is loaded.
 
     Returns:
-        Choice.
+        Choice. The text "none" for ``weights`` stands for None.
 
     Raises:
         ValueError: A value that can't be used, with those that can.
@@ -505,10 +496,11 @@ def choose(heads, backbone, weights=None, epochs=0, seeds=3, options=None, froze
             raise ValueError(f"options are for a head '{head}', which is not compared: {', '.join(heads)}.")
     check_backbone(backbone)
     weights = check_weights(backbone, None if weights == "none" else weights)
-    _check_whole("seeds", seeds, 1)
-    _check_whole("epochs", epochs, 0)
+    for name, value, least in (("seeds", seeds, 1), ("epochs", epochs, 0)):
+        if not is_whole(value, least):
+            raise ValueError(f"{name} must be a whole number, {least} or more; received {value!r}.")
     frozen = weights is not None if frozen is None else bool(frozen)
-    own = recipe or _recipe(frozen)
+    own = recipe or (RECIPE if frozen else get_study("mit_224").demo.recipe)
     epochs = epochs or own.epochs
     # The learning rate falls as far in fewer or more epochs.
     fitted = dataclasses.replace(
@@ -584,10 +576,6 @@ def compare_heads(
     )
 
 
-def _recipe(frozen_features):
-    return RECIPE if frozen_features else get_study("mit_224").demo.recipe
-
-
 def _on_features(dataset, choice, cache):
     features = FrozenFeatures(dataset, choice.backbone, choice.weights, cache)
 
@@ -631,8 +619,3 @@ def _say_speed(seconds, epochs):
     """Print how long a training takes, if it takes a minute or more."""
     if seconds * epochs >= 60:
         print(f"An epoch takes about {duration(seconds)} here, a training {duration(seconds * epochs)}.", flush=True)
-
-
-def _check_whole(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number, {least} or more; received {value!r}.")

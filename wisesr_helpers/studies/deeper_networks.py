@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.metrics import top_k_correct, wilson_interval
+from wisesr_helpers.metrics import judge, top_k_correct, unpaired_comparison, wilson_interval
 from wisesr_helpers.models.classifiers import build_classifier, predict_split
 from wisesr_helpers.plots.figures import described
 from wisesr_helpers.plots.images import show_image
@@ -96,7 +96,7 @@ def misclassified(probabilities, labels, names):
     """The images that a classifier gets wrong, those first of which it is surest.
 
     Args:
-        probabilities: Array (N, classes), as ``models.predict_split`` returns it.
+        probabilities: Array (N, classes).
         labels: Integer array (N,), the true classes.
         names: Of the classes.
 
@@ -210,7 +210,8 @@ def table_1():
 
     Returns:
         DataFrame: "dataset", "backbone", "top-1" and "top-5" as printed, each with the 95 % interval that the size
-        of its test set gives, and "beside the best": whether the interval of top-1 meets that of the dataset's best.
+        of its test set gives, and "beside the best": whether top-1 is worse than that of the dataset's best, by
+        :func:`wisesr_helpers.metrics.judge`; only counts are known, so the comparisons are unpaired.
     """
     printed = published().query("source == 'report' and where == 'Table 1'").set_index(["row", "column"])["value"]
     spelt = {name.casefold(): name for name in STUDY.backbones}
@@ -221,27 +222,25 @@ def table_1():
         row = {"dataset": study.dataset, "backbone": spelt[backbone.casefold()]}
         for measure in MEASURES:
             value = printed[label, f"{measure.capitalize()} accuracy"]
-            row |= {measure: value, f"95 % interval of {measure}": _percent(_interval(value, study))}
+            interval = "{:.2%} to {:.2%}".format(*wilson_interval(*_counts(value, study.dataset)))
+            row |= {measure: value, f"95 % interval of {measure}": interval}
         rows.append(row)
     table = pd.DataFrame(rows)
-    table["beside the best"] = [_beside_best(row, table) for row in table.to_dict("records")]
+    best = table.groupby("dataset")["top-1"].transform("max")  # four digits each: as text they sort alike
+    pairs = {
+        row: unpaired_comparison(*_counts(own, name), *_counts(top, name))
+        for row, name, own, top in zip(table.index, table["dataset"], table["top-1"], best, strict=True)
+        if own != top
+    }
+    words = {row: compared.word for row, compared in judge(pairs).items()}
+    table["beside the best"] = [words.get(row, "best") for row in table.index]
     return table
 
 
-def _interval(value, study):
-    return wilson_interval(round(float(value) * study.test_images), study.test_images)
-
-
-def _percent(interval):
-    return "{:.2%} to {:.2%}".format(*interval)
-
-
-def _beside_best(row, table):
-    study = next(study for study in DATASETS.values() if study.dataset == row["dataset"])
-    best = table.loc[table["dataset"] == row["dataset"], "top-1"].max()  # four digits each: as text they sort alike
-    if row["top-1"] == best:
-        return "best"
-    return "intervals meet" if _interval(row["top-1"], study)[1] >= _interval(best, study)[0] else "lower"
+def _counts(value, dataset):
+    """(correct, all) test images of a dataset that give a printed accuracy."""
+    images = next(study.test_images for study in DATASETS.values() if study.dataset == dataset)
+    return round(float(value) * images), images
 
 
 def published_bars(table, axes):
@@ -253,11 +252,10 @@ def published_bars(table, axes):
     """
     said = []
     for ax, (dataset, rows) in zip(np.ravel(axes), table.groupby("dataset", sort=False), strict=True):
-        study = next(study for study in DATASETS.values() if study.dataset == dataset)
         for k, row in enumerate(rows.to_dict("records")):
             places = np.arange(len(MEASURES)) + (k - 1) * 0.27
             values = [float(row[measure]) for measure in MEASURES]
-            ends = np.array([_interval(row[measure], study) for measure in MEASURES])
+            ends = np.array([wilson_interval(*_counts(row[measure], dataset)) for measure in MEASURES])
             reach = np.abs(ends.T - values)  # (2, measures): below and above
             label = row["backbone"] if ax is np.ravel(axes)[0] else None
             ax.bar(places, values, 0.25, yerr=reach, color=OTHER_COLOURS[k], label=label, capsize=2)
@@ -287,9 +285,8 @@ def recipe_in_words():
 def slips():
     """Where the report disagrees with itself, or leaves out what is needed: "where", "printed", "remark"."""
     found = published().query("source == 'report' and slip != ''").drop_duplicates("slip")
-    return pd.DataFrame({"where": found["where"], "printed": found["value"], "remark": found["slip"]}).reset_index(
-        drop=True
-    )
+    found = found.rename(columns={"value": "printed", "slip": "remark"})
+    return found[["where", "printed", "remark"]].reset_index(drop=True)
 
 
 def training_curves(runs, axes):
@@ -362,17 +359,12 @@ def architecture(model):
 
 
 def architectures():
-    """The report's three networks, built without weights for ImageNet's classes: :func:`architecture` of each.
-
-    Returns:
-        DataFrame with the columns of :func:`architecture` after "backbone".
-    """
-    tables = []
-    for backbone, head in STUDY.rows:
-        table = architecture(build_classifier(backbone, head, IMAGENET, STUDY.size_for(backbone)))
-        table.insert(0, "backbone", backbone)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    """The report's three networks with ImageNet's classes: :func:`architecture` of each, after a column "backbone"."""
+    tables = {
+        backbone: architecture(build_classifier(backbone, head, IMAGENET, STUDY.size_for(backbone)))
+        for backbone, head in STUDY.rows
+    }
+    return joined(tables).rename(columns={"model": "backbone"})
 
 
 def parameters_beside_keras(table):

@@ -151,7 +151,7 @@ def combination(head, backbone, image_size, classes):
             f"The explorer takes an image_size from 1 to {LARGEST:,}, a side in whole pixels; received {image_size!r}."
         )
     shape, params, flops = _backbone_costs(backbone, image_size)
-    params_of_head, flops_of_head = _head_costs(head, shape, classes)
+    params_of_head, flops_of_head = head_params(head, shape, classes), head_flops(head, shape, classes)
     seen, pool_size = cells_looked_at(*shape[:2]) if pools else (np.ones(shape[:2], bool), 1)
     return Combination(
         *(head, backbone, image_size, classes, shape),
@@ -169,12 +169,6 @@ def _backbone_costs(backbone, image_size):
     """(shape of the feature map, parameters, FLOPs): the model itself is let go."""
     model = build_backbone(backbone, image_size)
     return tuple(model.output.shape[1:]), count_params(model), count_flops(model)
-
-
-@functools.lru_cache(maxsize=256)
-def _head_costs(head, feature_shape, classes):
-    """(parameters, FLOPs), the classifier included."""
-    return head_params(head, feature_shape, classes), head_flops(head, feature_shape, classes)
 
 
 @functools.cache
@@ -306,15 +300,7 @@ def image_map(model, dataset, index=0, chosen="predicted", method="contribution"
 
 
 def check_fit(split, dataset):
-    """Refuse a dataset that is not the model's.
-
-    Args:
-        split: :class:`wisesr_helpers.models.attribution.SplitClassifier` of the model.
-        dataset: Dataset.
-
-    Raises:
-        ValueError: Their image sizes or their numbers of classes differ.
-    """
+    """ValueError where the image size or the number of classes of a ``SplitClassifier`` is not the dataset's."""
     size, count = tuple(split.image.shape[1:3]), split.scores.shape[1]
     if count != len(dataset.classes) or any(a not in (None, b) for a, b in zip(size, dataset.test.size, strict=True)):
         raise ValueError(
@@ -346,16 +332,10 @@ OTHER = "another, typed below"
 
 
 def static_explorer(head, backbone, image_size, classes):
-    """Display what :func:`explorer` shows for one choice, for readers without a kernel: figure, sentences, tables.
-
-    Args:
-        head, backbone, image_size, classes: As for :func:`wisesr_helpers.studies.explore.combination`.
-
-    Returns:
-        Combination.
+    """Display what :func:`explorer` shows for one choice, for readers without a kernel; returns the ``Combination``.
 
     Raises:
-        ValueError: As :func:`wisesr_helpers.studies.explore.combination`.
+        ValueError: As :func:`combination`, which takes the same arguments.
     """
     from IPython.display import display
 
@@ -375,14 +355,13 @@ def explorer(head="wise", backbone="small_conv", image_size=512, classes=67):
     Nothing is trained or downloaded. A choice that can't be is answered with the sentence that says why.
 
     Args:
-        head, backbone, image_size, classes: What the controls start with, as for
-            :func:`wisesr_helpers.studies.explore.combination`.
+        head, backbone, image_size, classes: What the controls start with, as for :func:`combination`.
 
     Returns:
         ``ipywidgets.VBox``, to be displayed in a live notebook.
 
     Raises:
-        ValueError: As :func:`wisesr_helpers.studies.explore.combination`, of the values to start with.
+        ValueError: As :func:`combination`, of the values to start with.
     """
     combination(head, backbone, image_size, classes)
     known = backbone in BACKBONES
@@ -420,15 +399,7 @@ def explorer(head="wise", backbone="small_conv", image_size=512, classes=67):
 def static_viewer(run_or_model, dataset, index=0, chosen="predicted", method="contribution"):
     """Display what :func:`contribution_viewer` shows for one choice, for readers without a kernel.
 
-    Args:
-        run_or_model: As for :func:`contribution_viewer`.
-        dataset, index, chosen, method: As for :func:`wisesr_helpers.studies.explore.image_map`.
-
-    Returns:
-        ImageMap.
-
-    Raises:
-        TypeError, ValueError: As :func:`wisesr_helpers.studies.explore.image_map`.
+    Arguments, return value and errors are those of :func:`image_map`; the model may also be given as a run's folder.
     """
     shown = image_map(_model(run_or_model), dataset, index, chosen, method)
     plots.show(shown.figure(dataset))
@@ -447,7 +418,7 @@ def contribution_viewer(run_or_model, dataset):
         ``ipywidgets.VBox``, to be displayed in a live notebook.
 
     Raises:
-        TypeError, ValueError: As :func:`wisesr_helpers.studies.explore.image_map`.
+        TypeError, ValueError: As :func:`image_map`.
         FileNotFoundError: As ``ws.load_classifier``.
     """
     model = _model(run_or_model)

@@ -302,3 +302,15 @@ def get_study(name, dataset=""):
         valid = f"one of {', '.join(study.datasets)}" if study.datasets else "left out: the study has one dataset"
         raise ValueError(f"The dataset of study '{name}' must be {valid}; received '{dataset}'.")
     return study.datasets[dataset]
+
+
+def get_paper_study(name):
+    """The study of that name, if it is one of the paper's.
+
+    Raises:
+        ValueError: Another name; the paper's four are listed.
+    """
+    papers = [known for known, study in STUDIES.items() if not study.datasets]
+    if name not in papers:
+        raise ValueError(f"study must be one of the paper's four: {', '.join(papers)}; received {name!r}.")
+    return STUDIES[name]

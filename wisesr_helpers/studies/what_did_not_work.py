@@ -14,7 +14,7 @@ from wisesr_helpers.models.counts import count_flops, count_params, head_flops, 
 from wisesr_helpers.plots.figures import described
 from wisesr_helpers.published import number
 from wisesr_helpers.studies.experiment import choose_scale
-from wisesr_helpers.studies.grid import STUDIES, get_study
+from wisesr_helpers.studies.grid import get_paper_study, get_study
 from wisesr_helpers.studies.report import compare_rows, results_table
 
 # What the paper tried beside its final design: sections 2.4 and 3.4, and EfficientNet of its discussion.
@@ -73,10 +73,7 @@ def paper_pool_size(study, backbone=""):
     Raises:
         ValueError: Another study.
     """
-    papers = [name for name, known in STUDIES.items() if not known.datasets]
-    if study not in papers:
-        raise ValueError(f"study must be one of the paper's four: {', '.join(papers)}; received {study!r}.")
-    side = get_study(study).size_for(backbone)
+    side = get_paper_study(study).size_for(backbone)
     return default_pool_size(round(side * number("Section 3.3", "feature map side over image side", "Ratio")))
 
 
@@ -133,14 +130,7 @@ _DISCUSSED = Ablation({}, "section 4", "no remarkable gain over GAP")
 
 
 def efficientnet_counts(study):
-    """EfficientNet with both heads beside each other, built now without weights.
-
-    Args:
-        study: One of the paper's four studies; its image size and classes count.
-
-    Returns:
-        DataFrame: "backbone", "head", "parameters", "GFLOPs" (of one image).
-    """
+    """EfficientNet with "gap" and "wise" at a study's image size: "backbone", "head", "parameters", "GFLOPs"."""
     study = get_study(study)
     base = build_backbone(EFFICIENTNET, study.image_size)
     shape, rows = base.output.shape[1:], []
@@ -169,11 +159,7 @@ def reductions(pool_size):
 
 
 def example_map(experiment):
-    """One channel of the feature map that an experiment's untrained backbone makes of the first test image.
-
-    Returns:
-        float32 array (H, W): the channel whose values differ most.
-    """
+    """What an untrained backbone makes of the first test image, in the channel that varies most: float32 (H, W)."""
     model = experiment.build()
     features = keras.Model(model.input, model.get_layer("features").output)
     values = keras.ops.convert_to_numpy(features.predict_on_batch(experiment.dataset.test.rgb([0])))[0]
@@ -181,16 +167,7 @@ def example_map(experiment):
 
 
 def relative_weights(layer, height, width):
-    """How much each cell weighs in all outputs of a reduction together, as a multiple of the mean over the cells.
-
-    Args:
-        layer: As :func:`wisesr_helpers.layers.reductions.reduction_layer` makes it.
-        height: Of the map, in cells.
-        width: Of the map, in cells.
-
-    Returns:
-        Array (height, width); under global average pooling it would be 1 everywhere.
-    """
+    """How much each cell weighs in all outputs of a reduction together: array (height, width) with a mean of 1."""
     _, rows, columns, _ = _built(layer, height, width).compute_output_shape((None, height, width, 1))
     weights = cell_weights(layer, np.ones((rows, columns, 1)), height, width)
     return weights[..., 0] / weights.mean()

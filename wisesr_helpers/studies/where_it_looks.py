@@ -3,6 +3,8 @@
 import functools
 
 import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import is_whole
@@ -19,17 +21,9 @@ UNIT = "logit units"
 
 
 def logits(model, images):
-    """The logits of images, before the softmax, as the model itself computes them.
-
-    Args:
-        model: A classifier whose last layer is fully connected, such as those of ``ws.build_classifier``.
-        images: uint8 or float array (N, H, W, 3), RGB, 0..255; one at a time, so few.
-
-    Returns:
-        float32 array (N, classes).
-    """
+    """The logits of images (N, H, W, 3) as the model itself computes them before the softmax: float32 (N, classes)."""
     split = split_at(model)
-    return np.concatenate([split.logits(split.run(image[None])[0]) for image in images])
+    return np.concatenate([split.logits(split.run(image[None])[0]) for image in images])  # one at a time: few
 
 
 def decomposition(models, images, classes):
@@ -39,15 +33,13 @@ def decomposition(models, images, classes):
 
     Args:
         models: Head → a classifier that is linear up to the logits.
-        images: As for :func:`logits`.
+        images: Array (N, H, W, 3).
         classes: One class an image, (N,).
 
     Returns:
         DataFrame, one row an image and head: image (its place in ``images``, from 0), head, class, positions (the sum
         of the contribution map), pooling's bias, classifier's bias, their sum, and the logit that the model computes.
     """
-    import pandas as pd
-
     rows = []
     for head, model in models.items():
         split = split_at(model)
@@ -62,15 +54,10 @@ def decomposition(models, images, classes):
 
 
 def class_maps(models, image, label):
-    """Grad-CAM, HiResCAM and contributions of one image for one class.
-
-    Args:
-        models: Head → classifier.
-        image: uint8 array (H, W, 3).
-        label: The class.
+    """Grad-CAM, HiResCAM and contributions of an image (H, W, 3) for one class, in logit units.
 
     Returns:
-        dict, head → title → float32 array (h, w), in logit units.
+        dict, head → title → float32 array (h, w).
     """
     kinds = {"Grad-CAM": grad_cam, "HiResCAM": hires_cam, "contribution": contribution_map}
     return {
@@ -80,19 +67,12 @@ def class_maps(models, image, label):
 
 
 def likeness(models, images, classes):
-    """How alike Grad-CAM and the contributions are, over images.
-
-    Args:
-        models: Head → classifier.
-        images: uint8 array (N, H, W, 3).
-        classes: One class an image, (N,).
+    """How alike Grad-CAM and the contributions are, over images; arguments as for :func:`decomposition`.
 
     Returns:
         DataFrame, one row a head: "head", "images", "correlation, median", "correlation, lowest" (of the two maps of
-        an image, over their cells) and "other sign" (images whose two sums have not one sign).
+        an image, over their cells) and "other sign" (images whose two sums differ in sign).
     """
-    import pandas as pd
-
     rows = []
     for head, model in models.items():
         cams, exact = (draw(model, images, classes).reshape(len(images), -1) for draw in (grad_cam, contribution_map))
@@ -105,37 +85,12 @@ def likeness(models, images, classes):
 
 
 def rival_maps(models, image, label, rival):
-    """Contributions of one image to its class, to another one, and to the lead of the first over the second.
-
-    Args:
-        models: Head → classifier.
-        image: uint8 array (H, W, 3).
-        label: The image's class.
-        rival: Another class.
-
-    Returns:
-        dict, head → title → float32 array (h, w), in logit units.
-    """
+    """Contributions of an image (H, W, 3) to its class, to a rival, and to the lead over it: as :func:`class_maps`."""
     drawn = {}
     for head, model in models.items():
         own, other = (contribution_map(model, image[None], [k])[0] for k in (label, rival))
         drawn[head] = {"for its class": own, "for the other": other, "its lead": own - other}
     return drawn
-
-
-def overlay(image, map_, ax, most=None):
-    """A map over its image: red adds to the logit, blue takes away, and nothing is white.
-
-    Args:
-        image: uint8 array (H, W, 3).
-        map_: float array (h, w), in logit units.
-        ax: Axes to draw on.
-        most: The colour scale reaches from −most to most; None: the largest value of the map, either way.
-    """
-    attention(image, map_, ax)
-    if most is not None:
-        ax.images[-1].set_clim(-most, most)
-    return ax
 
 
 def grid(image, maps, axes):
@@ -153,7 +108,8 @@ def grid(image, maps, axes):
         most = max(float(np.abs(map_).max()) for map_ in titled.values()) or 1.0
         attention(image, None, row[0]).set_title(head, fontsize=9, fontweight="bold", color=colour(head))
         for ax, (title, map_) in zip(row[1:], titled.items(), strict=True):
-            overlay(image, map_, ax, most).set_title(f"{title}\nsum {map_.sum():.3g}", fontsize=8)
+            attention(image, map_, ax).set_title(f"{title}\nsum {map_.sum():.3g}", fontsize=8)
+            ax.images[-1].set_clim(-most, most)
             y, x = np.unravel_index(np.abs(map_).argmax(), map_.shape)
             place = f"row {y + 1} of {map_.shape[0]} and column {x + 1} of {map_.shape[1]}"
             span = f"from {map_.min():.2g} to {map_.max():.2g}"
@@ -192,29 +148,21 @@ class Pair:
         self.images = images
         self.rows = Rows(study, {head: {"head": head} for head in self.heads}, **common)
 
+        self.announce = self.rows.announce
+
     @property
     def note(self):
-        """What figures of these runs have to say about their data."""
+        """What figures of these runs say about their data."""
         return self.rows.note
-
-    def announce(self, notebook=""):
-        """Print what was chosen, why, and which runs there are: see
-        :meth:`wisesr_helpers.studies.experiment.Rows.announce`.
-        """
-        self.rows.announce(notebook)
 
     @property
     def dataset(self):
-        """The runs' dataset."""
+        """The dataset of both runs."""
         return self.rows.first.dataset
 
     @functools.cached_property
     def runs(self):
-        """DataFrame as ``ws.Rows.run`` returns it; a run that is not finished is trained when this is first asked for.
-
-        Raises:
-            Held, ValueError, OSError, MemoryError: As :func:`wisesr_helpers.studies.run.train_run`.
-        """
+        """DataFrame as ``ws.Rows.run`` returns it; the first access trains the runs that are not complete."""
         return self.rows.run()
 
     @functools.cached_property
@@ -285,17 +233,10 @@ class Pair:
 
 
 def two_heads(heads):
-    """Two names of heads out of a text.
-
-    Args:
-        heads: Two different heads with a comma between them, each with weights of its positions that hold for every
-            image and class: all of ``ws.HEADS`` but "gwap", "avg_fc", "flatten_fc" and "vgg_fc".
-
-    Returns:
-        List of two names.
+    """The two names in a text such as "gap, wise".
 
     Raises:
-        ValueError: Another number of heads, one twice, one that is unknown or has no such weights.
+        ValueError: Not two different heads; or one whose weights of positions depend on the image or on the class.
     """
     names = [name.strip() for name in heads.split(",")] if isinstance(heads, str) else []
     for name in filter(None, names):
@@ -312,23 +253,18 @@ def two_heads(heads):
 
 
 def choose(mask, labels, count, what):
-    """Images of which something is true: the first of every class in turn, then the second ones, and so on.
+    """At most ``count`` indices of images where ``mask`` (N,) holds: the first of every class in turn, then the second.
 
-    Fewer than ``count`` are said in a printed sentence.
+    Fewer than ``count`` are reported in a printed sentence.
 
     Args:
         mask: Bool array (N,).
-        labels: Integer array (N,), each image's class.
-        count: How many are wanted.
-        what: What is true of them, in words: "only wise gets right".
-
-    Returns:
-        List of at most ``count`` indices.
+        labels: Integer array (N,).
+        count: Images wanted.
+        what: What ``mask`` means, such as "only wise gets right".
     """
     found, labels = np.flatnonzero(mask), np.asarray(labels)
-    turns = np.zeros(len(found), int)
-    for k, index in enumerate(found):
-        turns[k] = (labels[found[:k]] == labels[index]).sum()
+    turns = [(labels[found[:k]] == labels[index]).sum() for k, index in enumerate(found)]
     if len(found) < count:
         print(
             f"Of the {len(labels):,} test images, {len(found) or 'none'} {'is' if len(found) < 2 else 'are'} such "
@@ -338,36 +274,22 @@ def choose(mask, labels, count, what):
 
 
 def counts(right):
-    """How many test images both heads, either or neither gets right.
-
-    Args:
-        right: Head → bool array (N,), of two heads.
-
-    Returns:
-        DataFrame, the first head's rows "right" and "wrong", the second's columns.
-    """
-    import pandas as pd
-
+    """How many test images both heads, either or neither gets right: a DataFrame, the first head's results as rows."""
     (first, mine), (second, other) = right.items()
-    sides = ((True, "right"), (False, "wrong"))
-    return pd.DataFrame(
-        {
-            f"{second} {word}": [int(((other == side) & (mine == own)).sum()) for own, _ in sides]
-            for side, word in sides
-        },
-        index=[f"{first} {word}" for _, word in sides],
-    )
+    both = confusion_matrix(~mine, ~other, labels=[False, True])
+    sides = ("right", "wrong")
+    return pd.DataFrame(both, [f"{first} {side}" for side in sides], [f"{second} {side}" for side in sides])
 
 
 def describe_selection(right):
-    """What showing only images that both heads get right leaves out, in words."""
-    (first, mine), (second, other) = right.items()
-    images, both = len(mine), int((mine & other).sum())
-    kept = f"The images that both {first} and {second} get right are {both:,} of {images:,} ({both / images:.0%})."
-    only_first, only_second, neither = (int(mask.sum()) for mask in (mine & ~other, other & ~mine, ~mine & ~other))
+    """How many images are left out where only those are shown that both heads get right, in words."""
+    (first, second), table = right, counts(right)
+    (both, only_first), (only_second, neither) = table.to_numpy().tolist()
+    images = both + only_first + only_second + neither
     return (
-        f"{kept} Left out are {only_first:,} that only {first} gets right, {only_second:,} that only {second} gets "
-        f"right, and {neither:,} that neither does."
+        f"The images that both {first} and {second} get right are {both:,} of {images:,} ({both / images:.0%}). Left "
+        f"out are {only_first:,} that only {first} gets right, {only_second:,} that only {second} gets right, and "
+        f"{neither:,} that neither does."
     )
 
 
@@ -391,8 +313,6 @@ def radial_profile(weights):
         distance (their mean, in cells), cells (their number), mean (over cells and channels), low and high (the 10 %
         and 90 % quantiles over the channels of each one's mean in the ring).
     """
-    import pandas as pd
-
     away = distances(*weights.shape[:2])
     rows = []
     for ring in np.unique(away.astype(int)):
@@ -418,14 +338,9 @@ def describe_unseen(weights):
 
 
 def ranked_channels(weights, count=4):
-    """Channels from the one that looks nearest to the centre to the one that looks farthest from it, evenly spread.
+    """At most ``count`` channels of weights (H, W, C), evenly spread from the most central one to the outermost.
 
-    Args:
-        weights: Array (H, W, C).
-        count: How many; fewer if there are fewer with any weight.
-
-    Returns:
-        List of channels.
+    Channels without any weight are left out.
     """
     sizes = np.abs(weights).sum(axis=(0, 1), dtype=np.float64)
     alive = np.flatnonzero(sizes)
@@ -474,7 +389,7 @@ def profiles(trained, untrained, ax):
 
     Args:
         trained: dict, head → array (H, W, C).
-        untrained: The same before the training; heads that learn no weights are not drawn twice.
+        untrained: The same before the training; a head that has not changed is drawn once.
         ax: Axes to draw on.
     """
     said = []
