@@ -170,7 +170,7 @@ def _counting(study):
     if ws.published().query("where == @study.table and column == 'Parameters'").empty:
         return (
             f"{said}{study.table} prints no parameters; Table 1 does, for the same backbones and number of classes. "
-            f"Where it has this head, its models are built and counted here, beside what is printed. {agree}",
+            f"Where it has this head, its models are counted here, beside what is printed. {agree}",
             f"{REPORT}"
             'counts = report.table_1().query("head == @head")\nassert (counts["agrees"] == "yes").all()\ncounts',
         )
@@ -249,7 +249,7 @@ def numbered(notebook):
 
 
 def keeping(new, old):
-    """``new`` with the outputs of ``old`` in code cells whose source is the same, and with its fingerprint."""
+    """``new`` with the outputs of ``old`` in code cells whose source is the same, and the versions that made them."""
     ran = {cell.source: cell for cell in old.cells if cell.cell_type == "code"}
     for cell in new.cells:
         if cell.cell_type == "code" and cell.source in ran:
