@@ -33,7 +33,7 @@ def notebooks():
 
 
 def origin(notebook, name):
-    """What a notebook's outputs come from: the versions of the code, and a hash of its parameters and its demo.
+    """What a notebook's outputs depend on: the versions of the code, and a hash of its parameters and its demo.
 
     Args:
         notebook: As nbformat reads it.
@@ -48,7 +48,7 @@ def origin(notebook, name):
 
 
 def is_current(notebook, name):
-    """Whether every cell of a stored notebook was executed, and the outputs come from what is here today."""
+    """Whether every cell of a stored notebook was executed, by code and with settings that are still today's."""
     ran = all(
         cell.execution_count
         for cell in notebook.cells
@@ -89,7 +89,7 @@ def stored(executed, name, minutes):
 
 
 def joined(outputs):
-    """Outputs of a cell, texts that were printed one after the other as one; those around a figure stay apart."""
+    """A cell's outputs, with consecutive printed texts joined; those around a figure stay apart."""
     kept = []
     for output in outputs:
         last = kept[-1] if kept else {}
@@ -117,7 +117,7 @@ def store(path):
 
 
 def main(words=None):
-    """Store what is stale; exit with a sentence if a name is unknown or a notebook fails."""
+    """Store what is stale; exit with a message if a name is unknown or a notebook fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", metavar="NAME", help="this notebook alone, by its name without .ipynb")
     parser.add_argument("--all", action="store_true", help="also those that are current")

@@ -1,4 +1,4 @@
-"""The one place that imports Keras: a missing backend is answered with a sentence, start-up chatter is dropped."""
+"""The only module that imports Keras: it explains a missing backend, and drops what backends print when they start."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 @contextlib.contextmanager
 def _quiet_start():
-    """Hold back what C++ writes to standard error while a backend starts; give it out if the start fails.
+    """Hide what C++ writes to standard error while a backend starts, unless the start fails.
 
     TensorFlow writes two lines before its own log levels apply; in a notebook they are a red box.
     """

@@ -1,4 +1,4 @@
-"""A notebook's first cells on Colab: the version that was installed, and where runs are kept."""
+"""What a notebook's first cells do on Colab: check the installed version, and choose where runs are kept."""
 
 import importlib.metadata
 import json
@@ -12,16 +12,15 @@ RUNS_ON_DRIVE = DRIVE / "MyDrive/wisesr_runs"
 
 
 def prepare(version, keep_runs_on_drive=False):
-    """Check and say which version is installed, and set where runs are kept.
+    """Check and print which version is installed, and set where runs are kept.
 
     Args:
-        version: The notebook's own.
-        keep_runs_on_drive: Mount Google Drive and keep runs in ``RUNS_ON_DRIVE``, where they outlive the machine; a
-            run that was interrupted goes on from there in another session.
+        version: The version that the notebook belongs to.
+        keep_runs_on_drive: Mount Google Drive and keep runs in ``RUNS_ON_DRIVE``, where they outlive the machine, so
+            that another session continues an interrupted run. Default False.
 
     Raises:
-        UsageError: Another version is installed or still loaded, or Drive was refused; IPython shows the sentence
-            alone.
+        UsageError: Another version is installed or still loaded, or Drive was refused. IPython shows it as one line.
     """
     installed = importlib.metadata.version("wisesr_helpers")
     if installed != version:
@@ -59,7 +58,7 @@ def _mount():
 
 
 def _origin():
-    """Where pip installed the package from, in words: it keeps the address and the tag or branch."""
+    """Where pip installed the package from, in words."""
     text = importlib.metadata.distribution("wisesr_helpers").read_text("direct_url.json")
     source = json.loads(text) if text else {}
     asked = source.get("vcs_info", {}).get("requested_revision")

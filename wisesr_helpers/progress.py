@@ -1,4 +1,4 @@
-"""One line that says how far a training is: updated in place in a notebook, printed elsewhere."""
+"""Progress as one line of text, updated in place in a notebook and on a terminal, and durations in words."""
 
 import sys
 import time
@@ -23,14 +23,14 @@ def duration(seconds):
 
 
 class ProgressLine:
-    """A line of text that replaces itself, in a notebook and on a terminal; elsewhere only last words are printed."""
+    """A line of text that replaces itself in a notebook and on a terminal; elsewhere only final texts are printed."""
 
     def __init__(self):
         self._handle = None
         self._terminal = sys.stdout.isatty()
 
     def show(self, text, final=False):
-        """Show ``text``; with ``final`` it stays, and what comes next goes to a line of its own."""
+        """Show ``text``; with ``final`` it stays, and the next text starts a new line."""
         if in_notebook():
             from IPython.display import display
 
@@ -46,12 +46,12 @@ class ProgressLine:
 
 
 class ProgressBar:
-    """How many of a number of things are done, as a bar with the time left.
+    """A bar that shows how many things are done, and the time left.
 
     Args:
-        what: What is being done: "preparing train".
-        total: How many there are.
-        noun: What they are: "images".
+        what: What is being done, such as "preparing train".
+        total: Number of things.
+        noun: What they are, such as "images".
         done: How many were done before.
     """
 
@@ -66,7 +66,7 @@ class ProgressBar:
         self._line = ProgressLine()
 
     def show(self, done):
-        """Show that ``done`` of them are; at the end the bar makes room for the time that it took."""
+        """Show that ``done`` of them are done; at the end the time it took replaces the bar."""
         elapsed = time.perf_counter() - self._began
         count = f"{done:,} of {self.total:,} {self.noun}"
         if done >= self.total:
