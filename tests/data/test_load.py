@@ -1,7 +1,5 @@
 """From a tree that imitates a dataset to what is trained on: labels true, reports true."""
 
-import re
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -200,18 +198,6 @@ def test_arrays_can_not_be_made_smaller(tmp_path):
     tree = build_tree("cifar10", tmp_path, per_class=(3, 2))
     with pytest.raises(ValueError, match="CIFAR-10 has images of 32×32 pixels; ask for no smaller image size"):
         load_dataset("cifar10", 16, tree.root)
-
-
-def test_the_command_prepares_and_reports(tmp_path, capsys):
-    from wisesr_helpers.data.__main__ import main
-
-    tree = build_tree("mit", tmp_path, per_class=(3, 2), classes=2, defects=0.01)
-    assert main(["prepare", "mit", "--image-size", "64", "--data-dir", str(tree.root)]) == 0
-    said = capsys.readouterr().out
-    assert re.search(rf"MIT Indoor Scenes: {tree.train} training and {tree.test} test images in 2 classes", said)
-    assert "Note: 1 empty file" in said
-    assert main(["prepare", "mit", "--image-size", "64", "--data-dir", str(tree.root), "--strict"]) == 1
-    assert "is not as it should be" in capsys.readouterr().err
 
 
 def test_the_decoders_version_is_part_of_the_plan(tmp_path, monkeypatch):

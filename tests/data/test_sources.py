@@ -7,6 +7,7 @@ from trees import BUILDERS, build_tree
 
 from wisesr_helpers.data import sources
 from wisesr_helpers.data.sources import SOURCES
+from wisesr_helpers.storage import default_cache
 
 SLUGS = {
     "sub_imagenet": "imagenet-70classes",
@@ -151,3 +152,15 @@ def test_the_message_tells_where_to_get_the_dataset(tmp_path, name):
 def test_no_folder_and_an_empty_name_are_the_same():
     assert sources.places(SOURCES["mit"], "") == sources.places(SOURCES["mit"], None)
     assert sources.missing(SOURCES["mit"], "") == sources.missing(SOURCES["mit"], None)
+
+
+def test_the_two_ways_name_the_folder_only_where_it_is_not_the_default(tmp_path):
+    for folder, option in (
+        (default_cache() / "mit", ""),
+        (tmp_path / "mit", f' --data-dir "{tmp_path}"'),
+        (tmp_path, f' --data-dir "{tmp_path}"'),
+    ):
+        sentence = sources.how_to_get(SOURCES["mit"], folder)
+        assert f"python -m wisesr_helpers.data fetch mit{option};" in sentence
+        assert sentence.endswith(f"unpack it into '{folder}'.")
+    assert "python -m wisesr_helpers.data fetch mnist where" in sources.how_to_get(SOURCES["mnist"], "x")
