@@ -60,7 +60,7 @@ def experiment(study="mit_512", **typed):
         ),
         (
             {"study": "deeper_networks", "dataset": "digits", "scale": "paper"},
-            "scikit-learn's digits are the demo's data and have no scale 'paper'. Datasets that have: mnist, cifar10, ",
+            "scikit-learn's digits are the demo's data and have no scale 'paper'. Datasets that have one: mnist, ",
         ),
     ],
 )

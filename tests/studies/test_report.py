@@ -32,18 +32,18 @@ def test_a_complete_run_in_words():
 def test_a_diverged_run_in_words_has_no_accuracy_and_says_where_and_what_is_kept():
     said = report.describe_result(record(head="gap", **records.diverged((60, 99))))
     assert said == (
-        "small_patch + gap diverged in epoch 3, step 17, at a learning rate of 0.0325: the loss or a weight ceased to "
-        "be finite (demo: not the paper's data). The last finite loss was 1.25. "
-        "Kept are the weights of epoch 2."
+        "small_patch + gap diverged in epoch 3, step 17, at a learning rate of 0.0325: the loss or a weight stopped "
+        "being finite (demo: not the paper's data). The last finite loss was 1.25. "
+        "The weights of epoch 2 are kept."
     )
 
 
 def test_a_run_that_diverged_at_once_in_words():
     said = report.describe_result(record(**records.diverged((), step=1, loss=None)))
     assert said == (
-        "small_patch + wise diverged in epoch 1, step 1, at a learning rate of 0.0325: the loss or a weight ceased to "
-        "be finite (demo: not the paper's data). There was no finite loss. "
-        "Kept are the weights that it started with."
+        "small_patch + wise diverged in epoch 1, step 1, at a learning rate of 0.0325: the loss or a weight stopped "
+        "being finite (demo: not the paper's data). There was no finite loss. "
+        "The weights that it started with are kept."
     )
 
 
@@ -130,6 +130,7 @@ def test_a_record_is_current_while_versions_recipe_and_plan_are_todays():
         {"data": {"train_images": 3}},
         {"data": {"image_size": (224, 224)}},
         {"scale": "smoke"},
+        {"scale": "withdrawn"},
         {"head": "withdrawn"},
         {"options": {"withdrawn": True}},
     ],

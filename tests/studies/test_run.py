@@ -249,7 +249,7 @@ def test_other_data_is_said_of_a_finished_run_and_not_gone_on_with(stopped, caps
     other = dataclasses.replace(chosen.dataset, classes=("a", "b", "c", "d", "e", "f"))
     chosen.dataset = more.dataset = other
     chosen.run()
-    assert "It was trained on other data than is here now" in capsys.readouterr().out
+    assert "It was trained on other data than today" in capsys.readouterr().out
     with pytest.raises(ValueError, match="trained with other data than today's"):
         more.run()
 

@@ -203,7 +203,7 @@ def choose_scale(scale, study, backbone, data_dir):
     if not study.source and asked == "paper":
         others = ", ".join(name for name, other in STUDIES[study.name].datasets.items() if other.source)
         raise ValueError(
-            f"{study.dataset} are the demo's data and have no scale 'paper'. Datasets that have: {others}; or take "
+            f"{study.dataset} are the demo's data and have no scale 'paper'. Datasets that have one: {others}; or take "
             "scale 'demo'."
         )
     source = get_source(study.source) if study.source and asked in ("auto", "paper") else None

@@ -28,11 +28,11 @@ NO_END = SimpleNamespace(top1=None, correct=None, images=None)  # in place of a 
 
 
 def describe_result(run):
-    """How a run ended, in a few sentences with the kind of data.
+    """How a run ended, in a few sentences that name the kind of data.
 
-    Complete: the final epoch's accuracy, its interval, and whether it is no better than chance. Running: the same of
-    the epochs so far, without that judgement. Diverged: where, and what is kept; no accuracy, for the recipe's end
-    was not reached.
+    Complete: the final epoch's accuracy, its interval, and whether it is no better than chance. Running: the same for
+    the epochs so far, without that judgement. Diverged: where, and which weights are kept; no accuracy, because the
+    run never reached the recipe's end.
 
     Args:
         run: ``RunResult``.
@@ -57,11 +57,11 @@ def describe_result(run):
 def _divergence(run, kind):
     """Where and how a run diverged and what is left of it: the rest of a sentence, and more."""
     where = run.divergence
-    kept = f"Kept are the weights {f'of epoch {run.epochs}' if run.epochs else 'that it started with'}."
+    kept = f"The weights {f'of epoch {run.epochs}' if run.epochs else 'that it started with'} are kept."
     last = "There was no finite loss" if where["loss"] is None else f"The last finite loss was {where['loss']:.3g}"
     return (
         f"{run.ending}, step {where['step']}, at a learning rate of {where['learning_rate']:.3g}: the loss or a "
-        f"weight ceased to be finite{kind}. {last}. {kept}"
+        f"weight stopped being finite{kind}. {last}. {kept}"
     )
 
 
@@ -79,7 +79,7 @@ def published_results(study):
         study: Name of a study.
 
     Returns:
-        DataFrame, a row a model: "backbone", "head", "parameters, printed", "top-1, printed" and "top-5, printed",
+        DataFrame, one row per model: "backbone", "head", "parameters, printed", "top-1, printed" and "top-5, printed",
         each where the table has it; the last two columns, the 95 % interval of top-1 and whether it is better than
         chance, are computed here.
     """
@@ -135,8 +135,8 @@ def counts_beside_published(study, head):
         head: One of ``ws.HEADS``.
 
     Returns:
-        DataFrame: "backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted" (of one image); a
-        row for every backbone for which the study's table has this head, so none if it has not.
+        DataFrame: "backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted" (of one image); one row
+        for every backbone that the study's table prints with this head, none if it prints no such row.
     """
     study = get_study(study)
     printed = published().query("where == @study.table and column == 'Parameters' and head == @head")
@@ -149,11 +149,11 @@ def counts_beside_published(study, head):
 
 
 def results_table(runs):
-    """Our runs, a row each: model, seed, epochs, final and best top-1, the interval of the final one, and chance.
+    """Our runs, one row each: model, seed, epochs, final and best top-1, the interval of the final one, and chance.
 
-    Only a complete run has a final epoch: any other has "none" there and in the interval, so that nobody takes a
-    training cut short for the recipe's result. How far it got is seen from its best epoch, given with its number,
-    and from the status.
+    Only a complete run has a final top-1 and its interval; any other has "none" there, so that nobody mistakes a
+    training cut short for the recipe's result. Its best epoch, given with its number, and its status say how far it
+    got.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` returns it, or as ``ws.Rows.run`` does, whose rows have titles.
@@ -230,7 +230,7 @@ def status(run):
 
 
 def provenance(runs, whose):
-    """Where runs come from, a row each: data, device, software, commit, time and the command that makes them.
+    """Where runs come from, one row each: data, device, software, commit, time and the command that makes them.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` returns it.
@@ -257,7 +257,7 @@ def provenance(runs, whose):
 
 
 def is_current(run):
-    """Whether the command of a run would make it today: versions of the code, recipe, and plan of the data.
+    """Whether today's code would make a run from its command: versions of behaviour, recipe, and data asked for.
 
     Args:
         run: ``RunResult``.
@@ -307,7 +307,7 @@ def table_1():
     """Table 1, recomputed on backbones built now and heads counted layer by layer.
 
     Returns:
-        DataFrame, a row a model: backbone, head ("none" for the base model), printed and counted parameters,
+        DataFrame, one row per model: backbone, head ("none" for the base model), printed and counted parameters,
         printed and counted GFLOPs (text, rounded as printed), and whether all that is printed agrees.
     """
     where = published().query("source == 'paper' and where == 'Table 1'")

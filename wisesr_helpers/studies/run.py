@@ -163,12 +163,12 @@ _MACHINE = ("backend", "device", "processor", "threads", "commit", "clean")
 
 
 def finished_run(spec, dataset=None):
-    """A run that is finished with as many epochs as asked for, else None. It takes no lock and writes nothing.
+    """The run of a spec, if it is finished with as many epochs as asked for; takes no lock and writes nothing.
 
     Args:
         spec: ``RunSpec``.
-        dataset: ``Dataset`` to compare the run's with, if it is loaded already: reading that of the paper's scale only
-            for this would take minutes, or fail where the photographs are gone.
+        dataset: ``Dataset`` to compare the run's data with; None: they are not compared. Reading the photographs of
+            the paper's scale only for this would take minutes.
 
     Returns:
         RunResult, or None.
@@ -194,7 +194,7 @@ def finished_run(spec, dataset=None):
     if result.status == "diverged" and result.planned_epochs < spec.recipe.epochs:
         print("It diverged, so more epochs would change nothing.", flush=True)
     if dataset is not None and result.data_fingerprint != dataset.fingerprint:
-        print("It was trained on other data than is here now: its accuracies are not of today's images.", flush=True)
+        print("It was trained on other data than today's, so its accuracies are not for today's images.", flush=True)
     return result
 
 
