@@ -45,6 +45,8 @@ def test_words_are_collected_after_titles_and_the_last_ones_count():
     plots.described(axes[3], "a head.").set_title("wise", loc="left")
     axes[0].set_title("of an image, not of the words")
     assert plots.alt_text(drawn) == "Two images. map: rows. wise: a head."
+    drawn.suptitle("test image 3\ndemo: not the paper's data")
+    assert plots.alt_text(drawn).startswith("test image 3. demo: not the paper's data. Two images. map: ")
 
 
 def test_a_figure_without_a_description_is_refused(shown):

@@ -243,7 +243,7 @@ def test_figures_of_a_pair_name_the_class_its_rival_and_what_each_head_says(inde
         head_line = f"test image {index}, class: {names[index]}{title}"
         assert drawn.get_suptitle() == f"{head_line}\n{said}\n{two.note}"
         alt = plots.alt_text(drawn)
-        assert alt.startswith(f"T{head_line[1:]}; {said}. An image with its maps (logit units). gap, ")
+        assert alt.startswith(f"{head_line}. {said}. {two.note}. An image with its maps (logit units). gap, ")
         assert drawn_maps in alt
 
 

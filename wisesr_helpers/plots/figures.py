@@ -44,7 +44,7 @@ def described(axes, text):
 
 
 def alt_text(drawn):
-    """The words of a figure: those that its axes were given, each single one's after its title.
+    """The words of a figure: its title, then those that its axes were given, each single one's after its own title.
 
     Args:
         drawn: matplotlib Figure.
@@ -58,7 +58,7 @@ def alt_text(drawn):
             "The figure has no description. Draw with functions of wisesr_helpers.plots, attach words with "
             "plots.described(ax, text), or give them as plots.show(figure, text)."
         )
-    parts = []
+    parts = [f"{line}." for line in drawn.get_suptitle().splitlines()]
     for (ax, *others), text in texts.items():
         title = "" if others else ax.get_title() or ax.get_title(loc="left")
         parts.append(f"{title}: {text}" if title else text)

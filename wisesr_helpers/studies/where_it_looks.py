@@ -10,7 +10,7 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.blocks import is_whole
 from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, split_at
 from wisesr_helpers.models.heads import REGISTRY, get_head
-from wisesr_helpers.plots.figures import alt_text, described, figure
+from wisesr_helpers.plots.figures import described, figure
 from wisesr_helpers.plots.images import attention
 from wisesr_helpers.plots.runs import colour
 from wisesr_helpers.studies.experiment import Rows
@@ -228,7 +228,6 @@ class Pair:
         said = ", ".join(f"{head} says {self.dataset.classes[guess]}" for head, guess in guesses.items())
         title = f"test image {index}, class: {self.dataset.classes[label]}{more}"
         drawn.suptitle("\n".join(filter(None, (title, said, self.note))), fontsize=9)
-        described(axes, f"{title[0].upper()}{title[1:]}; {said}. {alt_text(drawn)}")
         return drawn
 
 
