@@ -129,6 +129,7 @@ class Layout:
 
     def cell_weights(self, weights):
         """Weights of a kernel (count, …) as weights of the cells (height, width, …), a tensor; 0 in no block."""
+        weights = ops.convert_to_tensor(weights)
         others = [1] * (len(weights.shape) - 1)
         of_cells = weights / ops.cast(self.sizes.reshape(-1, *others), weights.dtype)
         of_cells = ops.pad(of_cells, [(0, 1), *[(0, 0)] * len(others)])  # beyond the last: of the cells in no block
