@@ -1,13 +1,12 @@
 """The poolings against the authors' stack of layers, NumPy and central differences. tests/models has them as heads."""
 
-import itertools
 import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from gradients import gradients, gradients_of_layer
+from oracles import blocks_of_weights, gradients, gradients_of_layer, numpy_pooling
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.pooling import (
@@ -22,42 +21,6 @@ from wisesr_helpers.published import number, printed
 
 POOLINGS = [GlobalDepthwisePooling2D, GlobalWeightedAveragePooling2D, SharedPositionPooling2D]
 LAYOUTS = [("blocks", None), ("exact", None), ("blocks", "radial"), ("exact", "radial")]  # cover, sharing
-# Sides of exact blocks, written by hand.
-SIDES = {
-    (7, 2): (2, 3, 2),
-    (6, 2): (2, 2, 2),
-    (5, 3): (5,),
-    (4, 3): (4,),
-    (9, 2): (2, 3, 2, 2),
-    (12, 2): (2,) * 6,
-    (16, 3): (3, 3, 4, 3, 3),
-    (17, 3): (3, 4, 3, 4, 3),
-    (6, 1): (1,) * 6,
-    (5, 1): (1,) * 5,
-    (4, 1): (1,) * 4,
-}
-
-
-def blocks_of_weights(height, width, p, cover, sharing):
-    """Lists of the blocks that share a weight, a block as slices; in the order of the weights."""
-    axes = []
-    for length in (height, width):
-        ends = np.cumsum([0, *(SIDES[length, p] if cover == "exact" else (p,) * (length // p))]).tolist()
-        axes.append([slice(*pair) for pair in itertools.pairwise(ends)])
-    groups = {}
-    for (i, rows), (j, columns) in itertools.product(enumerate(axes[0]), enumerate(axes[1])):
-        distance = np.hypot(i - (len(axes[0]) - 1) / 2, j - (len(axes[1]) - 1) / 2).round(6)
-        groups.setdefault((i, j) if sharing is None else distance, []).append((rows, columns))
-    return [groups[key] for key in sorted(groups)]
-
-
-def numpy_pooling(x, kernel, bias, groups):
-    """Every weight times the mean of all the cells under it, times the number of blocks."""
-    out = np.zeros((len(x), x.shape[3])) + bias
-    for weight, group in zip(kernel.reshape(len(groups), -1), groups, strict=True):
-        cells = np.concatenate([x[:, rows, columns].reshape(len(x), -1, x.shape[3]) for rows, columns in group], axis=1)
-        out += weight * len(group) * cells.mean(axis=1)
-    return out
 
 
 def built(height, width, p, cover="blocks", sharing=None, **arguments):

@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+from oracles import blocks_of_weights, numpy_pooling
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
@@ -73,30 +74,6 @@ def built(head, options, shape):
     return _built(head, tuple(options.items()), shape)
 
 
-def sides(length, p, cover):
-    """Sides of blocks, by rounding the edges of equal ones; the middle one takes what is left over."""
-    if cover != "exact":
-        return [p] * (length // p)
-    return {7: [2, 3, 2], 9: [2, 3, 2, 2], 12: [2] * 6, 16: [3, 3, 4, 3, 3]}[length]
-
-
-def weighted_blocks(x, kernel, p, cover="blocks", sharing="none"):
-    """Every weight times the mean of all the cells under it, times the number of its blocks; by loops."""
-    rows, columns = (sides(length, p, cover) for length in x.shape[1:3])
-    places = sorted(itertools.product(range(len(rows)), range(len(columns))))
-    centre = (len(rows) - 1) / 2, (len(columns) - 1) / 2
-    groups = {}
-    for i, j in places:
-        key = np.hypot(i - centre[0], j - centre[1]).round(6) if sharing == "radial" else (i, j)
-        top, left = sum(rows[:i]), sum(columns[:j])
-        cells = x[:, top : top + rows[i], left : left + columns[j]].reshape(len(x), -1, x.shape[3])
-        groups.setdefault(key, []).append(cells)
-    out = 0
-    for weight, key in zip(kernel.reshape(len(groups), -1), sorted(groups), strict=True):
-        out = out + weight * len(groups[key]) * np.concatenate(groups[key], axis=1).mean(axis=1)
-    return out
-
-
 def block_means(x, p):
     n, height, width, channels = x.shape
     rows, columns = height // p, width // p
@@ -127,7 +104,8 @@ def vector(head, options, x, p, weights, model):
     kernel, *bias = weights
     if not head.startswith("wise"):
         p = 1
-    out = weighted_blocks(x, kernel, p, options.get("cover"), options.get("sharing")) + (bias[0] if bias else 0)
+    groups = blocks_of_weights(*x.shape[1:3], p, options.get("cover"), options.get("sharing"))
+    out = numpy_pooling(x, kernel, bias[0] if bias else 0, groups)
     return rectified(out) if options.get("activation") == "relu" else out
 
 
