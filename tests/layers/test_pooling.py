@@ -51,6 +51,8 @@ def test_equals_numpy(height, width, p, cover, sharing, activation):
     weights = layer.position_weights(height, width)
     np.testing.assert_allclose((x * weights).sum((1, 2)) + bias, expected, atol=1e-5)
     assert (weights != 0).all() == (cover == "exact" or (height % p, width % p) == (0, 0))
+    averaged = 0 if p == 1 else (weights[..., 0] != 0).sum()
+    assert layer.count_flops(x.shape) == 3 * (averaged + 2 * (height // p) * (width // p) + 1)
 
 
 @pytest.mark.parametrize(("cover", "sharing"), LAYOUTS)
@@ -192,6 +194,11 @@ def test_gwap_of_equal_features_is_their_average_and_its_weights_sum_to_one():
     weights = keras.ops.convert_to_numpy(layer.position_weights(x))
     np.testing.assert_allclose(weights.sum(axis=(1, 2, 3)), 1, atol=1e-5)
     assert np.ptp(weights) > 1e-3
+
+
+def test_operations_of_gwap_by_hand():
+    assert GlobalWeightedAveragePooling2D().count_flops((None, 7, 9, 3)) == 2 * (2 * 7 * 9 * 3) + 7 * 9
+    assert SharedPositionPooling2D().count_flops((None, 7, 9, 3)) == 2 * 7 * 9 * 3
 
 
 @pytest.fixture
