@@ -146,17 +146,6 @@ def test_small_images_are_enlarged_as_pillow_does_it():
         np.testing.assert_array_equal(image, np.asarray(expected))
 
 
-@pytest.mark.parametrize(("source", "target"), [(28, 224), (28, 299), (64, 224), (150, 224), (3, 7), (7, 512)])
-def test_enlarging_takes_pillows_pixels_for_every_size(source, target):
-    from PIL import Image
-
-    from wisesr_helpers.data.images import nearest
-
-    values = np.arange(source, dtype=np.uint8)
-    shown = Image.fromarray(values[:, None]).resize((1, target), Image.Resampling.NEAREST)
-    np.testing.assert_array_equal(values[nearest(source, target)], np.asarray(shown)[:, 0])
-
-
 def test_what_fails_in_a_thread_is_raised():
     class Broken:
         shape = (COUNT, 4, 5)

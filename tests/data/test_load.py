@@ -183,17 +183,6 @@ def test_a_way_of_resizing_that_is_none_is_named_before_anything_is_read(tmp_pat
             read()
 
 
-@pytest.mark.parametrize("size", [np.int64(64), np.uint8(64), (np.int32(64), 64), [64, 64], np.array([64, 64])])
-def test_numpys_whole_numbers_are_sizes(tmp_path, size):
-    tree = build_tree("mit", tmp_path / "mit", per_class=(2, 2), classes=2)
-    expected = load_dataset("mit", 64, tree.root)
-    dataset = load_dataset("mit", size, tree.root)
-    assert dataset.fingerprint == expected.fingerprint
-    assert dataset.train.rgb([0]).shape == (1, 64, 64, 3)
-    assert [path.name for path in (tree.root / "prepared").iterdir()] == ["mit--64x64--nearest"]
-    assert ws.image_folder(by_class(tmp_path / "own"), image_size=size).train.rgb([0]).shape == (1, 64, 64, 3)
-
-
 def test_arrays_can_not_be_made_smaller(tmp_path):
     tree = build_tree("cifar10", tmp_path, per_class=(3, 2))
     with pytest.raises(ValueError, match="CIFAR-10 has images of 32×32 pixels; ask for no smaller image size"):

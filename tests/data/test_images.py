@@ -1,16 +1,31 @@
-"""Every content that a folder may hold decodes to what Pillow gives, or is refused with its reason."""
+"""Every content that a folder may hold decodes to what Pillow gives, or is refused with its reason; sizes and names."""
 
 import concurrent.futures
 import io
+import json
+import threading
 
 import numpy as np
 import pytest
 import simplejpeg
-from contents import encode, picture, write_content
+from contents import ODD_NAMES, encode, picture, write_content, write_odd_names
 from PIL import Image, ImageFile, features
 from PIL.JpegImagePlugin import JpegImageFile
+from trees import build_tree
 
-from wisesr_helpers.data.images import RESAMPLING, Unreadable, decode, quiet_decoding
+from wisesr_helpers.data.folders import check_folder
+from wisesr_helpers.data.images import (
+    RESAMPLING,
+    Unreadable,
+    check_size,
+    decode,
+    find_images,
+    nearest,
+    printable,
+    quiet_decoding,
+    write_rgb,
+)
+from wisesr_helpers.data.load import load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +178,112 @@ def test_the_method_is_pillows(method):
     data = encode(picture(), "PNG")
     expected = by_pillow(data, (31, 29), Image.Resampling[method.upper()])
     np.testing.assert_array_equal(decode(data, (31, 29), method), expected)
+
+
+@pytest.mark.parametrize(("source", "target"), [(28, 224), (28, 299), (64, 224), (150, 224), (3, 7), (7, 512)])
+def test_enlarging_takes_pillows_pixels_for_every_size(source, target):
+    values = np.arange(source, dtype=np.uint8)
+    shown = Image.fromarray(values[:, None]).resize((1, target), Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(values[nearest(source, target)], np.asarray(shown)[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("size", "pair"),
+    [(64, (64, 64)), (np.uint8(64), (64, 64)), ([64, 80], (64, 80)), (np.array([64, 80]), (64, 80))],
+)
+def test_a_size_is_a_pair_of_pythons_whole_numbers(size, pair):
+    assert check_size(size) == pair
+    assert {type(side) for side in check_size(size)} == {int}
+
+
+def test_a_grey_image_is_written_into_three_channels_and_colours_as_they_are():
+    colour = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+    grey = colour[..., 0]
+    for image, expected in (
+        (colour, colour),
+        (grey, np.stack([grey] * 3, -1)),
+        (grey[..., None], np.stack([grey] * 3, -1)),
+    ):
+        np.testing.assert_array_equal(write_rgb(image, np.zeros_like(colour)), expected)
+
+
+def test_decoding_in_another_thread_waits_and_the_setting_is_restored_after_both(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    found = []
+
+    def second():
+        with quiet_decoding():
+            found.append(ImageFile.LOAD_TRUNCATED_IMAGES)
+
+    with quiet_decoding(), quiet_decoding():
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.1)
+        assert found == []
+    thread.join()
+    assert found == [False]
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+# Names that are no text, or more than a line, are shown so that they can be printed.
+
+
+def printed(*lines):
+    """The lines that a stream of UTF-8 gets, which takes nothing else."""
+    with io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict", newline="\n") as stream:
+        print(*lines, sep="\n", file=stream)
+        stream.seek(0)
+        return stream.read().removesuffix("\n").split("\n")
+
+
+def test_odd_names_are_shown_as_one_line_and_others_as_they_are():
+    for name, expected in ODD_NAMES.items():
+        assert printable(name) == printable(printable(name)) == expected
+    for name in ("baby's_room.jpg.jpg", "käse 寺院 🏛.jpg", "dir\\file.JPEG", "a b\u202fc.png", "", "100%25.jpg"):
+        assert printable(name) == name
+
+
+def test_a_report_of_odd_names_can_be_printed(tmp_path):
+    tree = build_tree("intel", tmp_path, per_class=(2, 1), image_size=24)
+    for split in ("train", "test"):
+        names = write_odd_names(tmp_path / f"seg_{split}" / f"seg_{split}" / tree.classes[0], b"")
+    assert len(names) >= 2  # not every file system takes all of them
+    dataset = load_dataset("intel", 24, tmp_path)
+    assert len(dataset.train) == tree.train
+    said = printed(*dataset.describe())
+    assert len(said) == len(dataset.describe())
+    assert said[-1].startswith(f"Note: {2 * len(names)} empty file (")
+    reported = {name.rpartition("/")[2] for name in dataset.left_out["empty file"]}
+    assert reported == set(names)
+    printed(json.dumps(dataset.summary(), ensure_ascii=False))
+
+
+def test_odd_names_that_can_be_read_are_used(tmp_path):
+    tree = build_tree("intel", tmp_path, per_class=(2, 1), image_size=24)
+    names = write_odd_names(tmp_path / "seg_train" / "seg_train" / tree.classes[0], encode(picture(), "JPEG"))
+    dataset = load_dataset("intel", 24, tmp_path)
+    assert len(dataset.train) == tree.train + len(names)
+    assert dataset.left_out == {}
+
+
+def test_a_folder_of_odd_names_and_odd_classes_can_be_told_of(tmp_path, capsys):
+    for k, kind in enumerate((*ODD_NAMES, "plain")):
+        try:
+            (tmp_path / "own" / kind).mkdir(parents=True)
+        except OSError:  # macOS takes UTF-8 only
+            continue
+        for n in range(2):
+            (tmp_path / "own" / kind / f"{n}.png").write_bytes(encode(picture(24 + k, 24 + n), "PNG"))
+    odd = write_odd_names(tmp_path / "own" / "plain", b"")
+    beside = write_odd_names(tmp_path / "own", b"")
+    check = check_folder(tmp_path / "own", 24)
+    assert len(printed(check)) == len(check.describe())
+    assert set(check.left_out["beside the class folders"]) == set(beside)
+    assert set(check.left_out["empty file"]) == {f"plain/{name}" for name in odd}
+    assert set(check.counts.index) <= {*ODD_NAMES.values(), "plain"}
+    assert len(check.counts) == len(beside) + 1
+    capsys.readouterr()
+    write_odd_names(tmp_path / "own", b"no image", end=".txt")
+    find_images(tmp_path / "own")
+    (said,) = printed(capsys.readouterr().out.removesuffix("\n"))
+    assert said.startswith("Passed over in '")
