@@ -245,9 +245,9 @@ def cached_array(folder, name, make):
         return array, _digest(array)
     path = pathlib.Path(folder).expanduser() / f"{name}.npy"
     note = path.with_suffix(".sha256")
-    kept = _read_array(path, note)
-    if kept is not None:
-        return kept
+    found = _read_array(path, note)
+    if found is not None:
+        return found
     array = make()
     digest = _digest(array)
     try:

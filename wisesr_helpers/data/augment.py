@@ -202,14 +202,14 @@ def _warp(image, matrix):
     """The warped image, in an array that this thread's next call will use again."""
     from wisesr_helpers.data._cv2 import cv2
 
-    kept = _scratch.__dict__.setdefault("arrays", {})
+    buffers = _scratch.__dict__.setdefault("arrays", {})
     key = image.shape, image.dtype.char
-    if key not in kept:
-        kept.clear()
-        kept[key] = np.empty_like(image)
+    if key not in buffers:
+        buffers.clear()
+        buffers[key] = np.empty_like(image)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = image.shape[1], image.shape[0]
-    return cv2.warpAffine(image, matrix, size, dst=kept[key], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(image, matrix, size, dst=buffers[key], flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _write(image, out, table=None):

@@ -41,7 +41,7 @@ TAKES = (
 )
 
 
-def read_labelled(path):
+def list_folder(path):
     """The files of a folder with a subfolder for each class, or of a CSV.
 
     Args:
@@ -276,12 +276,12 @@ class _Found:
     def __init__(self, folder, image_size, cache, resample):
         self.size = check_size(image_size)
         check_resample(resample)
-        given = pathlib.Path(folder).expanduser()
-        listing = read_labelled(given)
-        self.name = printable(given.resolve().name)
+        path = pathlib.Path(folder).expanduser()
+        listing = list_folder(path)
+        self.name = printable(path.resolve().name)
         self.photographs = not (listing.root / SCENES).exists()
         self.divided = bool(listing.test)
-        self.folder = _prepared_folder(given, self.size, cache, resample)
+        self.folder = _prepared_folder(path, self.size, cache, resample)
         self.lines = prepare(listing, self.size, self.folder, resample)
         trained = {line["label"] for line in self.lines["train"] if "shape" in line}
         self.classes = tuple(name for label, name in enumerate(listing.classes) if label in trained)
@@ -392,9 +392,9 @@ def _draw(seed, digest):
     return int(hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()[:12], 16) / 16**12
 
 
-def _prepared_folder(given, size, cache, resample):
+def _prepared_folder(path, size, cache, resample):
     """Where the decoded images of a folder are kept for one size."""
-    place = hashlib.sha256(str(given.resolve()).encode(errors="replace")).hexdigest()[:8]
-    readable = re.sub(r"\W+", "-", given.resolve().name, flags=re.ASCII).strip("-")[:40]
+    place = hashlib.sha256(str(path.resolve()).encode(errors="replace")).hexdigest()[:8]
+    readable = re.sub(r"\W+", "-", path.resolve().name, flags=re.ASCII).strip("-")[:40]
     base = pathlib.Path(cache).expanduser() if cache else default_cache()
     return base / "prepared" / f"own-{readable}-{place}--{size[0]}x{size[1]}--{resample}"
