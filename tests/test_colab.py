@@ -57,7 +57,7 @@ def test_installing_changes_nothing_and_the_unit_tests_pass(colab, root):
     subprocess.run([colab, "-m", "pip", "install", "-q", root], check=True)
     after = installed(colab)
     assert before <= after, before - after
-    assert {line.split("==")[0] for line in after - before} <= {"platformdirs", "simplejpeg"}
+    assert {line.split("==")[0] for line in after - before} <= {"filelock", "platformdirs", "simplejpeg"}
     tests = [
         path for path in sorted((root / "tests").rglob("test_*.py")) if path.parent.name not in ("notebooks", "book")
     ]
