@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import nbformat
 import pytest
 from trees import build_tree
 
@@ -34,6 +35,16 @@ def test_papermill_from_another_folder(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     record = json.loads((tmp_path / "mine/mit_512--smoke--small_patch--gap--s5/record.json").read_text())
     assert record["outcome"]["status"] == "complete"
+    # Seen while it runs and at its end, in a terminal or redirected; the notebook holds its own outputs only.
+    for text in (
+        "epoch 1 of 2: loss ",
+        "epoch 2 of 2: loss ",
+        "small_patch + gap: top-1 ",
+        "The run is in mine/mit_512--",
+    ):
+        assert f"\n{text}" in done.stderr
+    outputs = [output for cell in nbformat.read(out, 4).cells for output in cell.get("outputs", [])]
+    assert not any(output.get("name") == "stderr" for output in outputs)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from wisesr_helpers.metrics import (
 from wisesr_helpers.models.backbones import build_backbone, check_backbone, check_weights, preprocessing_of_weights
 from wisesr_helpers.models.counts import count_params
 from wisesr_helpers.models.heads import check_head, head_layers
-from wisesr_helpers.progress import ProgressBar, duration
+from wisesr_helpers.progress import ProgressBar, ProgressLine, duration, say, tell
 from wisesr_helpers.storage import default_cache, whole_path
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.run import count, describe_augmentation, seeded_classifier
@@ -136,7 +136,9 @@ class FrozenFeatures:
         trained = keras.Sequential([keras.Input(shape), *head_layers(head, shape, classes, **options)])
         compile_model(trained, recipe, len(self.train), classes)
         batches = _Batches(self.train, self.dataset.train.labels, recipe.batch_size, seed)
+        line = ProgressLine()
         for epoch in range(recipe.epochs):
+            line.show(f"{head}, seed {seed}: epoch {epoch + 1} of {recipe.epochs}")
             reseed(trained, seed, epoch)
             *_, diverged = train_epoch(trained, batches, epoch, lambda epoch, step, loss: None)
             if diverged is not None:
@@ -147,7 +149,9 @@ class FrozenFeatures:
         starts = range(0, len(self.test), BATCH)
         outputs = [trained.predict_on_batch(self.test[at : at + BATCH].astype(np.float32)) for at in starts]
         probabilities = np.concatenate([keras.ops.convert_to_numpy(output) for output in outputs])
-        return self._joined(trained, head, **options), top_k_correct(probabilities, self.dataset.test.labels)
+        correct = top_k_correct(probabilities, self.dataset.test.labels)
+        line.show(f"{head}, seed {seed}: {correct.sum():,} of {len(correct):,} test images", final=True)
+        return self._joined(trained, head, **options), correct
 
     def _joined(self, trained, head, **options):
         """The backbone with a trained head, as one flat graph like ``ws.build_classifier``'s."""
@@ -565,7 +569,7 @@ def compare_heads(
             right.append(of_seed)
             models.setdefault(head, model)
         correct[head] = np.array(right)
-    return Comparison(
+    comparison = Comparison(
         backbone=choice.backbone,
         correct=correct,
         params={head: count_params(model) for head, model in models.items()},
@@ -574,17 +578,14 @@ def compare_heads(
         classes=dataset.classes,
         photographs=dataset.photographs,
     )
+    tell(comparison.recommendation)
+    return comparison
 
 
 def _on_features(dataset, choice, cache):
     features = FrozenFeatures(dataset, choice.backbone, choice.weights, cache)
 
-    def train_head(head, seed):
-        model, correct = features.train_head(head, seed, choice.recipe, **choice.options.get(head, {}))
-        print(f"{head}, seed {seed}: {correct.sum():,} of {len(correct):,} test images", flush=True)
-        return model, correct
-
-    return train_head
+    return lambda head, seed: features.train_head(head, seed, choice.recipe, **choice.options.get(head, {}))
 
 
 def _whole(dataset, choice):
@@ -593,7 +594,7 @@ def _whole(dataset, choice):
         model = seeded_classifier(
             parameters, len(dataset.classes), dataset.train.size, choice.recipe, choice.options.get(head)
         )
-        print(f"{head}, seed {seed}:", flush=True)
+        say(f"{head}, seed {seed}:")
         try:
             training = train(model, dataset, choice.recipe, seed, say_speed=_say_speed)
         except MemoryError as error:
@@ -618,4 +619,4 @@ def _whole(dataset, choice):
 def _say_speed(seconds, epochs):
     """Print how long a training takes, if it takes a minute or more."""
     if seconds * epochs >= 60:
-        print(f"An epoch takes about {duration(seconds)} here, a training {duration(seconds * epochs)}.", flush=True)
+        say(f"An epoch takes about {duration(seconds)} here, a training {duration(seconds * epochs)}.")

@@ -20,7 +20,7 @@ from wisesr_helpers.data.sources import find, get_source, missing
 from wisesr_helpers.models.backbones import check_backbone
 from wisesr_helpers.models.heads import Head, check_head, get_head
 from wisesr_helpers.plots.heads import head_steps
-from wisesr_helpers.progress import duration
+from wisesr_helpers.progress import duration, say, tell
 from wisesr_helpers.storage import accelerators, default_cache
 from wisesr_helpers.studies.grid import STUDIES, Demo, Study, get_study
 from wisesr_helpers.studies.run import (
@@ -385,7 +385,11 @@ class Experiment:
         Raises:
             Held, ValueError, OSError, MemoryError: As :func:`wisesr_helpers.studies.run.train_run`.
         """
-        return finished_run(self.spec, vars(self).get("dataset")) or train_run(self.spec, self.dataset)
+        from wisesr_helpers.studies.report import describe_result  # which imports this module
+
+        result = finished_run(self.spec, vars(self).get("dataset")) or train_run(self.spec, self.dataset)
+        tell(f"{describe_result(result)}\nThe run is in {self.shown_folder}.")
+        return result
 
     def load(self, epoch="final"):
         """The trained classifier of this run: see :func:`wisesr_helpers.training.runs.load_classifier`."""
@@ -450,7 +454,7 @@ class Rows:
         """
         results = []
         for title, experiment in self.experiments.items():
-            print(f"{title}:", flush=True)
+            say(f"{title}:")
             results.append(experiment.run())
         table = runs.as_table(results)
         table.insert(0, "row", list(self.experiments))

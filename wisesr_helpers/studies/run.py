@@ -4,13 +4,13 @@ import contextlib
 import dataclasses
 import json
 
-from wisesr_helpers import progress
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.data.embedded import SIDE as DIGIT
 from wisesr_helpers.models.backbones import SMALL
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
+from wisesr_helpers.progress import duration, say
 from wisesr_helpers.storage import accelerators, folder_lock, sweep, whole_path
 from wisesr_helpers.studies.grid import STUDIES, get_study
 from wisesr_helpers.training import runs
@@ -37,7 +37,7 @@ def announce(spec, notebook=""):
     if recipe.augmentation is not None:
         print(describe_augmentation(recipe.augmentation))
     if spec.plan and backbone in SMALL:
-        print(f"Time: about {progress.duration(demo_seconds(spec))} on two cores.")
+        print(f"Time: about {duration(demo_seconds(spec))} on two cores.")
     else:
         print("Time: estimated after the first steps.")
     if spec.plan:
@@ -142,18 +142,17 @@ def say_speed(spec, seconds, epochs):
     """
     if seconds * epochs < 60:
         return
-    an_epoch, whole = progress.duration(seconds), progress.duration(seconds * epochs)
+    an_epoch, whole = duration(seconds), duration(seconds * epochs)
     said = f"An epoch takes about {an_epoch} here, {epochs} take {whole}"
     if spec.plan:
-        print(f"{said}.", flush=True)
+        say(f"{said}.")
     elif accelerators():
-        print(f"{said}: {seconds * epochs * len(accelerators()) / 3600:.1f} GPU hours.", flush=True)
+        say(f"{said}: {seconds * epochs * len(accelerators()) / 3600:.1f} GPU hours.")
     else:
-        demo = progress.duration(60 * spec.study.demo.minutes)
-        print(
+        demo = duration(60 * spec.study.demo.minutes)
+        say(
             f"This machine has no accelerator: an epoch takes about {an_epoch}, {epochs} take about {whole} here; "
-            f"scale='demo' takes {demo}.",
-            flush=True,
+            f"scale='demo' takes {demo}."
         )
 
 
@@ -183,18 +182,15 @@ def finished_run(spec, dataset=None):
     if result.status == "running" or (result.status == "complete" and result.epochs < spec.recipe.epochs):
         return None
     if not (spec.folder / FINAL_MODEL).exists():
-        print(f"'{spec.shown_folder}' holds no {FINAL_MODEL}; it is made again from the run's checkpoint.", flush=True)
+        say(f"'{spec.shown_folder}' holds no {FINAL_MODEL}; it is made again from the run's checkpoint.")
         return None
-    print(
-        f"This run is already complete; loaded from '{spec.shown_folder}'. Pass overwrite=True to train it again.",
-        flush=True,
-    )
+    say(f"This run is already complete; loaded from '{spec.shown_folder}'. Pass overwrite=True to train it again.")
     if result.older:
-        print("It was trained by an older version of the code: today's may give another result.", flush=True)
+        say("It was trained by an older version of the code: today's may give another result.")
     if result.status == "diverged" and result.planned_epochs < spec.recipe.epochs:
-        print("It diverged, so more epochs would change nothing.", flush=True)
+        say("It diverged, so more epochs would change nothing.")
     if dataset is not None and result.data_fingerprint != dataset.fingerprint:
-        print("It was trained on other data than today's, so its accuracies are not for today's images.", flush=True)
+        say("It was trained on other data than today's, so its accuracies are not for today's images.")
     return result
 
 
@@ -230,7 +226,7 @@ def _recorded_run(spec):
     try:
         return runs.read_run(spec.folder)
     except ValueError as error:
-        print(f"{error} Its checkpoints are used instead.")
+        say(f"{error} Its checkpoints are used instead.")
         return None
 
 
@@ -276,7 +272,7 @@ def _train(spec, dataset):
         )
     except KeyboardInterrupt:
         done = count(max(checkpoints.epochs(), default=0), "whole epoch")
-        print(f"Interrupted: '{spec.shown_folder}' keeps {done}; the same command goes on from there.")
+        say(f"Interrupted: '{spec.shown_folder}' keeps {done}; the same command goes on from there.")
         raise
     with runs.write_errors(folder):
         _keep_models(folder, model, training, checkpoints)
@@ -311,7 +307,7 @@ def _start(spec, checkpoints):
             "'checkpoints' back, give another runs_dir, or pass overwrite=True to train the run from the start."
         )
     elif before is not None or checkpoints.epochs():
-        print(f"No whole checkpoint is left in '{spec.shown_folder}'; the run is trained from the start.")
+        say(f"No whole checkpoint is left in '{spec.shown_folder}'; the run is trained from the start.")
     return start
 
 
@@ -336,7 +332,7 @@ def _start_over(spec, checkpoints, before):
 
 def _say_going_on(spec, start):
     if start.epoch:
-        print(f"Going on after epoch {start.epoch} of {spec.recipe.epochs}, from '{spec.shown_folder}'.")
+        say(f"Going on after epoch {start.epoch} of {spec.recipe.epochs}, from '{spec.shown_folder}'.")
 
 
 def _keep_models(folder, model, training, checkpoints):
@@ -351,7 +347,7 @@ def _keep_models(folder, model, training, checkpoints):
     elif best == last:
         (folder / BEST_MODEL).unlink(missing_ok=True)
     elif not (folder / BEST_MODEL).exists():
-        print(f"The weights of the best epoch ({best}) are not there any more; those of the last one are kept.")
+        say(f"The weights of the best epoch ({best}) are not there any more; those of the last one are kept.")
     _save(model, folder / FINAL_MODEL)
 
 
