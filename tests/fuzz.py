@@ -22,7 +22,7 @@ from contents import write_content
 from PIL import Image
 from trees import build_tree
 
-from wisesr_helpers.data.fetch import DamagedArchive, UnsafeArchive, check_archive, unpack
+from wisesr_helpers.data.fetch import FetchError, unpack
 from wisesr_helpers.data.images import Unreadable, decode, quiet_decoding
 from wisesr_helpers.data.listings import read_listing
 from wisesr_helpers.data.sources import SOURCES
@@ -112,9 +112,9 @@ class Fuzz:
         target.parent.mkdir()
         before = {file for file in self.folder.rglob("*") if "unpacked" not in file.parts}
         try:
-            check_archive(path, 10_000_000)
-            unpack(path, target, 10_000_000)
-        except (DamagedArchive, UnsafeArchive) as error:
+            with contextlib.redirect_stdout(io.StringIO()):
+                unpack(path, target, 10_000_000)
+        except FetchError as error:
             return f"refused, {type(error).__name__}" if one_sentence(error) else ""
         else:
             return "unpacked"

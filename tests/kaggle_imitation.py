@@ -47,6 +47,14 @@ def left(data_dir):
     return [path for path in (data_dir / "downloads").iterdir() if path.name != ".lock"]
 
 
+def put_archive(data_dir, content):
+    """Write an archive where the client would leave it."""
+    (data_dir / "downloads").mkdir(exist_ok=True)
+    path = data_dir / "downloads" / "toy-scenes.zip"
+    path.write_bytes(content)
+    return path
+
+
 ARCHIVE = zipped(FILES)
 SIZE = len(ARCHIVE)
 DAMAGED = ARCHIVE[:30_000] + b"<Error>ExpiredToken</Error>" + ARCHIVE[30_027:]

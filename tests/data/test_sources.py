@@ -137,7 +137,7 @@ def test_the_message_names_the_dataset_the_places_and_the_ways_on(tmp_path, name
     for data_dir, folder in ((None, tmp_path / "cache" / name), (tmp_path / "mine", tmp_path / "mine")):
         message = sources.missing(SOURCES[name], data_dir)
         assert message.startswith(f"{sources.SOURCES[name].title} was not found in any of '")
-        assert message.endswith("', nor in a folder of any of these. Do this, or that.")
+        assert message.endswith("', nor in a subfolder of these. Do this, or that.")
         assert all(f"'{place}'" in message for place in sources.places(SOURCES[name], data_dir))
         assert asked.pop() == (name, folder)
 

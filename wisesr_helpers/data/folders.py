@@ -1,4 +1,4 @@
-"""Images in folders and lists of one's own as datasets."""
+"""A user's own images, in class folders or listed in a CSV, as a dataset."""
 
 import collections
 import dataclasses
@@ -15,26 +15,33 @@ from wisesr_helpers.data.images import check_resample, check_size, printable, so
 from wisesr_helpers.data.listings import (
     ABSENT,
     MALFORMED,
-    OTHER_CASE,
-    TWICE,
     TWO_CLASSES,
     Entry,
     FileFinder,
+    class_labels,
     files_in,
-    made_listing,
+    make_listing,
     read_csv,
     subfolders,
+    usable_entries,
 )
 from wisesr_helpers.data.prepare import PLAIN, SPLITS, find_copies, prepare, prepared_split
 from wisesr_helpers.storage import default_cache
 
-# Which image files anybody's folder or CSV names, of which class, and in which split; none is opened.
-
+# Reasons in ``Listing.problems`` and ``FolderCheck``.
 BESIDE = "beside the class folders"
 EMPTY = "class folder without files"
 NOT_TRAINED = "in a class without training images"
+NO_TEST = "class without test images"
+FEW = 20  # images of a class below which little can be learned, and less be measured
+FEW_IMAGES = f"class with fewer than {FEW} images"
+UNEQUAL = 5  # how many times as large as the smallest class the largest may be before it is noticed
+FAR_APART = f"classes whose sizes are more than {UNEQUAL} times apart"
+# Why a name is in no split, beside what a decoder says; for every other reason it is only noticed.
+LEFT_OUT = (ABSENT, MALFORMED, BESIDE, EMPTY, NOT_TRAINED, TWO_CLASSES)
 # Names of folders, in lower case, that hold a split; validation images are test images where there are no others.
 TRAIN, TEST, VALIDATION = ("train", "training"), ("test", "testing"), ("val", "valid", "validation")
+SCENES = ".embedded_scenes"  # a file of this name beside the class folders: they hold no photographs
 TAKES = (
     "give a folder with one subfolder for each class, one with such folders under 'train' and 'test', or a CSV with "
     "the columns filename and class"
@@ -42,20 +49,10 @@ TAKES = (
 
 
 def list_folder(path):
-    """The files of a folder with a subfolder for each class, or of a CSV.
+    """The ``Listing`` of a folder or CSV as :func:`check_folder` takes it; without test entries where none are named.
 
-    Args:
-        path: A folder whose subfolders are the classes; or one with the folders "train" and "test" (or "val",
-            "valid", "validation"), whose subfolders are; or a CSV (UTF-8) with the columns "filename", relative to
-            the CSV and with slashes or backslashes, and "class". A folder that holds nothing but one folder with
-            such folders stands for that one. With validation and test images, the former are training images.
-
-    Returns:
-        Listing; its test entries are empty where nothing says which they are.
-
-    Raises:
-        FileNotFoundError: There is nothing at ``path``, or nothing that the CSV lists.
-        ValueError: ``path`` is no such folder or CSV, or names no image.
+    Where an archive has wrapped the folder in others, the inner one is listed. With both validation and test images,
+    the validation images are training images.
     """
     path = pathlib.Path(path).expanduser()
     if not path.exists():
@@ -70,12 +67,12 @@ def list_folder(path):
         beside = problems[BESIDE]
         held = f"; beside them are {len(beside):,} files ('{printable(beside[0])}', …)" if beside else ""
         raise ValueError(f"The folder '{path}' has no class folders with files{held}: {TAKES}.")
-    labels = {name: label for label, name in enumerate(sorted({name for _, name in rows["train"]}))}
+    labels = class_labels(name for _, name in rows["train"])
     problems[NOT_TRAINED] = [file for file, name in rows["test"] if name not in labels]
     entries = {
         split: [Entry(file, labels[name]) for file, name in found if name in labels] for split, found in rows.items()
     }
-    return made_listing(path, map(printable, labels), entries["train"], entries["test"], problems)
+    return make_listing(path, map(printable, labels), entries["train"], entries["test"], problems)
 
 
 def _unwrapped(path):
@@ -89,7 +86,7 @@ def _unwrapped(path):
 
 
 def _parts(path, problems):
-    """Split → folders of classes; "test" has none where the folder isn't divided."""
+    """Split → folders that hold class folders; "test" has none where the folder isn't divided."""
     inner = list(subfolders(path))
     named = {names: [folder for folder in inner if folder.name.lower() in names] for names in (TRAIN, TEST, VALIDATION)}
     # A class may be called "train", too: then images are in it, not folders.
@@ -106,7 +103,7 @@ def _parts(path, problems):
 
 
 def _rows(path, folders, problems):
-    """Pairs (file, class name) of the class folders below some folders, sorted by class and name."""
+    """Pairs (file, class name) of the class folders in some folders, sorted by class and name."""
     rows = []
     for folder in folders:
         for kind in subfolders(folder):
@@ -133,61 +130,30 @@ def _from_csv(path):
     if path.suffix.lower() != ".csv":
         raise ValueError(f"'{path}' is a file, and no CSV; {TAKES}.")
     problems = collections.defaultdict(list)
-    try:
-        rows = read_csv(path, problems)
-    except ValueError as error:  # whose advice is about the archives of published datasets
-        raise ValueError(f"{str(error).removesuffix(' Take the file from the archive again.')} Mend it.") from error
+    rows = read_csv(path, problems)
     if not rows:
         raise ValueError(f"'{path}' lists no image; {TAKES}.")
-    finder, classes, noticed = FileFinder(path.parent), collections.defaultdict(list), collections.defaultdict(list)
-    for listed, name in rows:
-        file, found = finder.find(listed)
-        if not found:
-            problems[ABSENT].append(listed)
-            continue
-        noticed[OTHER_CASE] += [(file, listed)] if file != listed else []
-        noticed[TWICE] += [(file, listed)] if name in classes[file] else []
-        classes[file].append(name)
-    if not classes:
+    labels = class_labels(name for _, name in rows)
+    train = usable_entries(FileFinder(path.parent), rows, labels, problems)
+    if len(problems[ABSENT]) == len(rows):
         raise FileNotFoundError(
             f"None of the {len(rows):,} images that '{path}' lists is there ({some_of(problems[ABSENT])}): write their "
             f"paths relative to the folder '{path.parent}'."
         )
-    problems[TWO_CLASSES] = [file for file, names in classes.items() if len(set(names)) > 1]
-    usable = {file: names[0] for file, names in classes.items() if len(set(names)) == 1}
-    for reason, named in noticed.items():
-        problems[reason] += [listed for file, listed in named if file in usable]
-    labels = {name: label for label, name in enumerate(sorted(set(usable.values())))}
-    train = [Entry(file, labels[name]) for file, name in usable.items()]
-    return made_listing(path.parent, map(printable, labels), train, (), problems)
-
-
-# Anybody's images by class: checked, decoded once, and divided into training and test images.
-#
-# Which images are test images is a function of the seed and of each file's bytes, so that adding, removing or renaming
-# a file moves no other, and copies of one file stay together.
-
-SCENES = ".embedded_scenes"  # a file of this name beside the class folders: they hold no photographs
-FEW = 20  # images of a class under which little can be learned, and less be measured
-UNEQUAL = 5  # how many times as many images as the smallest class the largest may have before it is said
-FEW_IMAGES = f"class with fewer than {FEW} images"
-FAR_APART = f"classes whose sizes are more than {UNEQUAL} times apart"
-NO_TEST = "class without test images"
-# Why a name is in no split, beside what a decoder says; for every other reason it is only noticed.
-LEFT_OUT = (ABSENT, MALFORMED, BESIDE, EMPTY, NOT_TRAINED, TWO_CLASSES)
+    return make_listing(path.parent, map(printable, labels), train, (), problems)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FolderCheck:
-    """What a folder of images holds, and what is wrong with it; as text, its sentences.
+    """What a folder of images holds, and what is wrong with it; ``print`` it to read that in sentences.
 
     Attributes:
-        name: Of the folder or CSV.
-        counts: DataFrame, a row a class: the images that can be used, in a column "images", or in "train" and "test"
-            where the folder says which are which.
-        left_out: Reason → names of what can't be used.
-        noticed: Reason → names of what is used all the same.
-        stops: Sentences, each a reason why nothing can be trained on these images.
+        name: The name of the folder or CSV.
+        counts: DataFrame with a row for each class: its usable images, in the column "images", or in "train" and
+            "test" where the folder names its test images.
+        left_out: Reason → names of the files that can't be used.
+        noticed: Reason → names of files and classes that are used all the same.
+        stops: Sentences that say why no model can be trained on these images; empty if one can.
     """
 
     name: str
@@ -197,7 +163,7 @@ class FolderCheck:
     stops: tuple
 
     def describe(self):
-        """Sentences: the counts, what stops a training, what is left out, what is noticed."""
+        """List of sentences: the counts, what prevents training, what is left out, what is noticed."""
         columns = {"images": "images", "train": "training images", "test": "test images"}
         numbers = " and ".join(f"{count:,} {columns[column]}" for column, count in self.counts.sum().items())
         kinds = "1 class" if len(self.counts) == 1 else f"{len(self.counts)} classes"
@@ -211,54 +177,54 @@ class FolderCheck:
 
 
 def check_folder(folder, image_size=224, cache=None, resample="nearest"):
-    """What a folder of images holds and what is wrong with it, before anything is trained on it.
+    """Check a folder of images before training on it: what it holds, and what is wrong with it.
 
-    The names are read first; then every image is decoded and kept, so that :func:`image_folder` finds it prepared.
-    Reported are: the images of every class, files that can't be decoded and why, files beside the class folders and
-    empty ones, one file in two places (under two classes, or in train and test), images of one colour, images smaller
+    Every image is decoded and kept, so that :func:`image_folder` need not decode it again. The check reports the
+    number of images in every class, files that can't be decoded and why, files beside the class folders, empty
+    folders, the same file in two places (in two classes, or in train and test), images of one colour, images smaller
     than ``image_size``, classes with few images, and classes of very unequal size.
 
     Args:
         folder: A folder with one subfolder for each class; or with such folders under "train" and "test" (or "val",
-            "valid"); or a CSV with the columns "filename" (relative to the CSV) and "class".
+            "valid", "validation"); or a CSV (UTF-8) with the columns "filename" (relative to the CSV) and "class".
         image_size: Side in pixels, or (height, width); default 224.
-        cache: Folder that the decoded images are kept in; None: a per-user cache folder.
+        cache: Folder for the decoded images; None: a per-user cache folder.
         resample: How larger images are reduced, see :func:`wisesr_helpers.data.images.decode`; default "nearest".
 
     Returns:
         FolderCheck; ``print`` it.
 
     Raises:
-        FileNotFoundError: There is nothing at ``folder``, or nothing of what the CSV lists.
-        ValueError: It is no such folder or CSV, or names no image; or a value that can't be used.
-        OSError: The decoded images can't be kept.
+        FileNotFoundError: There is nothing at ``folder``, or none of the files that the CSV lists.
+        ValueError: ``folder`` is no such folder or CSV, or names no image; or another argument is invalid.
+        OSError: The decoded images can't be written.
     """
     found = _Found(folder, image_size, cache, resample)
     return FolderCheck(found.name, found.counts(), found.left_out, found.noticed, tuple(found.stops()))
 
 
 def image_folder(folder, image_size=224, test_share=0.25, seed=0, cache=None, resample="nearest"):
-    """A folder of images by class as a dataset, its images decoded once and memory-mapped afterwards.
+    """A folder of images as a dataset; the images are decoded once and memory-mapped afterwards.
 
-    Where the folder doesn't say which images are test images, each is drawn by its bytes and the seed, with the
-    probability ``test_share``: adding, removing or renaming a file moves no other, and copies stay in one split.
-    Only where that would leave a class without training or without test images, one of them changes over.
+    Where the folder doesn't name its test images, each image becomes one with the probability ``test_share``, drawn
+    from its bytes and the seed: adding, removing or renaming a file moves no other file to the other split, and copies
+    stay in one split. Only where a class would have no training or no test images, one image changes its split.
 
     Args:
-        folder: As :func:`check_folder` takes it.
+        folder: As for :func:`check_folder`.
         image_size: Side in pixels, or (height, width); default 224.
-        test_share: Share of each class that is expected to be test images, above 0 and below 1; default 0.25. Of no
-            effect where the folder has test images of its own.
-        seed: Of the division; 0 or more; default 0.
-        cache: Folder that the decoded images are kept in; None: a per-user cache folder.
+        test_share: Expected share of test images in each class, above 0 and below 1; default 0.25. Has no effect
+            where the folder names its test images.
+        seed: Seed of the draw, 0 or more; default 0.
+        cache: Folder for the decoded images; None: a per-user cache folder.
         resample: How larger images are reduced; default "nearest". Give the same to ``ws.predict``.
 
     Returns:
         Dataset; its ``left_out`` and ``noticed`` tell what is wrong with it.
 
     Raises:
-        FileNotFoundError, OSError: As :func:`check_folder`.
-        ValueError: As :func:`check_folder`; or fewer than two classes, or no test images.
+        FileNotFoundError, OSError: As for :func:`check_folder`.
+        ValueError: As for :func:`check_folder`; or fewer than two classes, or no test images.
     """
     if not (isinstance(test_share, float) and 0 < test_share < 1):
         raise ValueError(f"test_share must be a share above 0 and below 1, such as 0.25; received {test_share!r}.")
@@ -289,7 +255,7 @@ class _Found:
         self._problems(listing)
 
     def good(self, split):
-        """The lines of a split's images that can be used, with their places among the decoded ones."""
+        """Pairs (index among the decoded images, line) of a split's usable images."""
         decoded = [line for line in self.lines[split] if "shape" in line]
         return [(place, line) for place, line in enumerate(decoded) if line["label"] in self._labels]
 
@@ -297,7 +263,7 @@ class _Found:
         return np.array([self._labels[line["label"]] for _, line in lines], int)
 
     def counts(self):
-        """DataFrame, a row a class, as ``FolderCheck`` describes it."""
+        """``FolderCheck.counts``."""
         import pandas as pd
 
         columns = {"train": "train", "test": "test"} if self.divided else {"train": "images"}
@@ -308,7 +274,7 @@ class _Found:
         return pd.DataFrame(counted, index=pd.Index(self.classes, name="class"))
 
     def stops(self):
-        """Yield why nothing can be trained on these images, in sentences."""
+        """Yield the sentences of ``FolderCheck.stops``."""
         if not self.classes:
             yield f"None of the images in '{self.name}' can be decoded: give others."
         elif len(self.classes) == 1:
@@ -366,20 +332,20 @@ class _Found:
 
 
 def _two_of_a_class(lines):
-    """Whether there are two different images of any class."""
+    """Whether any class has two different images."""
     different = {(line["label"], line["sha256"]) for line in lines if "shape" in line}
     return len(different) > len({label for label, _ in different})
 
 
 def _divide(lines, test_share, seed):
-    """SHA-256 of the files that are test images."""
+    """Set of the SHA-256 of the files that are test images."""
     drawn = {line["sha256"]: _draw(seed, line["sha256"]) for line in lines}
     tested = {digest for digest, number in drawn.items() if number < test_share}
     classes = collections.defaultdict(set)
     for line in lines:
         classes[line["label"]].add(line["sha256"])
     for digests in classes.values():
-        # One that changes over is the one nearest to the other side; a single image is trained on.
+        # The image nearest to the other side changes over; a single image is trained on.
         if digests <= tested:
             tested.discard(max(digests, key=drawn.get))
         elif not digests & tested and len(digests) > 1:

@@ -1,4 +1,4 @@
-"""What is on disk, read as the authors' code or Keras reads it: lists and folders of image files, and arrays."""
+"""Read datasets on a disk as the authors' code or Keras reads them: lists and folders of image files, and arrays."""
 
 import collections
 import csv
@@ -13,24 +13,37 @@ import numpy as np
 
 from wisesr_helpers.data.images import printable
 
-# Folders and lists as they lie on a disk: damaged, oddly spelt, and slow to ask.
-
+# Reasons in ``Listing.problems``.
 MALFORMED = "malformed line"
+UNKNOWN = "unknown label"
+ABSENT = "listed but absent"
+TWICE = "listed twice"
+TWO_CLASSES = "listed under two classes"
+BOTH_SPLITS = "in train and test"
+OTHER_CASE = "found under other case"
+NO_TRAINING = "class without training images"
+
+MIT_FOLDERS = (
+    "indoorCVPR_09/Images",
+    "indoorCVPR_09/indoorCVPR_09/Images",
+    "indoorCVPR_09/Images/Images",
+    "Images",
+    "Images/Images",
+    "",
+)
+SAMPLE = 30  # how many listed files decide which folder the images lie in
+AGAIN = "Delete it and get it again"
 
 
 class FileFinder:
-    """The files below a folder; each subfolder is read once, as asking for every file is slow on mounted drives."""
+    """Finds files below a folder; each subfolder is read once, as looking up every file is slow on mounted drives."""
 
     def __init__(self, root):
         self.root = root
         self._read = {}
 
     def find(self, path):
-        """The file of that path, exact or but for upper and lower case.
-
-        Returns:
-            Its path as on disk and True; or the path, as far as the disk has it, and False.
-        """
+        """(path as on disk, whether it is a file), by its exact name or else by one in other upper and lower case."""
         actual, is_folder = self._look(path)
         return actual, is_folder is False
 
@@ -49,12 +62,12 @@ class FileFinder:
 
 
 def exist(folder, *names):
-    """Whether the folder holds all of these; False where it may not be looked into."""
+    """Whether the folder can be read and holds all of these names."""
     return all(os.path.exists(folder / name) for name in names)
 
 
 def folder_with(*names, below=("",)):
-    """A function: path → the first of the folders ``below`` it that holds all of these names; None if none does."""
+    """A function: path → the first of the folders ``below`` it that holds all these names; None if none does."""
     return lambda root: next((root / inner for inner in below if exist(root / inner, *names)), None)
 
 
@@ -68,10 +81,7 @@ def _scan(folder):
 
 
 def subfolders(root, depth=1):
-    """Yield the subfolders in alphabetical order, all of one level before the next, each read only when asked for.
-
-    Hidden ones and macOS's leavings are passed over.
-    """
+    """Yield the subfolders in alphabetical order, but for hidden ones and macOS's leavings, down to a depth."""
     names = sorted(name for name, is_folder in _scan(root).items() if is_folder)
     found = [pathlib.Path(root) / name for name in names if not name.startswith(".") and name != "__MACOSX"]
     yield from found
@@ -81,28 +91,19 @@ def subfolders(root, depth=1):
 
 
 def files_in(folder):
-    """Files in alphabetical order, but for those that file managers leave behind."""
+    """The files in alphabetical order, but for those that file managers leave behind."""
     names = sorted(name for name, is_folder in _scan(folder).items() if not is_folder)
     return [folder / n for n in names if not n.startswith(".") and n.lower() not in ("thumbs.db", "desktop.ini")]
 
 
 def read_lines(path):
-    """The lines of a text file, without their ends (LF or CRLF).
-
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: It can't be read, or is not UTF-8.
-    """
+    """The lines of a UTF-8 text file, without their ends (LF or CRLF); ValueError where it can't be read."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             return [line.rstrip("\n") for line in file]
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"'{path.name}' is missing in '{path.parent}'. Unpack the whole archive there, or give another folder."
-        ) from error
     except (OSError, UnicodeDecodeError) as error:
         why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise ValueError(f"'{path}' can't be read ({why}). Take the file from the archive again.") from error
+        raise ValueError(f"'{path}' can't be read ({why}). Correct it, or get it again.") from error
 
 
 def read_csv(path, problems):
@@ -113,7 +114,7 @@ def read_csv(path, problems):
         if not {"filename", "class"} <= set(header):
             raise ValueError(
                 f"'{path}' needs the columns 'filename' and 'class', separated by a comma; it has "
-                f"{', '.join(map(repr, header)) or 'none'}. Take the file from the archive again."
+                f"{', '.join(map(repr, header)) or 'none'}. Correct it, or get it again."
             )
         rows, (file, kind) = [], (header.index("filename"), header.index("class"))
         for row in reader:
@@ -122,33 +123,11 @@ def read_csv(path, problems):
             elif row:
                 problems[MALFORMED].append(",".join(row))
     except csv.Error as error:
-        raise ValueError(f"'{path}' is not a CSV file ({error}). Take the file from the archive again.") from error
+        raise ValueError(f"'{path}' is not a CSV file ({error}). Correct it, or get it again.") from error
     return rows
 
 
-# What is on disk, read as the authors' code reads it: which files there are, in which split, of which class.
-#
-# No image is decoded here. What a listing names and the disk doesn't hold is set aside and named, never dropped
-# in silence; a listing that can't be used at all is refused with one sentence.
-
-# Reasons in ``Listing.problems``.
-UNKNOWN = "unknown label"
-ABSENT = "listed but absent"
-TWICE = "listed twice"
-TWO_CLASSES = "listed under two classes"
-BOTH_SPLITS = "in train and test"
-OTHER_CASE = "found under other case"
-NO_TRAINING = "class without training images"
-
-MIT_FOLDERS = (
-    "indoorCVPR_09/Images",
-    "indoorCVPR_09/indoorCVPR_09/Images",
-    "indoorCVPR_09/Images/Images",
-    "Images",
-    "Images/Images",
-    "",
-)
-SAMPLE = 30  # how many listed files decide which folder the images lie in
+# Image files: which there are, in which split, of which class. No image is decoded here.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,10 +147,9 @@ class Listing:
         classes: Class names; a label is an index into them.
         train: Training entries, in the order of the list, or by class and name where there is no list.
         test: Test entries, likewise.
-        problems: Reason → names concerned, all of them, each once, as
-            :func:`wisesr_helpers.data.dataset.printable` gives them. Entries under "listed but absent",
-            "unknown label", "malformed line" and "listed under two classes" are in no split; one "listed twice"
-            is in its split once; one "in train and test" or "found under other case" is kept.
+        problems: Reason → names, each once, as :func:`wisesr_helpers.data.images.printable` gives them. Entries
+            "listed but absent", with an "unknown label", in a "malformed line" or "listed under two classes" are in
+            no split; an entry "listed twice" is in its split once; others are used.
     """
 
     root: pathlib.Path
@@ -182,20 +160,20 @@ class Listing:
 
 
 def read_listing(source, root):
-    """The image files of a dataset and the problems of their lists.
+    """The image files of a dataset and the problems of its lists.
 
     Args:
         source: ``Source`` of a dataset that comes as image files.
-        root: Folder that holds the dataset, or whose one subfolder does.
+        root: Folder that ``sources.find`` found.
 
     Returns:
         Listing.
 
     Raises:
         ValueError: A list can't be read, or a split has no usable image.
-        FileNotFoundError: The lists or the images are not there.
+        FileNotFoundError: A list or the images are not there.
     """
-    base = _base(source, root)
+    base = source.base(root)
     problems = collections.defaultdict(list)
     folder, classes, train, test = source.read(base, problems)
     for split, entries in (("training", train), ("test", test)):
@@ -209,21 +187,11 @@ def read_listing(source, root):
     problems[BOTH_SPLITS] += [entry.path for entry in test if entry.path in in_train]
     trained = {entry.label for entry in train}
     problems[NO_TRAINING] += [name for label, name in enumerate(classes) if label not in trained]
-    return made_listing(folder, classes, train, test, problems)
+    return make_listing(folder, classes, train, test, problems)
 
 
-def _base(source, root):
-    root = pathlib.Path(root).expanduser()
-    base = next(filter(None, map(source.base, itertools.chain([root], subfolders(root)))), None)
-    if base is None:
-        raise FileNotFoundError(
-            f"{source.title} is not at '{root}': expected {source.expected} there. Give the folder that holds them."
-        )
-    return base
-
-
-def made_listing(root, classes, train, test, problems):
-    """A ``Listing`` with each name among the problems once, and as it is shown."""
+def make_listing(root, classes, train, test, problems):
+    """A ``Listing`` that names each problem once, in printable characters."""
     problems = {reason: tuple(map(printable, dict.fromkeys(names))) for reason, names in problems.items() if names}
     return Listing(root, tuple(classes), tuple(train), tuple(test), problems)
 
@@ -231,12 +199,12 @@ def made_listing(root, classes, train, test, problems):
 def sub_imagenet(base, problems):
     """``train.csv`` and ``test.csv``; the classes are the sorted ones of train.csv, as Keras' flow_from_dataframe."""
     rows = {split: read_csv(base / f"{split}.csv", problems) for split in ("train", "test")}
-    labels = _labels(name for _, name in rows["train"])
+    labels = class_labels(name for _, name in rows["train"])
     finder, splits = FileFinder(base), []
     for split, listed in rows.items():
         inner = (folder.relative_to(base).as_posix() for folder in subfolders(base, depth=2))
         start = _image_folder(finder, [path for path, _ in listed], itertools.chain([""], inner), f"{split}.csv")
-        splits.append(_entries(finder, [(start + path, name) for path, name in listed], labels, problems))
+        splits.append(usable_entries(finder, [(start + path, name) for path, name in listed], labels, problems))
     return base, list(labels), *splits
 
 
@@ -247,11 +215,10 @@ def intel(base, problems):
         folders[split] = base / split
         while (folders[split] / split).is_dir():
             folders[split] /= split
-    labels = _labels(folder.name for folder in subfolders(folders["seg_train"]))
+    labels = class_labels(folder.name for folder in subfolders(folders["seg_train"]))
     splits = []
     for folder in folders.values():
-        rows = [(image.relative_to(base).as_posix(), c.name) for c in subfolders(folder) for image in files_in(c)]
-        splits.append(_entries(FileFinder(base), rows, labels, problems))
+        splits.append(usable_entries(FileFinder(base), _files_by_class(base, folder), labels, problems))
     return base, list(labels), *splits
 
 
@@ -266,8 +233,8 @@ def mit(base, problems):
     start = _image_folder(FileFinder(base), listed[0], MIT_FOLDERS, "TrainImages.txt")
     finder = FileFinder(base / start)
     rows = [[(path, finder.find(path)[0].split("/")[0]) for path in paths] for paths in listed]
-    labels = _labels(name for _, name in rows[0])
-    return base / start, list(labels), *(_entries(finder, split, labels, problems) for split in rows)
+    labels = class_labels(name for _, name in rows[0])
+    return base / start, list(labels), *(usable_entries(finder, split, labels, problems) for split in rows)
 
 
 def _is_class_and_file(line):
@@ -276,19 +243,12 @@ def _is_class_and_file(line):
 
 def tiny_imagenet(base, problems):
     """``train/<wnid>/images`` and ``val``: the validation split is "test" here, as the test images have no labels."""
-    wnids = sorted({line.strip() for line in read_lines(base / "wnids.txt") if line.strip()})
-    labels = {wnid: label for label, wnid in enumerate(wnids)}
+    labels = class_labels(line.strip() for line in read_lines(base / "wnids.txt") if line.strip())
     pairs = (line.partition("\t") for line in read_lines(base / "words.txt"))
     words = {wnid: text.split(",")[0].strip() for wnid, _, text in pairs}
-    names = [words.get(wnid) or wnid for wnid in wnids]
-    shared = collections.Counter(names)
-    classes = [f"{name} ({wnid})" if shared[name] > 1 else name for name, wnid in zip(names, wnids, strict=True)]
-    train = [
-        (image.relative_to(base).as_posix(), folder.name)
-        for folder in subfolders(base / "train")
-        for image in files_in(folder / "images")
-    ]
-    test = []
+    names = [words.get(wnid) or wnid for wnid in labels]
+    classes = [f"{name} ({wnid})" if names.count(name) > 1 else name for name, wnid in zip(names, labels, strict=True)]
+    train, test = _files_by_class(base, base / "train", "images"), []
     for line in read_lines(base / "val" / "val_annotations.txt"):
         columns = line.split("\t")
         if len(columns) >= 2 and all(columns[:2]):
@@ -296,16 +256,22 @@ def tiny_imagenet(base, problems):
         elif line.strip():
             problems[MALFORMED].append(line)
     finder = FileFinder(base)
-    return base, classes, *(_entries(finder, rows, labels, problems) for rows in (train, test))
+    return base, classes, *(usable_entries(finder, rows, labels, problems) for rows in (train, test))
 
 
-def _labels(names):
+def _files_by_class(base, folder, inner=""):
+    """Pairs (path below ``base``, class name) of the files in the class folders of a folder."""
+    files = ((image, kind.name) for kind in subfolders(folder) for image in files_in(kind / inner))
+    return [(image.relative_to(base).as_posix(), name) for image, name in files]
+
+
+def class_labels(names):
     """Class name → label, in alphabetical order."""
     return {name: label for label, name in enumerate(sorted(set(names)))}
 
 
-def _entries(finder, rows, labels, problems):
-    """The usable ones of ``rows``, pairs (path, class name); the others go to ``problems``."""
+def usable_entries(finder, rows, labels, problems):
+    """Entries of the usable ones of ``rows``, pairs (path, class name); the others are added to ``problems``."""
     entries, twice, other_case, contradicted = {}, [], [], {}
     for path, name in rows:
         actual, found = finder.find(path)
@@ -320,7 +286,7 @@ def _entries(finder, rows, labels, problems):
         else:
             entries[actual] = Entry(actual, labels[name])
             other_case += [(actual, path)] if actual != path else []
-    for actual in contradicted:  # neither class is the truer one: set aside, as for one's own images
+    for actual in contradicted:  # neither class is the truer one
         del entries[actual]
     problems[TWO_CLASSES] += contradicted
     for reason, named in ((TWICE, twice), (OTHER_CASE, other_case)):  # of what is used
@@ -359,27 +325,24 @@ def mit_lists(root):
 
 # MNIST and CIFAR-10 come as arrays, from where Keras or their own archives put them.
 
-AGAIN = "Delete it and get it again"
-
 
 def read_arrays(source, root):
     """A dataset that comes as arrays.
 
     Args:
         source: Its ``Source``.
-        root: Folder that holds ``mnist.npz`` or ``cifar-10-batches-py``; Keras' own ``datasets`` folder will do.
+        root: Folder that ``sources.find`` found.
 
     Returns:
         ``((x_train, y_train), (x_test, y_test), problems)``: images uint8 (N, 28, 28) or (N, 32, 32, 3), contiguous;
-        labels int64 (N,); and a dict, reason → names, of the images that were left out, each named by its split and
-        its index there, "train/17".
+        labels int64 (N,); and a dict, reason → names ("train/17", by split and index) of the images left out.
 
     Raises:
         ValueError: A file is damaged or holds something else.
-        FileNotFoundError: The files are not there.
+        FileNotFoundError: A file is missing.
     """
     splits, unknown = [], []
-    for split, (images, labels, path) in source.read(_base(source, root)).items():
+    for split, (images, labels, path) in source.read(source.base(root)).items():
         known = (labels >= 0) & (labels < len(source.classes))
         if not known.any():
             raise ValueError(

@@ -1,4 +1,4 @@
-"""A dataset by name: found, checked, prepared once, and ready to be trained on."""
+"""Load a dataset by its name: find it, check it, and prepare its images once."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ from wisesr_helpers.data.prepare import (
 from wisesr_helpers.data.sources import find, get_source, missing
 from wisesr_helpers.storage import default_cache
 
-# Why a file is in no split; every other reason is only noticed, and the file is used.
+# Why a file is in no split; for every other reason it is only noticed, and used.
 LEFT_OUT = (ABSENT, UNKNOWN, MALFORMED, TWO_CLASSES)
 
 
@@ -30,20 +30,21 @@ def load_dataset(name, image_size, data_dir=None, resample="nearest", strict=Fal
     """A dataset, prepared for one image size.
 
     Args:
-        name: One of ``data.sources.SOURCES``.
+        name: One of ``data.sources.SOURCES``, such as "mit".
         image_size: Side in pixels, or (height, width).
-        data_dir: Where to look first, and where the prepared images are kept; None: the per-user cache folder.
-        resample: How images are resized, one of ``data.images.RESAMPLING``; the authors' is "nearest".
-        strict: Refuse a dataset of which anything was left out or noticed.
+        data_dir: Folder to search first, and to keep the prepared images in; None: the per-user cache folder.
+        resample: How images are resized, one of ``data.images.RESAMPLING``; default "nearest", as the authors'.
+        strict: Refuse a dataset with which anything is wrong; default False.
 
     Returns:
         Dataset; its ``left_out`` and ``noticed`` tell what is wrong with it.
 
     Raises:
-        FileNotFoundError: It is not on this machine; the places looked in, and how to get it.
-        ValueError: An unknown name, a value that can't be used, lists that can't be read, or ``strict`` and something
-            is wrong.
-        Held: Another process is preparing it.
+        FileNotFoundError: The dataset is not on this machine; the message says where it was looked for, and how to
+            get it.
+        ValueError: An unknown name, an invalid argument, lists that can't be read, or ``strict`` and something is
+            wrong.
+        Held: Another process is preparing the dataset.
         OSError: The folder for the prepared images can't be written.
     """
     source = get_source(name)
@@ -74,7 +75,7 @@ def load_dataset(name, image_size, data_dir=None, resample="nearest", strict=Fal
 
 
 def prepared_folder(source, size, data_dir=None, resample="nearest"):
-    """Where the images of a dataset are kept for one size; the cache folder if ``data_dir`` can't be written."""
+    """Folder of a dataset's prepared images; below the cache folder if ``data_dir`` can't be written."""
     base = pathlib.Path(data_dir).expanduser() if data_dir else default_cache()
     existing = next((path for path in (base, *base.parents) if path.exists()), base)
     if not os.access(existing, os.W_OK):

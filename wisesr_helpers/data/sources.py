@@ -24,19 +24,18 @@ MOUNTS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
-    """A dataset: what it is called, where it comes from, how it is known on a disk, and how it is read.
+    """A dataset: its name, where it comes from, how it is recognised on a disk, and how it is read.
 
     Attributes:
         name: What users type.
-        title: As readers know it.
-        kaggle: Its address on Kaggle, ``owner/dataset``; "" for those that Keras downloads itself.
+        title: Its name in texts.
+        kaggle: Its address on Kaggle, ``owner/dataset``; "" for datasets that Keras downloads.
         zip_bytes: Size of Kaggle's archive; None where it is not known.
-        unpacked_bytes: What the archive unpacks to at the most; more is refused.
+        unpacked_bytes: The most that the archive may unpack to; more is refused.
         terms: What its owners allow, in a few words.
-        marker: Function: folder → the folder, it or one below, in which its own files lie; None if they don't.
-        expected: The files and folders that ``marker`` looks for, in words.
-        read: Function of :mod:`wisesr_helpers.data.listings` that reads what ``marker`` found.
-        classes: Class names of a dataset that comes as arrays; of the others the disk tells them.
+        marker: Function: folder → the folder that holds the dataset's files, that one or one below it; None: neither.
+        read: Function of :mod:`wisesr_helpers.data.listings` that reads the folder that ``marker`` found.
+        classes: Class names of a dataset that comes as arrays; those of the others are read from the disk.
     """
 
     name: str
@@ -46,7 +45,6 @@ class Source:
     unpacked_bytes: int = GIB
     terms: str
     marker: Callable
-    expected: str
     read: Callable
     classes: tuple = ()
 
@@ -58,7 +56,7 @@ class Source:
         return f"https://keras.io/api/datasets/{self.name}/"
 
     def base(self, root):
-        """The folder of its own files, if they are at ``root``; None if not. No image is touched."""
+        """The folder that holds its files, ``root`` or one below it; None if neither does. No image is opened."""
         return self.marker(pathlib.Path(root).expanduser())
 
 
@@ -73,7 +71,6 @@ SOURCES = {
             unpacked_bytes=8 * GIB,
             terms="ImageNet's terms: non-commercial research and education",
             marker=folder_with("train.csv", "test.csv"),
-            expected="'train.csv' and 'test.csv'",
             read=listings.sub_imagenet,
         ),
         Source(
@@ -83,7 +80,6 @@ SOURCES = {
             zip_bytes=363_152_213,
             terms="its authors' copyright: the images may not be passed on",
             marker=folder_with("seg_train", "seg_test"),
-            expected="the folders 'seg_train' and 'seg_test'",
             read=listings.intel,
         ),
         Source(
@@ -93,7 +89,6 @@ SOURCES = {
             unpacked_bytes=8 * GIB,
             terms="research use only",
             marker=lambda root: root if listings.mit_lists(root) else None,
-            expected="'TrainImages.txt' and 'TestImages.txt'",
             read=listings.mit,
         ),
         Source(
@@ -101,7 +96,6 @@ SOURCES = {
             title="MNIST",
             terms="CC BY-SA 3.0",
             marker=folder_with("mnist.npz"),
-            expected="'mnist.npz'",
             read=listings.mnist,
             classes=tuple("0123456789"),
         ),
@@ -118,7 +112,6 @@ SOURCES = {
                     "",
                 ),
             ),
-            expected="'data_batch_1' and 'test_batch', or the folder 'cifar-10-batches-py' with them,",
             read=listings.cifar10,
             classes=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
         ),
@@ -132,7 +125,6 @@ SOURCES = {
                 *("wnids.txt", "train", "val"),
                 below=("", "tiny-imagenet-200", "tiny-imagenet-200/tiny-imagenet-200"),
             ),
-            expected="'wnids.txt' and the folders 'train' and 'val'",
             read=listings.tiny_imagenet,
         ),
     )
@@ -143,7 +135,7 @@ def get_source(name):
     """The dataset of that name.
 
     Raises:
-        ValueError: There is none; the valid names are listed.
+        ValueError: Unknown name; the message lists the valid ones.
     """
     if name not in SOURCES:
         raise ValueError(f"Unknown dataset '{name}'. Valid datasets: {', '.join(SOURCES)}.")
@@ -151,59 +143,72 @@ def get_source(name):
 
 
 def keras_folder():
-    """Where Keras keeps the datasets that it downloads: in ``KERAS_HOME``, or ``~/.keras``."""
+    """Where Keras keeps the datasets that it downloads: ``datasets`` in ``KERAS_HOME``, or in ``~/.keras``."""
     return pathlib.Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
 
 
 def places(source, data_dir=None):
-    """The folders that a dataset is looked for in, in that order: list of paths, each once, whether they exist or not.
+    """The folders where a dataset is looked for, in their order; they need not exist.
 
     Args:
         source: ``Source``.
-        data_dir: The reader's own folder (a path); None: they named none.
+        data_dir: The user's own folder (a path); None: there is none.
+
+    Returns:
+        List of different paths.
     """
-    return list(dict.fromkeys([*_own_places(source, data_dir), *_other_places(source)]))
+    return list(dict.fromkeys(itertools.chain(*_places(source, data_dir))))
+
+
+def _places(source, data_dir):
+    """The places as groups: the user's own folder and the dataset's names in it; then each other place by itself."""
+    owner, _, slug = source.kaggle.partition("/")
+    own = pathlib.Path(data_dir).expanduser() if data_dir else None
+    names = (source.name, slug) if slug else (source.name,)
+    mounts = [mount.format(name=source.name, owner=owner, slug=slug) for mount in MOUNTS if slug or "slug" not in mount]
+    others = [default_cache() / source.name, *map(pathlib.Path, mounts), *([] if slug else [keras_folder()])]
+    return [[own, *(own / name for name in names)] if own else [], *([place] for place in others)]
 
 
 def find(source, data_dir=None):
-    """The folder that holds a dataset: one of its :func:`places`, or a folder in one.
+    """The folder that holds a dataset: one of its :func:`places`, or a subfolder of one.
 
-    ``data_dir`` comes first, with its folders of the dataset's name and then with any folder in it; the other
-    places are looked in even where ``data_dir`` exists but holds nothing, so say where the dataset was found.
+    ``data_dir`` and its subfolders come first. The other places are searched even where ``data_dir`` exists, so tell
+    the user where the dataset was found.
 
     Args:
         source: ``Source``.
-        data_dir: The reader's own folder (a path); None: look in the other places only.
+        data_dir: The user's own folder (a path); None: search the other places only.
 
     Returns:
         A path; None where the dataset is in none of the places.
     """
-    groups = (_own_places(source, data_dir), *([place] for place in _other_places(source)))
-    return next(filter(None, (_first(source, group) for group in groups)), None)
+    return next(filter(None, (_first(source, group) for group in _places(source, data_dir))), None)
 
 
 def holds(source, folder):
-    """Whether the dataset is in this folder, or in a folder in it: where :func:`find` would find it."""
+    """Whether :func:`find` would find the dataset in this folder: in itself or in one of its subfolders."""
     return _first(source, [pathlib.Path(folder).expanduser()]) is not None
 
 
+def _first(source, group):
+    below = (folder for place in group for folder in subfolders(place))
+    return next((folder for folder in itertools.chain(group, below) if source.base(folder) is not None), None)
+
+
 def missing(source, data_dir=None):
-    """What to tell a reader whose dataset is in none of the places: where was looked, and the ways to go on."""
+    """The message for a dataset that is in none of the places: where it was looked for, and how to get it."""
     looked = ", ".join(f"'{place}'" for place in places(source, data_dir))
     folder = pathlib.Path(data_dir).expanduser() if data_dir else default_cache() / source.name
-    return (
-        f"{source.title} was not found in any of {looked}, nor in a folder of any of these. "
-        f"{how_to_get(source, folder)}"
-    )
+    return f"{source.title} was not found in any of {looked}, nor in a subfolder of these. {how_to_get(source, folder)}"
 
 
 def how_to_get(source, folder):
-    """The two ways to a dataset, as a sentence that ends a message.
+    """The two ways to get a dataset, as the sentence that ends a message.
 
     Args:
         source: ``Source``.
-        folder: Where it is looked for. What is fetched goes to the folder itself if it is called as the dataset,
-            else to one of that name in it.
+        folder: Where it is looked for; its own name is that of the dataset, or it holds a folder of that name.
     """
     folder = pathlib.Path(folder)
     command = f"python -m wisesr_helpers.data fetch {source.name}"
@@ -219,23 +224,3 @@ def how_to_get(source, folder):
         f"Two ways to get it: from Kaggle with {command}; or by hand, open {source.address} in a browser, download "
         f"the archive and unpack it into '{folder}'."
     )
-
-
-def _first(source, group):
-    """The first of some places that holds the dataset, or of the folders in them; None if there is none."""
-    below = (folder for place in group for folder in subfolders(place))
-    return next((folder for folder in itertools.chain(group, below) if source.base(folder) is not None), None)
-
-
-def _own_places(source, data_dir):
-    if not data_dir:
-        return []
-    folder, slug = pathlib.Path(data_dir).expanduser(), source.kaggle.partition("/")[2]
-    return [folder, folder / source.name, *([folder / slug] if slug else [])]
-
-
-def _other_places(source):
-    owner, _, slug = source.kaggle.partition("/")
-    mounts = [mount for mount in MOUNTS if slug or "{slug}" not in mount]
-    mounted = [pathlib.Path(mount.format(name=source.name, owner=owner, slug=slug)) for mount in mounts]
-    return [default_cache() / source.name, *mounted, *([] if slug else [keras_folder()])]
