@@ -23,11 +23,13 @@ $(BIN)/.ready-$(BACKEND): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(BACKEND),all]'
 	touch $@
 
+# Kernels that don't warn of others who might listen: what they say stays on this machine.
+demo: export JUPYTER_PATH := $(CURDIR)/scripts/jupyter$(if $(JUPYTER_PATH),:$(JUPYTER_PATH))
 demo: setup
 	papermill notebooks/mit_512.ipynb runs/mit_512-gap.ipynb -p head gap -p scale demo
 	papermill notebooks/mit_512.ipynb runs/mit_512-wise.ipynb -p head wise -p scale demo
 	$(MAKE) book
-	@echo "Done. Open _build/html/book/mit_512.html: your two runs are on it; their notebooks are in runs/."
+	@python scripts/found.py
 
 book: setup
 	jupyter-book build . --all -W -n --keep-going

@@ -8,6 +8,7 @@ import sys
 import tomllib
 
 import pytest
+import records
 import yaml
 from packaging.requirements import Requirement
 from tests_support import load_script
@@ -115,6 +116,20 @@ def test_make_lists_the_promised_targets(root):
     promised = "setup demo test test-slow book results notebooks bench fuzz soak rehearsal lint address".split()
     for target in promised:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_make_demo_ends_with_what_it_found_in_a_line_a_run(tmp_path):
+    records.keep(tmp_path, head="gap", correct=(60, 150))
+    records.keep(tmp_path, head="wise", correct=(60, 270))
+    found = list(load_script("found").found(tmp_path))
+    assert found[:2] == [
+        "gap:  top-1 50.0% (95 % interval 44.4% to 55.6%); its ceiling is 50.0%, by construction: it can't tell "
+        "mirrored scenes apart",
+        "wise: top-1 90.0% (95 % interval 86.1% to 92.9%)",
+    ]
+    assert "_build/html/book/mit_512.html" in found[2]
+    records.keep(tmp_path, head="wise", **records.diverged())
+    assert list(load_script("found").found(tmp_path))[1] == "wise: diverged in epoch 3, step 17"
 
 
 def test_no_file_names_a_path_of_some_machine(root):

@@ -159,6 +159,8 @@ def test_files_of_older_scenes_are_named_once_with_the_command_that_removes_exac
     for name in [f"{name}.{kind}" for name in old for kind in ("npy", "sha256")] + others:
         (folder / name).write_bytes(bytes(100_000))
     monkeypatch.setitem(embedded.VERSIONS, "scenes", 1)
+    told = []
+    monkeypatch.setattr(embedded, "tell", told.append)
     for train in (4, 6, 4):
         dataset = embedded.scenes_dataset(192, 2, train, 2, folder=folder)
     (said,) = capsys.readouterr().out.splitlines()
@@ -168,6 +170,7 @@ def test_files_of_older_scenes_are_named_once_with_the_command_that_removes_exac
     assert left >= {*others, "scenes-192-2-4-2-s0-v1-train.npy", "scenes-192-2-6-2-s0-v1-test.sha256"}
     assert len(left) == len(others) + 8
     assert embedded.scenes_dataset(192, 2, 4, 2, folder=folder).fingerprint == dataset.fingerprint
+    assert [text.split()[1] for text in told] == ["4", "2", "6", "2"]  # scenes, as they are drawn
     embedded.scenes_dataset(192, 2, 8, 2, folder=folder)
     assert capsys.readouterr().out == ""
 

@@ -42,7 +42,7 @@ def test_papermill_from_another_folder(tmp_path):
         "small_patch + gap: top-1 ",
         "The run is in mine/mit_512--",
     ):
-        assert f"\n{text}" in done.stderr
+        assert text in done.stderr
     outputs = [output for cell in nbformat.read(out, 4).cells for output in cell.get("outputs", [])]
     assert not any(output.get("name") == "stderr" for output in outputs)
 

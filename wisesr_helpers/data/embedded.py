@@ -10,6 +10,7 @@ import shlex
 import numpy as np
 
 from wisesr_helpers.data.dataset import Dataset, Split
+from wisesr_helpers.progress import tell
 from wisesr_helpers.storage import cached_array, describe_size
 from wisesr_helpers.versions import VERSIONS
 
@@ -193,6 +194,7 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
     def draw(split, count):
         if folder is not None:
             _name_old_scenes(pathlib.Path(folder).expanduser())
+            tell(f"Drawing {count:,} scenes of {image_size}×{image_size} pixels; they are kept.")
         return draw_scenes(pairs, image_size, split, count, seed)
 
     name = f"scenes-{image_size}-{classes}-{train}-{test}-s{seed}-v{VERSIONS['scenes']}"
