@@ -72,8 +72,9 @@ def test_without_a_folder_the_cache_is_used_and_the_size_may_be_unknown(server, 
     assert "of unknown size" in capsys.readouterr().out
 
 
-def test_an_archive_from_the_browser_needs_no_network(toy, tmp_path, monkeypatch):
+def test_an_archive_from_the_browser_needs_no_kaggle(home, toy, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kaggle", None)
+    assert "not installed; install it with pip install 'wisesr_helpers[data]'" in refused(FetchError, tmp_path)
     put_archive(tmp_path, ARCHIVE)
     assert unpacked(fetch.fetch("toy", tmp_path)) == FILES
 
@@ -178,14 +179,12 @@ def test_a_refusal_is_told_in_a_sentence(server, toy, tmp_path, dataset, answers
         assert unpacked(fetch.fetch("toy", tmp_path)) == FILES
 
 
-def test_no_network_is_told_in_a_sentence(home, toy, tmp_path, monkeypatch):
-    serve_at(monkeypatch, f"http://127.0.0.1:{closed_port()}")
-    assert "the connection to Kaggle failed (ConnectionError)" in refused(FetchError, tmp_path)
-
-
 @pytest.mark.parametrize("what", ["answer", "login", "file"])
-def test_a_server_that_stays_silent_is_told_in_a_sentence(server, tmp_path, monkeypatch, what):
+def test_no_network_or_a_silent_server_is_told_in_a_sentence(server, tmp_path, monkeypatch, what):
     """Of whom the dataset is asked, of whom a token's validity is asked before, or from whom the file comes."""
+    with monkeypatch.context() as patch:
+        serve_at(patch, f"http://127.0.0.1:{closed_port()}")
+        assert "the connection to Kaggle failed (ConnectionError)" in refused(FetchError, tmp_path)
     monkeypatch.setattr(fetch, "TIMEOUT", (5, 0.05))
     requests = pytest.importorskip("requests")
     send = requests.Session.send
@@ -347,11 +346,6 @@ def test_a_package_that_does_not_start(home, toy, tmp_path, monkeypatch, capsys,
     with other_kaggle(monkeypatch, tmp_path, {"__init__.py": text}):
         assert words in refused(FetchError, tmp_path)
     assert "how to log in" not in capsys.readouterr().out
-
-
-def test_without_the_package(home, toy, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "kaggle", None)
-    assert "not installed; install it with pip install 'wisesr_helpers[data]'" in refused(FetchError, tmp_path)
 
 
 OLD = """

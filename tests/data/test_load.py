@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 from sklearn.linear_model import LogisticRegression
-from trees import MOST, build_tree, draw
+from trees import MOST, build_tree
 
 import wisesr_helpers as ws
 from wisesr_helpers.data import load, prepare
@@ -24,15 +23,6 @@ def loaded(request, tmp_path_factory):
     """(tree with defects, dataset) of each of the six."""
     tree = build_tree(request.param, tmp_path_factory.mktemp(request.param), per_class=(20, 10), defects=0.01)
     return tree, load_dataset(request.param, 64, tree.root)
-
-
-def by_class(root):
-    """A folder of two classes with two pictures each."""
-    for label, name in enumerate(("cat", "dog")):
-        (root / name).mkdir(parents=True)
-        for k in range(2):
-            Image.fromarray(draw(label, 2, 64, 64, np.random.default_rng(k))).save(root / name / f"{k}.png")
-    return root
 
 
 def features(split):
@@ -82,17 +72,12 @@ def test_strict_refuses_with_the_report(loaded):
         load_dataset(name, 64, tree.root, strict=True)
 
 
-def test_strict_takes_what_is_whole(tmp_path):
-    tree = build_tree("mit", tmp_path, per_class=(4, 2))
-    assert load_dataset("mit", 64, tree.root, strict=True).report() == []
-
-
-def test_two_loads_have_one_fingerprint_and_another_label_another(tmp_path):
-    tree = build_tree("mit", tmp_path / "a", per_class=(4, 2))
-    first = load_dataset("mit", 64, tree.root)
-    again = load_dataset("mit", 64, tree.root)
-    assert first.fingerprint == again.fingerprint
-    other = build_tree("mit", tmp_path / "b", per_class=(4, 2), seed=1)
+def test_strict_takes_what_is_whole_and_two_loads_have_one_fingerprint(tmp_path):
+    tree = build_tree("mit", tmp_path / "a", per_class=(4, 2), classes=3)
+    first = load_dataset("mit", 64, tree.root, strict=True)
+    assert first.report() == []
+    assert load_dataset("mit", 64, tree.root).fingerprint == first.fingerprint
+    other = build_tree("mit", tmp_path / "b", per_class=(4, 2), classes=3, seed=1)
     assert load_dataset("mit", 64, other.root).fingerprint != first.fingerprint
 
 
@@ -160,12 +145,11 @@ def test_another_size_and_another_method_are_other_folders(tmp_path):
     "size", [0, -64, 64.0, np.float32(64), "64", True, None, (64,), (64, 80, 3), (64, 0), (64, 80.0)]
 )
 def test_a_size_that_is_none_is_named_before_anything_is_read(tmp_path, size):
-    own = by_class(tmp_path / "own")
     for read in (
         lambda: load_dataset("mit", size, tmp_path),
         lambda: load_dataset("mnist", size, tmp_path),
-        lambda: ws.image_folder(own, image_size=size),
-        lambda: ws.check_folder(own, image_size=size),
+        lambda: ws.image_folder(tmp_path / "absent", image_size=size),
+        lambda: ws.check_folder(tmp_path / "absent", image_size=size),
     ):
         with pytest.raises(ValueError, match="image_size must be a side in pixels or .height, width") as told:
             read()
@@ -173,11 +157,10 @@ def test_a_size_that_is_none_is_named_before_anything_is_read(tmp_path, size):
 
 
 def test_a_way_of_resizing_that_is_none_is_named_before_anything_is_read(tmp_path):
-    own = by_class(tmp_path / "own")
     for read in (
         lambda: load_dataset("mit", 64, tmp_path, resample="cubic"),
         lambda: load_dataset("cifar10", 64, tmp_path, resample="cubic"),
-        lambda: ws.image_folder(own, image_size=64, resample="cubic"),
+        lambda: ws.image_folder(tmp_path / "absent", image_size=64, resample="cubic"),
     ):
         with pytest.raises(ValueError, match="Unknown resample 'cubic'. Valid: nearest, bilinear, bicubic"):
             read()

@@ -61,18 +61,15 @@ def list_folder(path):
         return _from_csv(path)
     path = _unwrapped(path)
     problems = collections.defaultdict(list)
-    parts = _parts(path, problems)
-    rows = {split: _rows(path, folders, problems) for split, folders in parts.items()}
-    if not rows["train"]:
-        beside = problems[BESIDE]
+    train, test, beside = _parts(path)
+    problems[BESIDE] = beside = _names(path, beside)
+    train, test = (_rows(path, folders, problems) for folders in (train, test))
+    if not train:
         held = f"; beside them are {len(beside):,} files ('{printable(beside[0])}', …)" if beside else ""
         raise ValueError(f"The folder '{path}' has no class folders with files{held}: {TAKES}.")
-    labels = class_labels(name for _, name in rows["train"])
-    problems[NOT_TRAINED] = [file for file, name in rows["test"] if name not in labels]
-    entries = {
-        split: [Entry(file, labels[name]) for file, name in found if name in labels] for split, found in rows.items()
-    }
-    return make_listing(path, map(printable, labels), entries["train"], entries["test"], problems)
+    labels = class_labels(name for _, name in train + test)
+    train, test = ([Entry(file, labels[name]) for file, name in rows] for rows in (train, test))
+    return make_listing(path, map(printable, labels), train, test, problems)
 
 
 def _unwrapped(path):
@@ -85,21 +82,19 @@ def _unwrapped(path):
     return path
 
 
-def _parts(path, problems):
-    """Split → folders that hold class folders; "test" has none where the folder isn't divided."""
+def _parts(path):
+    """Folders with training classes; folders with test classes, none where nothing is so called; what is beside."""
     inner = list(subfolders(path))
-    named = {names: [folder for folder in inner if folder.name.lower() in names] for names in (TRAIN, TEST, VALIDATION)}
     # A class may be called "train", too: then images are in it, not folders.
-    divided = {names: [folder for folder in found if any(subfolders(folder))] for names, found in named.items()}
-    if not divided[TRAIN]:
-        problems[BESIDE] += _names(path, files_in(path))
-        return {"train": [path], "test": []}
-    test = divided[TEST] or divided[VALIDATION]
-    train = divided[TRAIN] + (divided[VALIDATION] if divided[TEST] else [])
+    divided = [folder for folder in inner if any(subfolders(folder))]
+    train, test, validation = (
+        [folder for folder in divided if folder.name.lower() in names] for names in (TRAIN, TEST, VALIDATION)
+    )
+    if not train:
+        return [path], [], files_in(path)
+    train, test = (train + validation, test) if test else (train, validation)
     others = [folder for folder in inner if folder not in train + test]
-    problems[BESIDE] += _names(path, [*files_in(path), *others])
-    problems[BESIDE] += [name for folder in train + test for name in _names(path, files_in(folder))]
-    return {"train": train, "test": test}
+    return train, test, [*files_in(path), *others, *(file for folder in train + test for file in files_in(folder))]
 
 
 def _rows(path, folders, problems):
@@ -123,7 +118,7 @@ def _files_below(folder):
 
 
 def _names(path, found):
-    return [pathlib.Path(each).relative_to(path).as_posix() for each in found]
+    return [each.relative_to(path).as_posix() for each in found]
 
 
 def _from_csv(path):
