@@ -58,6 +58,11 @@ def experiment(study="mit_512", **typed):
             {"study": "deeper_networks", "dataset": "digits", "options": {"convention": "keras3"}},
             "Option 'convention' is about the augmentation, and this recipe has none",
         ),
+        # A wrong word is answered before the data is looked for.
+        ({"scale": "paper", "head": "vise"}, "Unknown head"),
+        ({"scale": "paper", "options": {"strat": 1}}, "Unknown option 'strat'"),
+        ({"scale": "paper", "seed": -1}, "seed must be"),
+        ({"scale": "paper", "backbone": "Xcepton"}, "Unknown backbone"),
         (
             {"study": "deeper_networks", "dataset": "digits", "scale": "paper"},
             "scikit-learn's digits are the demo's data and have no scale 'paper'. Datasets that have one: mnist, ",
@@ -74,12 +79,6 @@ def test_mistakes_are_refused_before_anything_is_loaded(typed, message, monkeypa
 def test_paper_scale_never_falls_back():
     with pytest.raises(FileNotFoundError, match="MIT Indoor Scenes was not found in any of .*data fetch mit"):
         experiment(scale="paper")
-
-
-@pytest.mark.parametrize("typed", [{"head": "vise"}, {"options": {"strat": 1}}, {"seed": -1}, {"backbone": "Xcepton"}])
-def test_a_wrong_word_is_answered_before_the_data_is_looked_for(typed):
-    with pytest.raises(ValueError, match="Unknown|must be"):
-        experiment(scale="paper", **typed)
 
 
 def test_a_runs_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
@@ -131,10 +130,14 @@ def test_options_reach_their_places_and_the_name():
     assert shared.get_weights()[0].shape == (9, 96)  # a kernel of 8×8 has nine distances
 
 
-def test_numbers_of_numpy_are_options(tmp_path):
-    chosen, plain = (experiment(options={"pool_size": size}, runs_dir=tmp_path).spec for size in (np.int64(2), 2))
-    assert chosen == plain
-    assert type(chosen.parameters.options["pool_size"]) is int
+def test_numbers_of_numpy_are_taken_as_pythons(tmp_path):
+    whole, plain = (
+        experiment(seed=kind(1), epochs=kind(2), options={"pool_size": kind(2)}, runs_dir=tmp_path).spec
+        for kind in (np.int64, int)
+    )
+    assert whole == plain
+    for number in (whole.parameters.options["pool_size"], whole.parameters.seed, whole.recipe.epochs):
+        assert type(number) is int
 
 
 def test_a_named_backbone_is_used_at_smoke_scale():

@@ -225,9 +225,9 @@ def test_any_keras_application_can_be_typed(monkeypatch):
 MISTAKES = [
     ("image size", 32, "A feature map of 1×1 cells takes a pool_size from 1 to 1"),
     ("image size", 20, "small_patch can't be built for images of 20×20 pixels; use larger ones."),
-    ("image size", 4096, "The explorer takes an image_size from 1 to 2,048, a side in whole pixels; received 4096."),
-    ("image size", 0, "The explorer takes an image_size from 1 to 2,048, a side in whole pixels; received 0."),
-    ("classes", 1, "classes must be a whole number of at least 2; received 1."),
+    ("image size", 4096, "image_size must be a whole number, from 1 to 2048; received 4096."),
+    ("image size", 0, "image_size must be a whole number, from 1 to 2048; received 0."),
+    ("classes", 1, "classes must be a whole number, 2 or more; received 1."),
 ]
 
 

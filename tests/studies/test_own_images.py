@@ -11,7 +11,7 @@ from wisesr_helpers.studies import own_images
         ("best", ValueError, "ends with .keras, such as 'best.keras'; received 'best'"),
         ("best.h5", ValueError, "ends with .keras"),
         ("folder.keras", ValueError, "ends with .keras"),
-        ("new/best.keras", OSError, "'new' is no folder that can be written"),
+        ("new/best.keras", OSError, "there is no folder 'new'"),
     ],
 )
 def test_where_a_classifier_can_not_be_kept_is_said_before_it_is_trained(path, kind, said, tmp_path, monkeypatch):

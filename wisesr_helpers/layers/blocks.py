@@ -19,6 +19,14 @@ def is_whole(value, least=1):
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least
 
 
+def check_whole(name, value, least=1, most=None):
+    """A whole number as an int; ValueError, with its bounds, for anything that :func:`is_whole` refuses."""
+    if not is_whole(value, least) or (most is not None and value > most):
+        bounds = f"{least} or more" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be a whole number, {bounds}; received {value!r}.")
+    return int(value)
+
+
 def default_pool_size(side):
     """The paper's window for a map (section 2.4): the smallest p ≥ 2 with side // p ≤ 5; 7 → 2, 16 → 3."""
     pool_size = 2

@@ -65,11 +65,17 @@ def build_classifier(
         raise ValueError(f"classes must be a whole number of at least 2; received {classes!r}.")
     check_head(head, pool_size, dropout_rate, **options)
     base = build_backbone(backbone, image_size, weights, preprocessing)
-    x = base.output  # (N, h, w, C)
-    steps = head_layers(head, x.shape[1:], int(classes), pool_size, dropout_rate, classifier_activation, **options)
-    for layer in steps:
+    shape = base.output_shape[1:]  # (h, w, C)
+    layers = head_layers(head, shape, int(classes), pool_size, dropout_rate, classifier_activation, **options)
+    return connect(base, layers, f"{backbone}_{head}")
+
+
+def connect(backbone, layers, name):
+    """A backbone's feature map sent through a head's layers: ``keras.Model``, one flat graph."""
+    x = backbone.output  # (N, h, w, C)
+    for layer in layers:
         x = layer(x)
-    return keras.Model(base.input, x, name=f"{backbone}_{head}")
+    return keras.Model(backbone.input, x, name=name)
 
 
 def predict_split(model, split, batch_size=15):

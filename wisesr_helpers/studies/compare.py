@@ -1,21 +1,15 @@
-"""Heads compared on one's own images, with the backbone frozen or trained."""
+"""Heads compared on the same test images, each trained with several seeds, with the backbone frozen or trained."""
 
 import dataclasses
 import functools
-import hashlib
 import itertools
-import math
-import pathlib
-import shutil
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from wisesr_helpers._keras import keras
 from wisesr_helpers.data.dataset import DEMO_NOTE, Dataset
-from wisesr_helpers.data.prepare import SPLITS
-from wisesr_helpers.layers.blocks import is_whole
+from wisesr_helpers.layers.blocks import check_whole
 from wisesr_helpers.metrics import (
     LEVEL,
     images_needed,
@@ -24,217 +18,18 @@ from wisesr_helpers.metrics import (
     paired_comparison,
     paired_difference,
     points,
-    top_k_correct,
     wilson_interval,
 )
-from wisesr_helpers.models.backbones import build_backbone, check_backbone, check_weights, preprocessing_of_weights
+from wisesr_helpers.models.backbones import check_backbone, check_weights, preprocessing_of_weights
 from wisesr_helpers.models.counts import count_params
-from wisesr_helpers.models.heads import check_head, head_layers
-from wisesr_helpers.progress import ProgressBar, ProgressLine, duration, say, tell
-from wisesr_helpers.storage import default_cache, whole_path
+from wisesr_helpers.models.heads import check_head
+from wisesr_helpers.progress import duration, say, tell
+from wisesr_helpers.studies.frozen import RECIPE, FrozenFeatures
 from wisesr_helpers.studies.grid import get_study
-from wisesr_helpers.studies.run import count, describe_augmentation, seeded_classifier
-from wisesr_helpers.training.loop import compile_model, reseed, train, train_epoch
+from wisesr_helpers.studies.run import count, describe_augmentation, describe_steps, seeded_classifier
+from wisesr_helpers.training.loop import train
 from wisesr_helpers.training.recipes import Recipe
-from wisesr_helpers.training.runs import RunParameters, canonical, shown, unpack
-from wisesr_helpers.versions import VERSIONS
-
-# Heads on frozen features: the backbone is run once over all images, and then only heads are trained.
-#
-# No image is augmented, as its features are computed once. They are kept as float16, half of what the backbone gives:
-# 7×7×2,048 values for each image make a gigabyte for 5,000 images as it is.
-
-# Adam, because the features of backbones differ in size and its steps don't; the last epoch's rate is a twentieth.
-RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-3, momentum=None, decay_rate=0.9, decay_epochs=1)
-BATCH = 32  # images that the backbone sees at once
-
-
-class FrozenFeatures:
-    """The last feature maps of a dataset's images, computed once and memory-mapped afterwards.
-
-    Args:
-        dataset: ``Dataset``.
-        backbone: Name, see :func:`wisesr_helpers.models.backbones.build_backbone`.
-        weights: None (random, of seed 0), "imagenet", or the path of a weights file.
-        cache: Folder that they are kept in; None: a per-user cache folder.
-        preprocessing: See :func:`wisesr_helpers.models.backbones.preprocessing_mode`; None: for "imagenet" what those
-            weights were trained with, else that function's default.
-
-    Attributes:
-        backbone: ``keras.Model``, images in, features out.
-        train: float16 array (N, h, w, C) of the training images.
-        test: The same of the test images.
-
-    Raises:
-        ValueError, FileNotFoundError: As ``build_backbone``; or a feature is larger than float16 can hold.
-        OSError: The ImageNet weights can't be downloaded; or there is no room for the features.
-    """
-
-    def __init__(self, dataset, backbone, weights=None, cache=None, preprocessing=None):
-        self.dataset = dataset
-        keras.utils.set_random_seed(0)
-        if preprocessing is None and weights == "imagenet":
-            preprocessing = preprocessing_of_weights(backbone)
-        self.backbone = build_backbone(backbone, dataset.train.size, weights, preprocessing)
-        self.backbone.trainable = False
-        folder = (pathlib.Path(cache).expanduser() if cache else default_cache()) / "features"
-        state = _digest(self.backbone)
-        paths = {split: folder / f"{backbone}-{_name(getattr(dataset, split), state)}.npy" for split in SPLITS}
-        self._make_room(folder, paths)
-        self.train, self.test = (self._features(split, path) for split, path in paths.items())
-
-    def _make_room(self, folder, paths):
-        """Say how large the features are that are missing, and refuse where there is no room."""
-        missing = sum(len(getattr(self.dataset, split)) for split, path in paths.items() if not path.exists())
-        shape = self.backbone.output_shape[1:]
-        size = 2 * missing * math.prod(shape)
-        if not missing:
-            print(f"The features are taken from '{shown(folder)}'.")
-            return
-        sides = "×".join(f"{side:,}" for side in shape)
-        print(f"Features of {missing:,} images, {sides} each, as float16: {_bytes(size)}, kept in '{shown(folder)}'.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OSError(f"'{folder}' can't be made ({error.strerror}): give another folder with cache.") from error
-        free = shutil.disk_usage(folder).free
-        if size > free:
-            raise OSError(
-                f"The features take {_bytes(size)}, and '{folder}' has room for {_bytes(free)}: give another folder "
-                "with cache, or smaller images."
-            )
-
-    def _features(self, split, path):
-        images = getattr(self.dataset, split)
-        shape = (len(images), *self.backbone.output_shape[1:])
-        kept = _read(path, shape)
-        if kept is None:
-            with whole_path(path) as temporary:
-                _compute(self.backbone, images, temporary, shape, f"features of {split}")
-            kept = _read(path, shape)
-        return kept
-
-    def train_head(self, head, seed, recipe=RECIPE, **options):
-        """Train one head on the features.
-
-        Args:
-            head: One of ``ws.HEADS``.
-            seed: Of its first weights, the order of the images and its dropout.
-            recipe: ``Recipe``; default Adam, batches of 32, 30 epochs. Its augmentation, weights and precision are of
-                no effect.
-            **options: The head's own, see :func:`wisesr_helpers.models.heads.head_layers`.
-
-        Returns:
-            (model, correct): the classifier, images in and probabilities out, with the dataset's ``class_names``; and
-            which test images it gets right, a bool array (N,).
-
-        Raises:
-            ValueError: Options that the head doesn't take; or the training diverged.
-        """
-        shape, classes = self.backbone.output_shape[1:], len(self.dataset.classes)
-        keras.utils.set_random_seed(seed)
-        trained = keras.Sequential([keras.Input(shape), *head_layers(head, shape, classes, **options)])
-        compile_model(trained, recipe, len(self.train), classes)
-        batches = _Batches(self.train, self.dataset.train.labels, recipe.batch_size, seed)
-        line = ProgressLine()
-        for epoch in range(recipe.epochs):
-            line.show(f"{head}, seed {seed}: epoch {epoch + 1} of {recipe.epochs}")
-            reseed(trained, seed, epoch)
-            *_, diverged = train_epoch(trained, batches, epoch, lambda epoch, step, loss: None)
-            if diverged is not None:
-                raise ValueError(
-                    f"{head}, seed {seed}: the loss ceased to be finite in epoch {epoch + 1}. Give a recipe with a "
-                    f"lower learning rate than {recipe.learning_rate:g}."
-                )
-        starts = range(0, len(self.test), BATCH)
-        outputs = [trained.predict_on_batch(self.test[at : at + BATCH].astype(np.float32)) for at in starts]
-        probabilities = np.concatenate([keras.ops.convert_to_numpy(output) for output in outputs])
-        correct = top_k_correct(probabilities, self.dataset.test.labels)
-        line.show(f"{head}, seed {seed}: {correct.sum():,} of {len(correct):,} test images", final=True)
-        return self._joined(trained, head, **options), correct
-
-    def _joined(self, trained, head, **options):
-        """The backbone with a trained head, as one flat graph like ``ws.build_classifier``'s."""
-        x = self.backbone.output
-        layers = head_layers(head, x.shape[1:], len(self.dataset.classes), **options)
-        for layer, source in zip(layers, trained.layers, strict=True):
-            x = layer(x)
-            layer.set_weights(source.get_weights())
-        model = keras.Model(self.backbone.input, x, name=f"{self.backbone.name}_{head}")
-        model.class_names = self.dataset.classes
-        return model
-
-
-class _Batches:
-    """Features in batches, as ``train_epoch`` takes them; their order is a function of (seed, epoch)."""
-
-    def __init__(self, features, labels, batch_size, seed):
-        self.features = features
-        self.labels = labels
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self):
-        return -(-len(self.labels) // self.batch_size)
-
-    def __getitem__(self, index):
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.labels))
-        chosen = np.sort(order[index * self.batch_size : (index + 1) * self.batch_size])  # mapped files like order
-        return self.features[chosen].astype(np.float32), self.labels[chosen]
-
-
-def _digest(model):
-    """SHA-256 of a model's weights, the kinds of its layers and its preprocessing, hexadecimal."""
-    kinds = [(type(layer).__name__, layer.count_params(), getattr(layer, "mode", "")) for layer in model.layers]
-    digest = hashlib.sha256(repr(kinds).encode())
-    for variable in model.weights:
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).data)
-    return digest.hexdigest()
-
-
-def _name(split, state):
-    """What a split's features depend on, in 16 hexadecimal digits."""
-    said = {
-        "layers": VERSIONS["layers"],
-        "images": split.digest,
-        "size": list(split.size),
-        "state": state,
-        "backend": keras.backend.backend(),
-    }
-    return hashlib.sha256(canonical(said).encode()).hexdigest()[:16]
-
-
-def _read(path, shape):
-    """The features at a path, memory-mapped; None if there are none, or not of this shape."""
-    try:
-        features = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return None
-    return features if features.shape == shape and features.dtype == np.float16 else None
-
-
-def _compute(model, split, path, shape, what):
-    features = np.lib.format.open_memmap(path, "w+", np.float16, shape)
-    bar = ProgressBar(what, len(split), "images")
-    for start in range(0, len(split), BATCH):
-        chosen = np.arange(start, min(start + BATCH, len(split)))
-        maps = keras.ops.convert_to_numpy(model.predict_on_batch(split.rgb(chosen)))
-        largest = float(np.abs(maps).max())
-        if not largest < float(np.finfo(np.float16).max):
-            raise ValueError(
-                f"The features of {model.name} reach {largest:.3g}, more than float16 can hold: take another backbone."
-            )
-        features[chosen] = maps
-        bar.show(start + len(chosen))
-    features.flush()
-
-
-def _bytes(count):
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
-
-
-# Heads on the same test images: accuracies and differences with intervals, in tables and words.
+from wisesr_helpers.training.runs import RunParameters, unpack
 
 POINTS = 0.02  # a difference that the sentence about the number of images asks for
 
@@ -268,52 +63,53 @@ class Comparison:
 
     @property
     def note(self):
-        """What figures have to say about the images; empty for photographs."""
+        """What figures say about the images; empty for photographs."""
         return "" if self.photographs else DEMO_NOTE
 
     @property
     def baseline(self):
-        """Share of the most frequent class among the test images: top-1 of who always answers with it."""
+        """Share of the most frequent class among the test images, which is the top-1 of always answering with it."""
         return float(np.bincount(self.labels).max() / self.images)
 
     @functools.cached_property
     def runs(self):
-        """DataFrame, a row a training: head, seed, params, top1, correct, images, and top-1's Wilson interval."""
+        """DataFrame, a row a training: head, seed, params, correct, images, top1, and its Wilson interval low, high."""
         rows = [
-            _accuracy(int(right.sum()), self.images, head=head, seed=seed, params=self.params[head])
+            (head, seed, self.params[head], int(right.sum()))
             for head, seeds in self.correct.items()
             for seed, right in enumerate(seeds)
         ]
-        return pd.DataFrame(rows)
+        return self._with_accuracy(pd.DataFrame(rows, columns=["head", "seed", "params", "correct"]))
 
     @functools.cached_property
     def heads(self):
         """DataFrame, a row a head, the best first: params, seeds, mean top-1, its Wilson interval, worst and best seed.
 
-        The interval is that of one training with the mean number of correct images: more seeds are not more images.
+        The interval is that of one training with the mean number of correct images, since more seeds add no images.
         """
-        rows = []
-        for head, right in self.correct.items():
-            by_seed = right.mean(axis=1)
-            row = _accuracy(round(right.sum() / len(right)), self.images, head=head, params=self.params[head])
-            rows.append(
-                {**row, "top1": right.mean(), "seeds": len(right), "worst": by_seed.min(), "best": by_seed.max()}
-            )
-        columns = ["head", "params", "seeds", "top1", "low", "high", "worst", "best"]
-        table = pd.DataFrame(rows)[columns]
+        columns = {"params": ("params", "first"), "seeds": ("seed", "size"), "correct": ("correct", "mean")}
+        columns |= {"worst": ("top1", "min"), "best": ("top1", "max")}
+        table = self._with_accuracy(self.runs.groupby("head", sort=False).agg(**columns).reset_index())
+        table = table[["head", "params", "seeds", "top1", "low", "high", "worst", "best"]]
         return table.sort_values(["top1", "params"], ascending=[False, True], kind="stable", ignore_index=True)
+
+    def _with_accuracy(self, table):
+        """A table with a column "correct" and those that follow from it."""
+        ends = [wilson_interval(round(correct), self.images) for correct in table["correct"]]
+        low, high = zip(*ends, strict=True)
+        return table.assign(images=self.images, top1=table["correct"] / self.images, low=low, high=high)
 
     @functools.cached_property
     def differences(self):
         """DataFrame, a row a pair of heads, the better one first.
 
-        Columns: better, other; difference of their mean top-1, a fraction, with low and high, its 95 % interval; p
-        (exact) and p_corrected (Holm); shown, whether this is a difference, and reason, see
-        :class:`wisesr_helpers.metrics.Difference`, which "compared" holds; images_needed, to show one of 2 points at
-        the strictest of Holm's levels; luck, whether the seeds differ more than the images do.
+        Columns: better, other; compared, the pair's :class:`wisesr_helpers.metrics.Difference`, and its values, as
+        fractions: difference, low, high, p (exact), p_corrected (Holm), shown, reason; images_needed, how many would
+        show a difference of 2 points at the strictest of Holm's levels; luck, whether seeds vary more than images.
         """
         pairs = list(itertools.combinations(self.heads["head"], 2))
         judged = judge({pair: paired_comparison(*(self.correct[head] for head in pair)) for pair in pairs})
+        columns = ("difference", "low", "high", "p", "p_corrected", "shown", "reason")
         rows = []
         for (better, other), compared in judged.items():
             first, second = self.correct[better], self.correct[other]
@@ -325,7 +121,7 @@ class Comparison:
                 {
                     "better": better,
                     "other": other,
-                    **{name: getattr(compared, name) for name in _COLUMNS},
+                    **{name: getattr(compared, name) for name in columns},
                     "images_needed": images_needed(POINTS, discordant, confidence=1 - LEVEL / len(pairs)),
                     "luck": over_seeds > over_images,
                     "compared": compared,
@@ -334,11 +130,9 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def tables(self):
-        """:attr:`heads` and :attr:`differences` for readers: percentages, points, and words.
+        """:attr:`heads` and :attr:`differences` for readers, two DataFrames in percentages, points and words.
 
-        Returns:
-            (heads, differences), DataFrames. The number of images that a difference of 2 points takes stands only
-            where no difference is shown.
+        The number of images that would show a difference of 2 points stands only where no difference is shown.
         """
         heads = pd.DataFrame(
             {
@@ -387,8 +181,8 @@ class Comparison:
             )
         pairs = self.differences[self.differences["better"] == best["head"]]
         undecided = pairs[~pairs["shown"]]
-        taken = f"Take {best['head']} on {self.backbone}."
-        said = list(self._undecided(best["head"], undecided)) if len(undecided) else [taken]
+        taken = [f"Take {best['head']} on {self.backbone}."]
+        said = list(self._undecided(best["head"], undecided)) if len(undecided) else taken
         said += [
             f"{best['head']} is better than {row.other} by {row.compared.in_words(sign='')}."
             for row in pairs[pairs["shown"]].itertuples()
@@ -409,25 +203,14 @@ class Comparison:
         yield f"Until then take {self.recommended}, which has the fewest weights of them ({weights:,})."
 
 
-_COLUMNS = ["difference", "low", "high", "p", "p_corrected", "shown", "reason"]
-
-
-def _accuracy(correct, images, **row):
-    low, high = wilson_interval(correct, images)
-    return {**row, "top1": correct / images, "correct": correct, "images": images, "low": low, "high": high}
-
-
 def _rounded(number):
     """A whole number to its first two digits."""
     return int(float(f"{number:.2g}"))
 
 
-# Heads compared on anybody's images: every head trained alike with several seeds, measured on the same test images.
-
-
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What is compared and how, all of it checked.
+    """The checked arguments of a comparison.
 
     Attributes:
         heads: Names, at least two.
@@ -435,7 +218,7 @@ class Choice:
         weights: The backbone's: None (random), "imagenet", or a path.
         frozen: Whether only heads are trained, on features that the backbone gives once.
         recipe: ``Recipe`` of every training.
-        seeds: How many trainings there are for each head; the seeds are 0, 1, ….
+        seeds: Number of trainings of each head; the seeds are 0, 1, ….
         options: Head → its further options.
     """
 
@@ -450,8 +233,7 @@ class Choice:
     def describe(self):
         """Sentences: what is compared, and how it is trained."""
         recipe = self.recipe
-        optimizer = "Adam" if recipe.momentum is None else f"SGD with momentum {recipe.momentum:g}"
-        weights = "random weights" if self.weights is None else f"weights: {self.weights}"
+        weights = f"weights: {self.weights}" if self.weights else "random weights"
         if self.weights == "imagenet" and self.frozen:
             weights += f", with their own preprocessing, {preprocessing_of_weights(self.backbone)}"
         way = (
@@ -461,19 +243,17 @@ class Choice:
             else f"Whole models are trained, each a backbone {self.backbone} ({weights}) with a head. Trainings are "
             "not kept: interrupted, the comparison starts again."
         )
-        rate = f"learning rate {recipe.learning_rate:g}"
-        rate += f" × {recipe.decay_rate:.3g} every epoch" if recipe.decay_rate != 1 else ""
         augmented = [describe_augmentation(recipe.augmentation)] if recipe.augmentation and not self.frozen else []
         return [
             f"Heads: {', '.join(self.heads)}; {count(self.seeds, 'seed')} each.",
             way,
-            f"Each training: {count(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, {optimizer}, {rate}.",
+            f"Each training: {describe_steps(recipe)}.",
             *augmented,
         ]
 
 
 def choose(heads, backbone, weights=None, epochs=0, seeds=3, options=None, frozen=None, recipe=None):
-    """What :func:`compare_heads` will do with these arguments, checked before anything is loaded.
+    """Check the arguments of :func:`compare_heads`, whose names and defaults they have, before anything is loaded.
 
     Returns:
         Choice. The text "none" for ``weights`` stands for None.
@@ -497,12 +277,10 @@ def choose(heads, backbone, weights=None, epochs=0, seeds=3, options=None, froze
         raise ValueError(f"heads must be at least two different ones; received {', '.join(heads) or 'none'}.")
     for head in options:
         if head not in heads:
-            raise ValueError(f"options are for a head '{head}', which is not compared: {', '.join(heads)}.")
+            raise ValueError(f"options has a head '{head}' that is not compared. Compared heads: {', '.join(heads)}.")
     check_backbone(backbone)
     weights = check_weights(backbone, None if weights == "none" else weights)
-    for name, value, least in (("seeds", seeds, 1), ("epochs", epochs, 0)):
-        if not is_whole(value, least):
-            raise ValueError(f"{name} must be a whole number, {least} or more; received {value!r}.")
+    seeds, epochs = check_whole("seeds", seeds), check_whole("epochs", epochs, least=0)
     frozen = weights is not None if frozen is None else bool(frozen)
     own = recipe or (RECIPE if frozen else get_study("mit_224").demo.recipe)
     epochs = epochs or own.epochs
@@ -510,7 +288,7 @@ def choose(heads, backbone, weights=None, epochs=0, seeds=3, options=None, froze
     fitted = dataclasses.replace(
         own, epochs=epochs, decay_rate=own.decay_rate ** (own.epochs / epochs), weights=weights
     )
-    return Choice(heads, backbone, weights, frozen, fitted, int(seeds), dict(options))
+    return Choice(heads, backbone, weights, frozen, fitted, seeds, dict(options))
 
 
 def compare_heads(
@@ -525,24 +303,24 @@ def compare_heads(
     frozen=None,
     recipe=None,
 ):
-    """Train several heads alike on one dataset, and say which is better, if the test images can show it.
+    """Train several heads alike on one dataset, and say which is better where the test images can show it.
 
-    Either the backbone's features are computed once and only heads are trained on them, in seconds (but for "vgg_fc",
-    which is as large as a whole network); or whole models are trained. Trainings are not kept: an interrupted
-    comparison starts again, from the features that are. The last epoch counts; nothing is chosen on the test images
-    but what the advice chooses.
+    Either the backbone's features are computed once and only heads are trained on them, each in seconds ("vgg_fc" takes
+    longer: it is as large as a whole network); or whole models are trained. Features are kept and trainings are not: an
+    interrupted comparison trains all heads again. Accuracies are those of the last epoch, so nothing but the
+    recommended head is chosen on the test images.
 
     Args:
         dataset: ``Dataset``, such as ``ws.image_folder`` returns.
         heads: Names of at least two of ``ws.HEADS``, a sequence or a text with commas; default GAP and Wise-SrNet.
         backbone: "small_conv" (default), "small_patch", or a model of ``keras.applications`` by its Keras name.
         weights: The backbone's: None (random, default), "imagenet", or the path of a weights file.
-        epochs: 0 (default): the recipe's own; another number stretches its learning rates.
-        seeds: Trainings for each head; default 3. One seed says nothing about how much luck there is in a training.
+        epochs: 0 (default): the recipe's own; with another number the learning rate falls as far.
+        seeds: Trainings of each head; default 3. One seed can't show how much a training depends on luck.
         options: Head → its further options: ``{"wise": {"start": "average"}}``.
-        cache: Folder that features are kept in; None: a per-user cache folder.
-        frozen: Whether only heads are trained, on frozen features; None (default): where there are weights.
-        recipe: ``Recipe``; None: the demo's for whole models, :data:`wisesr_helpers.studies.compare.RECIPE` for heads.
+        cache: Folder to keep features in; None: a per-user cache folder.
+        frozen: True: train only heads, on frozen features; None (default): True where there are ``weights``.
+        recipe: ``Recipe``; None: the demo's for whole models, :data:`wisesr_helpers.studies.frozen.RECIPE` for heads.
 
     Returns:
         Comparison: its ``heads``, ``runs`` and ``differences`` are tables, ``recommendation`` is in words, and
@@ -550,7 +328,7 @@ def compare_heads(
 
     Raises:
         TypeError: ``dataset`` is no ``Dataset``.
-        ValueError: A value that can't be used, with those that can; or a training diverged.
+        ValueError: A value that can't be used, with those that can, or a training diverged.
         FileNotFoundError: The weights file isn't there.
         OSError: The ImageNet weights can't be downloaded, or there is no room for the features.
         MemoryError: The device's memory is too small.
@@ -560,12 +338,12 @@ def compare_heads(
         raise TypeError(
             f"compare_heads takes a dataset, such as ws.image_folder('photos') returns; received {dataset!r}."
         )
-    trainer = _on_features(dataset, choice, cache) if choice.frozen else _whole(dataset, choice)
+    features = FrozenFeatures(dataset, choice.backbone, choice.weights, cache) if choice.frozen else None
     correct, models = {}, {}
     for head in choice.heads:
         right = []
         for seed in range(choice.seeds):
-            model, of_seed = trainer(head, seed)
+            model, of_seed = _train(dataset, features, choice, head, seed)
             right.append(of_seed)
             models.setdefault(head, model)
         correct[head] = np.array(right)
@@ -582,38 +360,31 @@ def compare_heads(
     return comparison
 
 
-def _on_features(dataset, choice, cache):
-    features = FrozenFeatures(dataset, choice.backbone, choice.weights, cache)
-
-    return lambda head, seed: features.train_head(head, seed, choice.recipe, **choice.options.get(head, {}))
-
-
-def _whole(dataset, choice):
-    def train_model(head, seed):
-        parameters = RunParameters("own_images", "own", choice.backbone, head, seed)
-        model = seeded_classifier(
-            parameters, len(dataset.classes), dataset.train.size, choice.recipe, choice.options.get(head)
+def _train(dataset, features, choice, head, seed):
+    """(classifier, which test images it gets right): trained whole, or its head alone where there are features."""
+    recipe, options = choice.recipe, choice.options.get(head, {})
+    if features is not None:
+        return features.train_head(head, seed, recipe, **options)
+    parameters = RunParameters("own_images", "own", choice.backbone, head, seed)
+    model = seeded_classifier(parameters, len(dataset.classes), dataset.train.size, recipe, options)
+    model.class_names = dataset.classes
+    say(f"{head}, seed {seed}:")
+    try:
+        training = train(model, dataset, recipe, seed, say_speed=_say_speed)
+    except MemoryError as error:
+        raise MemoryError(
+            f"{head} on {choice.backbone} and {recipe.batch_size} images at once don't fit into this device's memory, "
+            "and what was trained before is not kept. Take a smaller backbone or smaller images, or train heads on "
+            "frozen features, with weights."
+        ) from error
+    if training.status != "complete":
+        where = training.divergence
+        raise ValueError(
+            f"{head}, seed {seed}, diverged in epoch {where['epoch']}, step {where['step']}, and what was trained "
+            "before it is not kept. Take another backbone, or call ws.compare_heads with a recipe of a lower learning "
+            f"rate than {recipe.learning_rate:g}."
         )
-        say(f"{head}, seed {seed}:")
-        try:
-            training = train(model, dataset, choice.recipe, seed, say_speed=_say_speed)
-        except MemoryError as error:
-            raise MemoryError(
-                f"{head} on {choice.backbone} and {choice.recipe.batch_size} images at once don't fit into this "
-                "device's memory, and what was trained before is not kept. Take a smaller backbone or smaller images, "
-                "or train heads on frozen features, with weights."
-            ) from error
-        if training.status != "complete":
-            where = training.divergence
-            raise ValueError(
-                f"{head}, seed {seed}, diverged in epoch {where['epoch']}, step {where['step']}, and what was trained "
-                "before it is not kept. Take another backbone, or call ws.compare_heads with a recipe of a lower "
-                f"learning rate than {choice.recipe.learning_rate:g}."
-            )
-        model.class_names = dataset.classes
-        return model, unpack(training.correct, len(dataset.test))
-
-    return train_model
+    return model, unpack(training.correct, len(dataset.test))
 
 
 def _say_speed(seconds, epochs):

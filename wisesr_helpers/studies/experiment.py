@@ -17,6 +17,7 @@ from wisesr_helpers.data.embedded import digits_dataset, scenes_dataset
 from wisesr_helpers.data.images import RESAMPLING
 from wisesr_helpers.data.load import is_prepared, load_dataset
 from wisesr_helpers.data.sources import find, get_source, missing
+from wisesr_helpers.layers.blocks import check_whole
 from wisesr_helpers.models.backbones import check_backbone
 from wisesr_helpers.models.heads import Head, check_head, get_head
 from wisesr_helpers.plots.heads import head_steps
@@ -54,17 +55,17 @@ DATA_OPTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """A run of a study, resolved from what was typed; nothing in it is parsed or looked up again.
+    """A run of a study, resolved once from what was typed.
 
     Attributes:
-        study: ``Study``; in a study with several datasets, the dataset's.
+        study: ``Study``; of a study with several datasets, the one for the dataset that was asked for.
         head: ``Head``.
         parameters: ``RunParameters``: what tells the run from others.
         plan: ``Demo``, the embedded images of demo and smoke; None at paper scale.
         recipe: ``Recipe``, with the options and the number of epochs that were asked for.
-        head_options: The head's, for ``build_classifier``.
-        data_options: The data's, for ``load_dataset``.
-        reason: Why it has its scale, in words.
+        head_options: Options for ``build_classifier``.
+        data_options: Options for ``load_dataset``.
+        reason: Why this scale was chosen, in words.
         folder: Where the run is kept.
         data_dir: Where data is looked for first; None: the cache folder.
         runs_dir: As typed; None: the default.
@@ -111,13 +112,12 @@ class RunSpec:
 
 
 def resolve(study, head, backbone, scale, seed, epochs, data_dir, runs_dir, overwrite, options, dataset):
-    """What was typed as a ``RunSpec``; arguments and errors are those of :class:`Experiment`."""
+    """The ``RunSpec`` of what was typed; arguments and errors are those of :class:`Experiment`."""
     study = get_study(study, dataset)
     named = get_head(head) if head or not study.own_heads else None
     if backbone:
         check_backbone(backbone)
-    _check_whole("seed", seed, most=2**32 - 1)
-    _check_whole("epochs", epochs)
+    seed, epochs = check_whole("seed", seed, 0, 2**32 - 1), check_whole("epochs", epochs, 0)
     if not isinstance(overwrite, bool):
         raise ValueError(f"overwrite must be True or False; received {overwrite!r}.")
     if named:
@@ -134,13 +134,13 @@ def resolve(study, head, backbone, scale, seed, epochs, data_dir, runs_dir, over
 
 
 def spec_of(run):
-    """The ``RunSpec`` that the command of a kept run comes to today; no folder is touched and no data looked for.
+    """The ``RunSpec`` that a kept run's command gives today; no folder is touched and no data looked for.
 
     Args:
         run: ``RunResult``.
 
     Raises:
-        ValueError: Its study, dataset, scale, head or an option is no more.
+        ValueError: Its study, dataset, scale, head or an option no longer exists.
     """
     dataset = run.chosen_dataset
     study, head = get_study(run.study, dataset), get_head(run.head)
@@ -148,7 +148,7 @@ def spec_of(run):
 
 
 def _spec(study, head, backbone, scale, seed, epochs, options, dataset):
-    """Scale → plan and recipe → options: the one place where they are put together."""
+    """Put scale, recipe and options together; ValueError for those that can't be used."""
     if scale not in SCALES:
         raise ValueError(f"Unknown scale '{scale}'. Valid scales: {', '.join(SCALES)}.")
     plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[scale]
@@ -181,12 +181,12 @@ def _spec(study, head, backbone, scale, seed, epochs, options, dataset):
 
 
 def choose_scale(scale, study, backbone, data_dir):
-    """The scale that is run, and why.
+    """The scale of a run, and why it was chosen.
 
     Args:
         scale: "auto", "paper", "demo" or "smoke"; ``WISESR_SCALE`` stands in for "auto".
-        study: Study.
-        backbone: What was asked for, or "".
+        study: ``Study``.
+        backbone: Its name; empty: the study's first.
         data_dir: Where data is looked for first, or None.
 
     Returns:
@@ -254,14 +254,8 @@ def _with_option(recipe, name, value):
     return dataclasses.replace(recipe, augmentation=dataclasses.replace(recipe.augmentation, convention=value))
 
 
-def _check_whole(name, value, most=None):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most and value > most):
-        bound = f"from 0 to {most}" if most else "0 or more"
-        raise ValueError(f"{name} must be a whole number, {bound}; received {value!r}.")
-
-
 def _check_folder(folder):
-    """Check, before an epoch is spent, that a run can be kept in its folder; one that is there need only be read."""
+    """Check that a run can be kept in its folder; raise OSError. A run that is there already need only be read."""
     if (folder / runs.RECORD).exists():
         return
     existing = next(path for path in (folder, *folder.parents) if path.exists())
@@ -273,25 +267,28 @@ def _check_folder(folder):
 
 
 class Experiment:
-    """A run of a study, as its notebook drives it: one head on one backbone at one scale.
-
-    Everything typed is checked here, before anything is loaded.
+    """One run of a study: one head on one backbone at one scale. All arguments are checked before anything is loaded.
 
     Args:
         study: One of ``ws.STUDIES``.
         head: One of ``ws.HEADS``; empty, for the report's study: the backbone's own.
         backbone: Empty: the study's first at paper scale, "small_patch" at demo and smoke.
         scale: "auto", "paper", "demo" or "smoke".
-        seed: Of everything random, 0 or more.
+        seed: Seed of everything random, 0 to 2³² − 1.
         epochs: 0: the scale's own.
         data_dir: Where data is looked for first, and where it is kept prepared; empty: a per-user cache folder.
         runs_dir: Where runs are kept; empty: see :func:`wisesr_helpers.training.runs.default_runs_dir`.
-        overwrite: Train a finished run again; one that was interrupted goes on.
-        options: Further options of the head, the recipe and the data, by name.
-        dataset: In a study with several datasets, which.
+        overwrite: True: train a finished run again; an interrupted one goes on all the same.
+        options: Name → value: further options of the head, the recipe and the data.
+        dataset: Which one, for a study with several datasets.
 
     Attributes:
         spec: ``RunSpec``, everything above resolved.
+        parameters: ``RunParameters``: what tells the run from others.
+        recipe: ``Recipe`` that it is trained by.
+        folder: Where the run is kept, a ``pathlib.Path``.
+        shown_folder: The same as people read it.
+        command: The command that makes this run.
 
     Raises:
         ValueError: A value that can't be used, with those that can.
@@ -314,40 +311,17 @@ class Experiment:
         dataset="",
     ):
         self.spec = resolve(study, head, backbone, scale, seed, epochs, data_dir, runs_dir, overwrite, options, dataset)
-
-    @property
-    def parameters(self):
-        """``RunParameters``: what tells the run from others."""
-        return self.spec.parameters
-
-    @property
-    def recipe(self):
-        """``Recipe``."""
-        return self.spec.recipe
-
-    @property
-    def folder(self):
-        """The run's folder."""
-        return self.spec.folder
-
-    @property
-    def shown_folder(self):
-        """The run's folder, as people read it."""
-        return self.spec.shown_folder
-
-    @property
-    def command(self):
-        """The command that makes this run."""
-        return self.spec.command
+        self.parameters, self.recipe, self.folder = self.spec.parameters, self.spec.recipe, self.spec.folder
+        self.shown_folder, self.command = self.spec.shown_folder, self.spec.command
 
     @property
     def note(self):
-        """What figures of this run have to say about its data."""
+        """What figures of this run say about its data; empty at paper scale."""
         return DEMO_NOTE if self.spec.plan else ""
 
     @functools.cached_property
     def dataset(self):
-        """The scale's ``Dataset``, made or loaded when first asked for."""
+        """``Dataset`` of the scale, made or loaded when first asked for."""
         spec = self.spec
         if spec.plan is None:
             return load_dataset(spec.study.source, spec.image_size, spec.data_dir, **spec.data_options)
@@ -371,13 +345,13 @@ class Experiment:
         return seeded_classifier(spec.parameters, classes, spec.image_size, spec.recipe, spec.head_options)
 
     def head_steps(self, model):
-        """The steps of a built model's head, for its diagram."""
+        """The steps of a built model's head, for ``ws.plots.head_diagram``."""
         names = [layer.name for layer in model.layers]
         features = names.index("features")
         return head_steps(model.layers[features + 1 :], model.layers[features].output.shape[1:])
 
     def run(self):
-        """Train, unless this run is finished, and keep its record and weights.
+        """Train this run and keep its record and weights; a finished run is loaded instead.
 
         Returns:
             RunResult.
@@ -399,16 +373,16 @@ class Experiment:
 class Rows:
     """Several runs of a study as the rows of a table, such as one head with and without an option.
 
-    All rows are checked before the first is trained; they are trained one after the other.
+    All rows are checked before the first one is trained.
 
     Args:
         study: One of ``ws.STUDIES``.
-        rows: Title → what this row types: keywords of ``ws.Experiment``.
+        rows: Title → the row's keywords of ``ws.Experiment``.
         only: Title of the one row to run; empty: all.
         **common: Keywords of ``ws.Experiment`` for all rows; a row's own come first.
 
     Raises:
-        ValueError: There is no row of that title, or a row types a value that can't be used.
+        ValueError: There is no row of that title, or a row has a value that can't be used.
         FileNotFoundError: ``scale="paper"`` and the study's data is not there.
         OSError: The runs folder can't be written.
     """
@@ -422,19 +396,19 @@ class Rows:
 
     @property
     def first(self):
-        """The first row's Experiment: all rows share its study, scale and data."""
+        """The first row's ``Experiment``; all rows share its study, scale and data."""
         return next(iter(self.experiments.values()))
 
     @property
     def note(self):
-        """What figures of these runs have to say about their data."""
+        """What figures of these runs say about their data; empty at paper scale."""
         return self.first.note
 
     def announce(self, notebook=""):
         """Print what was chosen, why, and which rows there are.
 
         Args:
-            notebook: Name of the notebook that runs them, with a parameter ``study``; empty: the study's own.
+            notebook: Name of the notebook that runs them and has a parameter ``study``; empty: the study's own.
         """
         spec = self.first.spec
         announce(spec, notebook)
@@ -444,10 +418,10 @@ class Rows:
             print(f"All of them: about {duration(demo_seconds(spec) * len(self.experiments))} on two cores.")
 
     def run(self):
-        """Train every row that is not finished.
+        """Train every row that is not finished, one after the other.
 
         Returns:
-            DataFrame as ``ws.load_runs`` returns it, with the row's title in a first column "row".
+            DataFrame as ``ws.load_runs`` returns it, with the rows' titles in a first column "row".
 
         Raises:
             Held, ValueError, OSError, MemoryError: As :func:`wisesr_helpers.studies.run.train_run`; finished rows stay.

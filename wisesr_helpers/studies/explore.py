@@ -10,7 +10,7 @@ import pandas as pd
 
 from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import is_whole
+from wisesr_helpers.layers.blocks import check_whole
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.models import attribution
 from wisesr_helpers.models.attribution import split_at
@@ -29,7 +29,7 @@ LARGEST = 2048  # side of the images in pixels: of larger ones, the cells of the
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Combination:
-    """What a head costs and looks at on one backbone, for one image size and number of classes.
+    """The costs of a head on one backbone, and the cells it looks at, for one image size and number of classes.
 
     Attributes:
         head: One of ``ws.HEADS``.
@@ -69,7 +69,7 @@ class Combination:
         return pd.DataFrame(rows, columns=["part", "parameters", "FLOPs for one image"])
 
     def published(self):
-        """What the paper's tables print for exactly this combination.
+        """The values that the paper's tables print for exactly this combination.
 
         Returns:
             DataFrame, a row a printed value: where, study, what, printed, computed here (parameters and GFLOPs
@@ -77,17 +77,18 @@ class Combination:
             printed value, or ""). No rows if nothing is printed.
         """
         rows = []
-        for entry in self._entries().itertuples():
+        for entry in self._entries():
             study, *setting = _settings()[entry.where]
             if setting == [self.image_size, self.classes]:
                 what = entry.unit if entry.where == "Table 1" else entry.column
-                name = study.name if study else ""
-                rows.append((entry.where, name, what, entry.value, self._computed(entry, study), entry.slip))
+                name, computed = study.name if study else "", self._computed(entry, study)
+                rows.append((entry.where, name, what, entry.value, computed, entry.slip))
         return pd.DataFrame(rows, columns=["where", "study", "what", "printed", "computed here", "note"])
 
     def _entries(self):
-        of_paper = published().query("source == 'paper'")
-        return of_paper[(of_paper["backbone"] == self.backbone) & (of_paper["head"] == self.head)]
+        """The paper's printed values for this head on this backbone, at any image size."""
+        rows = published().query("source == 'paper' and backbone == @self.backbone and head == @self.head")
+        return list(rows.itertuples())
 
     def _computed(self, entry, study):
         if entry.unit == "parameters":
@@ -98,14 +99,16 @@ class Combination:
         return f"95 % interval {low:.1%} to {high:.1%}"
 
     def unpublished(self):
-        """A sentence for where nothing is printed: that it is so, and where this head on this backbone is."""
-        places = [(where, *_settings()[where][1:]) for where in dict.fromkeys(self._entries()["where"])]
-        said = "; ".join(f"{size} pixels and {classes} classes in {where}" for where, size, classes in places)
+        """The sentence to show when nothing is printed; it names the settings in which this pair is printed."""
+        settings = {entry.where: _settings()[entry.where][1:] for entry in self._entries()}
+        said = "; ".join(
+            f"{size} pixels and {classes} classes in {where}" for where, (size, classes) in settings.items()
+        )
         elsewhere = f" {self.backbone} with {self.head} is printed for {said}." if said else ""
         return f"Nothing is published in the paper for this combination.{elsewhere}"
 
     def looked_at(self):
-        """A sentence: which share of the feature map the head looks at."""
+        """The share of the feature map that the head looks at, a sentence."""
         count, size = int(self.seen.sum()), self.seen.size
         if self.pool_size == 1:
             return f"The head looks at all {size} cells of the {self.seen.shape[0]}×{self.seen.shape[1]} feature map."
@@ -128,7 +131,7 @@ class Combination:
 
 
 def combination(head, backbone, image_size, classes):
-    """Count a combination without weights and without a network; a backbone is built once for each image size.
+    """Count a combination; nothing is downloaded, and a backbone is built once for each image size.
 
     Args:
         head: One of ``ws.HEADS``.
@@ -144,36 +147,24 @@ def combination(head, backbone, image_size, classes):
     """
     pools = get_head(head).pools
     check_backbone(backbone)
-    if not is_whole(classes, least=2):
-        raise ValueError(f"classes must be a whole number of at least 2; received {classes!r}.")
-    if not is_whole(image_size) or image_size > LARGEST:
-        raise ValueError(
-            f"The explorer takes an image_size from 1 to {LARGEST:,}, a side in whole pixels; received {image_size!r}."
-        )
+    classes, image_size = check_whole("classes", classes, 2), check_whole("image_size", image_size, most=LARGEST)
     shape, params, flops = _backbone_costs(backbone, image_size)
-    params_of_head, flops_of_head = head_params(head, shape, classes), head_flops(head, shape, classes)
+    own_params, own_flops = head_params(head, shape, classes), head_flops(head, shape, classes)
+    costs = (own_params, params + own_params, own_flops, flops + own_flops)
     seen, pool_size = cells_looked_at(*shape[:2]) if pools else (np.ones(shape[:2], bool), 1)
-    return Combination(
-        *(head, backbone, image_size, classes, shape),
-        head_params=params_of_head,
-        params=params + params_of_head,
-        head_flops=flops_of_head,
-        flops=flops + flops_of_head,
-        seen=seen,
-        pool_size=pool_size,
-    )
+    return Combination(head, backbone, image_size, classes, shape, *costs, seen, pool_size)
 
 
 @functools.lru_cache(maxsize=256)
 def _backbone_costs(backbone, image_size):
-    """(shape of the feature map, parameters, FLOPs): the model itself is let go."""
+    """(shape of the feature map, parameters, FLOPs) of a backbone."""
     model = build_backbone(backbone, image_size)
     return tuple(model.output.shape[1:]), count_params(model), count_flops(model)
 
 
 @functools.cache
 def _settings():
-    """Where the paper prints models → (Study or None, side in pixels, classes)."""
+    """Table of the paper → (its ``Study`` or None, side in pixels, classes)."""
     tables = set(published().query("source == 'paper' and unit == 'fraction' and backbone != ''")["where"])
     studies = {study.table: study for study in STUDIES.values() if study.table in tables}
     side = int(printed("Table 1 caption", "images", "Image Size").split("×")[0])
@@ -181,7 +172,7 @@ def _settings():
     return {"Table 1": table_1} | {table: (s, s.image_size, s.classes) for table, s in studies.items()}
 
 
-# What the positions of one test image have to do with a class: the map, and whether it sums to the logit.
+# The map of a test image for a class, and whether it sums to the logit.
 
 METHODS = {
     "contribution": attribution.contribution_map,
@@ -192,21 +183,21 @@ METHODS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageMap:
-    """What the positions of one test image's feature map have to do with one class.
+    """The map of one test image for one class, and the logit that it may sum to.
 
     Attributes:
-        names: Of the classes.
-        index: Of the image in the test split.
+        names: Class names.
+        index: The image's place in the test split.
         label: The true class, an index.
-        predicted: The predicted class.
-        chosen: The class of the map.
+        predicted: The predicted class, an index.
+        chosen: The class of the map, an index.
         method: One of ``METHODS``.
-        probability: What the model's output is for the chosen class.
-        logit: Of the chosen class.
-        empty: The logit of a feature map of zeros: what the biases alone make it.
+        probability: The model's output for the chosen class.
+        logit: The chosen class's logit.
+        empty: The logit of a feature map of zeros, which the biases alone make.
         values: Array (h, w) in the logit's unit; None where the head has no such map.
-        problem: Why it has none, a sentence, or "".
-        precision: Relative, of the arithmetic that the logit was computed in.
+        problem: Why there is no map, a sentence, or "".
+        precision: Relative precision of the arithmetic that the logit was computed in.
     """
 
     names: tuple
@@ -224,7 +215,7 @@ class ImageMap:
 
     @property
     def adds_up(self):
-        """Whether the map's cells and the logit of an empty map sum to the logit, to the precision."""
+        """Whether the map's cells and the logit of an empty map sum to the logit, within ``precision``."""
         return self.values is not None and bool(
             np.isclose(float(self.values.sum()) + self.empty, self.logit, rtol=self.precision, atol=self.precision)
         )
@@ -265,7 +256,7 @@ def image_map(model, dataset, index=0, chosen="predicted", method="contribution"
     Args:
         model: As ``ws.contribution_map`` takes it.
         dataset: Dataset of the model's image size and classes.
-        index: Of the image in the test split.
+        index: The image's place in the test split; default 0.
         chosen: "predicted" (default), "true", or the index of a class.
         method: "contribution" (default), "HiResCAM" or "Grad-CAM".
 
@@ -280,8 +271,7 @@ def image_map(model, dataset, index=0, chosen="predicted", method="contribution"
     check_fit(split, dataset)
     names = dataset.classes
     _check_choice("method", method, METHODS)
-    if not is_whole(index, least=0) or index >= len(dataset.test):
-        raise ValueError(f"index must be that of a test image, 0 to {len(dataset.test) - 1}; received {index!r}.")
+    index = check_whole("index", index, 0, len(dataset.test) - 1)
     image = dataset.test.rgb([index])
     features, scores = split.run(image)
     label, predicted = int(dataset.test.labels[index]), int(scores[0].argmax())
@@ -300,7 +290,7 @@ def image_map(model, dataset, index=0, chosen="predicted", method="contribution"
 
 
 def check_fit(split, dataset):
-    """ValueError where the image size or the number of classes of a ``SplitClassifier`` is not the dataset's."""
+    """Check that a ``SplitClassifier`` takes a dataset's image size and has its number of classes; ValueError."""
     size, count = tuple(split.image.shape[1:3]), split.scores.shape[1]
     if count != len(dataset.classes) or any(a not in (None, b) for a, b in zip(size, dataset.test.size, strict=True)):
         raise ValueError(
@@ -314,7 +304,7 @@ def _check_choice(name, value, valid):
         raise ValueError(f"{name} must be one of {', '.join(map(str, valid))}; received {value!r}.")
 
 
-# The live explorer: controls for a running kernel, and the same content as pictures and tables for a page.
+# Controls for a running kernel, and the same content as pictures and tables for a page.
 
 try:
     import ipywidgets
@@ -332,7 +322,7 @@ OTHER = "another, typed below"
 
 
 def static_explorer(head, backbone, image_size, classes):
-    """Display what :func:`explorer` shows for one choice, for readers without a kernel; returns the ``Combination``.
+    """Display for one choice what :func:`explorer` shows, for readers without a kernel; returns the ``Combination``.
 
     Raises:
         ValueError: As :func:`combination`, which takes the same arguments.
@@ -352,10 +342,10 @@ def static_explorer(head, backbone, image_size, classes):
 def explorer(head="wise", backbone="small_conv", image_size=512, classes=67):
     """Controls for head, backbone, image size and classes; below them what a combination costs and looks at.
 
-    Nothing is trained or downloaded. A choice that can't be is answered with the sentence that says why.
+    Nothing is trained or downloaded. An impossible choice is answered with a sentence that says why.
 
     Args:
-        head, backbone, image_size, classes: What the controls start with, as for :func:`combination`.
+        head, backbone, image_size, classes: The values that the controls start with, as for :func:`combination`.
 
     Returns:
         ``ipywidgets.VBox``, to be displayed in a live notebook.
@@ -397,7 +387,7 @@ def explorer(head="wise", backbone="small_conv", image_size=512, classes=67):
 
 
 def static_viewer(run_or_model, dataset, index=0, chosen="predicted", method="contribution"):
-    """Display what :func:`contribution_viewer` shows for one choice, for readers without a kernel.
+    """Display for one choice what :func:`contribution_viewer` shows, for readers without a kernel.
 
     Arguments, return value and errors are those of :func:`image_map`; the model may also be given as a run's folder.
     """
@@ -445,12 +435,9 @@ def _labelled(kind, description, **traits):
 
 
 def _live(controls, draw, waiting):
-    """Controls, in the order in which the Tab key reaches them, above what they choose.
+    """Controls, in the order of the Tab key, above a picture and HTML that are drawn anew with every change.
 
-    Args:
-        controls: Widgets with a ``value``.
-        draw: Function without arguments → (figure, HTML below it); ValueError: what can't be.
-        waiting: What is said until it is drawn.
+    ``draw()`` returns (figure, HTML), or raises a ValueError that is shown; ``waiting`` is shown until then.
     """
     status, words = ipywidgets.HTML(), ipywidgets.HTML()
     picture = ipywidgets.Image(format="png", layout={"max_width": "100%", "align_self": "flex-start"})

@@ -24,12 +24,12 @@ COUNTS = {"demo": (800, 300, 4), "smoke": (24, 16, 4)}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Images:
-    """What a comparison is made on.
+    """The images of a comparison.
 
     Attributes:
         folder: Folder or CSV of images by class.
-        new: Images to predict: a path; None: none were given.
-        cache: Where what is computed of them is kept; None: the per-user cache folder.
+        new: Path of images to predict, or None.
+        cache: Where features and decoded images are kept; None: the per-user cache folder.
     """
 
     folder: object
@@ -47,7 +47,7 @@ def own_or_stand_in(folder="", new_images="", image_size=224, scale="auto"):
         scale: How many scenes the stand-in has: "demo", "smoke", or "auto" (``WISESR_SCALE``, else "demo").
 
     Returns:
-        Images. The stand-in goes with this process.
+        Images. The stand-in is removed when this process ends.
 
     Raises:
         FileNotFoundError: There is nothing at ``folder`` or at ``new_images``.
@@ -80,7 +80,7 @@ def default_backbone(folder=""):
 
 
 def write_scenes(folder, image_size, train, test, new=0, seed=0):
-    """Write embedded scenes as PNG files: "embedded_scenes/train/<class>", ".../test/<class>", and "new".
+    """Write embedded scenes as PNG files: "embedded_scenes/train/<class>", "embedded_scenes/test/<class>", "new".
 
     Args:
         folder: Where; made if missing.
@@ -120,28 +120,25 @@ def _made(*counts):
 
 
 def accuracies(comparison, ax):
-    """Top-1 of every head: a dot for each seed, and the 95 % interval of their mean; a line at the most frequent class.
+    """Top-1 of every head: a dot for each seed, their mean and its 95 % interval; a line at the most frequent class.
 
     Args:
         comparison: ``Comparison``.
-        ax: Axes to draw on.
+        ax: Axes to draw on; it is returned, described.
     """
-    rows = list(comparison.heads.iloc[::-1].itertuples())
-    for y, row in enumerate(rows):
-        ax.plot([row.low, row.high], [y, y], color=colour(row.head), linewidth=2, alpha=0.6)
-        ax.plot(row.top1, y, "|", color=colour(row.head), markersize=14, markeredgewidth=2)
+    rows = list(comparison.heads.itertuples())
+    for y, row, ink in _intervals(ax, rows, [row.head for row in rows], [colour(row.head) for row in rows]):
+        ax.plot(row.top1, y, "|", color=ink, markersize=14, markeredgewidth=2)
         by_seed = comparison.correct[row.head].mean(axis=1)
-        ax.plot(by_seed, np.full(len(by_seed), y + 0.18), "o", color=colour(row.head), markersize=4)
+        ax.plot(by_seed, np.full(len(by_seed), y + 0.18), "o", color=ink, markersize=4)
     ax.axvline(comparison.baseline, **CHANCE)
     place = {"transform": ax.get_xaxis_transform(), "fontsize": 8, "color": CHANCE["color"], "va": "bottom"}
     ax.text(comparison.baseline, 0, " most frequent class", **place)
-    ax.set_yticks(range(len(rows)), [row.head for row in rows])
-    ax.set(xlim=(0, 1.02), ylim=(-0.5, len(rows) - 0.4), xlabel="test top-1: mean and seeds")
+    ax.set(xlim=(0, 1.02), xlabel="test top-1: mean and seeds")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    ax.grid(axis="x", alpha=0.3)
     said = "; ".join(
         f"{row.head} {row.top1:.1%} ({row.low:.1%} to {row.high:.1%}; seeds from {row.worst:.1%} to {row.best:.1%})"
-        for row in comparison.heads.itertuples()
+        for row in rows
     )
     return described(
         ax,
@@ -155,23 +152,32 @@ def differences(comparison, ax):
 
     Args:
         comparison: ``Comparison``.
-        ax: Axes to draw on.
+        ax: Axes to draw on; it is returned, described.
     """
-    rows = list(comparison.differences.iloc[::-1].itertuples())
-    for y, row in enumerate(rows):
-        ink = colour(row.better) if row.shown else "0.45"
-        ax.plot([100 * row.low, 100 * row.high], [y, y], color=ink, linewidth=2, alpha=0.6)
-        ax.plot(100 * row.difference, y, "o", color=ink, markerfacecolor=ink if row.shown else "white", markersize=6)
+    rows = list(comparison.differences.itertuples())
+    titles = [f"{row.better} − {row.other}" for row in rows]
+    for y, row, ink in _intervals(ax, rows, titles, [colour(row.better) if row.shown else "0.45" for row in rows]):
+        ax.plot(row.difference, y, "o", color=ink, markerfacecolor=ink if row.shown else "white", markersize=6)
     ax.axvline(0, color="0.3", linewidth=1)
-    ax.set_yticks(range(len(rows)), [f"{row.better} − {row.other}" for row in rows])
-    ax.set(ylim=(-0.5, len(rows) - 0.5), xlabel="difference of test top-1, points")
-    ax.grid(axis="x", alpha=0.3)
-    said = [f"{row.better} − {row.other} {row.compared.in_words()}" for row in comparison.differences.itertuples()]
+    ax.set_xlabel("difference of test top-1, points")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
+    said = [f"{title} {row.compared.in_words()}" for title, row in zip(titles, rows, strict=True)]
     return described(ax, f"Differences: {'; '.join(said)}.")
 
 
+def _intervals(ax, rows, titles, colours):
+    """Draw each row's interval, the first row at the top; yields (y, row, colour)."""
+    heights = range(len(rows))
+    ax.set_yticks(heights, titles[::-1])
+    ax.set_ylim(-0.5, len(rows) - 0.4)
+    ax.grid(axis="x", alpha=0.3)
+    for y, row, ink in zip(heights[::-1], rows, colours, strict=True):
+        ax.plot([row.low, row.high], [y, y], color=ink, linewidth=2, alpha=0.6)
+        yield y, row, ink
+
+
 def check_model_path(path):
-    """Where a classifier can be kept, checked before it is trained.
+    """The file that a classifier is to be kept in, checked before anything is trained.
 
     Args:
         path: File name that ends with ".keras", a str or path; empty or None: nowhere.
@@ -187,11 +193,10 @@ def check_model_path(path):
         return None
     file = pathlib.Path(path).expanduser()
     if file.suffix != ".keras" or file.is_dir():
-        raise ValueError(
-            f"A classifier is kept in a file that ends with .keras, such as 'best.keras'; received '{path}'."
-        )
-    if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
-        raise OSError(f"No classifier can be kept in '{path}': '{file.parent}' is no folder that can be written.")
-    if file.exists() and not os.access(file, os.W_OK):
-        raise OSError(f"No classifier can be kept in '{path}': the file is there, and can't be written.")
+        raise ValueError(f"keep must be a file that ends with .keras, such as 'best.keras'; received '{path}'.")
+    if not file.parent.is_dir():
+        raise OSError(f"No classifier can be kept in '{path}': there is no folder '{file.parent}'.")
+    target = file if file.exists() else file.parent
+    if not os.access(target, os.W_OK):
+        raise OSError(f"No classifier can be kept in '{path}': '{target}' can't be written.")
     return file

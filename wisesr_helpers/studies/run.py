@@ -83,18 +83,24 @@ def _data(spec):
     )
 
 
-def _recipe(recipe):
+def describe_steps(recipe):
+    """A recipe's epochs, batch, optimiser and learning rate: the beginning of a sentence."""
     every = "epoch" if recipe.decay_epochs == 1 else f"{recipe.decay_epochs} epochs"
-    rate = f"learning rate {recipe.learning_rate}"
-    rate += f" × {recipe.decay_rate} every {every}" if recipe.decay_rate != 1 else ""
-    optimizer = "Adam" if recipe.momentum is None else f"SGD with momentum {recipe.momentum}"
+    falls = f" × {recipe.decay_rate:.3g} every {every}" if recipe.decay_rate != 1 else ""
+    optimizer = "Adam" if recipe.momentum is None else f"SGD with momentum {recipe.momentum:g}"
+    return (
+        f"{count(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, {optimizer}, learning rate "
+        f"{recipe.learning_rate:g}{falls}"
+    )
+
+
+def _recipe(recipe):
     weights = recipe.weights or "random"
-    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     augmented = "" if recipe.augmentation else ", no augmentation"
     computed = "" if recipe.precision == "float32" else f", computed in {recipe.precision}"
     return (
-        f"Recipe: {epochs}, batch {recipe.batch_size}, {optimizer}, {rate}, initial weights of the "
-        f"backbone: {weights}{augmented}{computed}.{_accumulation(recipe)}"
+        f"Recipe: {describe_steps(recipe)}, initial weights of the backbone: "
+        f"{weights}{augmented}{computed}.{_accumulation(recipe)}"
     )
 
 

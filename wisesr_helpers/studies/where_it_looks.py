@@ -1,4 +1,4 @@
-"""Where models look: maps of classes, how they agree, and the weights of positions."""
+"""Where two heads look: maps of classes, how well they agree, and the weights of positions."""
 
 import functools
 
@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import is_whole
+from wisesr_helpers.layers.blocks import check_whole
 from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, split_at
 from wisesr_helpers.models.heads import REGISTRY, get_head
 from wisesr_helpers.plots.figures import described, figure
@@ -15,26 +15,26 @@ from wisesr_helpers.plots.images import attention
 from wisesr_helpers.plots.runs import colour
 from wisesr_helpers.studies.experiment import Rows
 
-# Where two classifiers look, as figures: maps over images, and the logit taken apart.
+# Maps over images, and the logit as a sum.
 
 UNIT = "logit units"
 
 
 def logits(model, images):
-    """The logits of images (N, H, W, 3) as the model itself computes them before the softmax: float32 (N, classes)."""
+    """The model's logits of images (N, H, W, 3): float32 (N, classes)."""
     split = split_at(model)
     return np.concatenate([split.logits(split.run(image[None])[0]) for image in images])  # one at a time: few
 
 
 def decomposition(models, images, classes):
-    """The logit of a class, taken apart: what the positions add, and what the biases do.
+    """The logit of a class as a sum: the positions' part, the pooling's bias and the classifier's bias.
 
-    What the pooling's bias adds is the logit of a feature map of zeros, without the classifier's bias.
+    The pooling's bias adds the logit of a feature map of zeros, less the classifier's bias.
 
     Args:
         models: Head → a classifier that is linear up to the logits.
         images: Array (N, H, W, 3).
-        classes: One class an image, (N,).
+        classes: Class indices (N,), one an image.
 
     Returns:
         DataFrame, one row an image and head: image (its place in ``images``, from 0), head, class, positions (the sum
@@ -54,7 +54,7 @@ def decomposition(models, images, classes):
 
 
 def class_maps(models, image, label):
-    """Grad-CAM, HiResCAM and contributions of an image (H, W, 3) for one class, in logit units.
+    """Grad-CAM, HiResCAM and contribution map of an image (H, W, 3) for one class, in logit units.
 
     Returns:
         dict, head → title → float32 array (h, w).
@@ -67,7 +67,7 @@ def class_maps(models, image, label):
 
 
 def likeness(models, images, classes):
-    """How alike Grad-CAM and the contributions are, over images; arguments as for :func:`decomposition`.
+    """How alike Grad-CAM and the contribution maps are, over images; arguments as for :func:`decomposition`.
 
     Returns:
         DataFrame, one row a head: "head", "images", "correlation, median", "correlation, lowest" (of the two maps of
@@ -85,7 +85,7 @@ def likeness(models, images, classes):
 
 
 def rival_maps(models, image, label, rival):
-    """Contributions of an image (H, W, 3) to its class, to a rival, and to the lead over it: as :func:`class_maps`."""
+    """Contribution maps of an image (H, W, 3) for its class and for a rival, and their difference: as `class_maps`."""
     drawn = {}
     for head, model in models.items():
         own, other = (contribution_map(model, image[None], [k])[0] for k in (label, rival))
@@ -94,9 +94,9 @@ def rival_maps(models, image, label, rival):
 
 
 def grid(image, maps, axes):
-    """One image and its maps: a row a head, the image first, a head's maps on one colour scale with a colour bar.
+    """An image and its maps, a row a head; the maps of a head share one colour scale, with a colour bar.
 
-    Not one scale for all heads: only differences of logits of one model decide, so another model's may be far larger.
+    The heads don't share it: only differences between logits of one model count, so another's may be far larger.
 
     Args:
         image: uint8 array (H, W, 3).
@@ -119,15 +119,13 @@ def grid(image, maps, axes):
     return described(axes, f"An image with its maps ({UNIT}). {'; '.join(said)}.")
 
 
-# Two heads on the same test images: which of them gets which image right, and which images are shown of them.
+# Two heads on the same test images: which of them is right, and which images are shown.
 
 WITHOUT_WEIGHTS = ("gwap", "avg_fc", "flatten_fc", "vgg_fc")  # theirs depend on the image or on the class
 
 
 class Pair:
-    """Two runs of one study that differ in their head alone, image by image.
-
-    Everything typed is checked here, before anything is loaded.
+    """Two runs of one study that differ in their head alone. All arguments are checked before anything is loaded.
 
     Args:
         study: One of ``ws.STUDIES``.
@@ -143,17 +141,9 @@ class Pair:
 
     def __init__(self, study, heads="gap, wise", images=3, **common):
         self.heads = two_heads(heads)
-        if not is_whole(images):
-            raise ValueError(f"images must be a whole number of at least 1; received {images!r}.")
-        self.images = images
+        self.images = check_whole("images", images)
         self.rows = Rows(study, {head: {"head": head} for head in self.heads}, **common)
-
-        self.announce = self.rows.announce
-
-    @property
-    def note(self):
-        """What figures of these runs say about their data."""
-        return self.rows.note
+        self.announce, self.note = self.rows.announce, self.rows.note
 
     @property
     def dataset(self):
@@ -162,12 +152,12 @@ class Pair:
 
     @functools.cached_property
     def runs(self):
-        """DataFrame as ``ws.Rows.run`` returns it; the first access trains the runs that are not complete."""
+        """DataFrame as ``ws.Rows.run`` returns it; when first asked for, runs that are not complete are trained."""
         return self.rows.run()
 
     @functools.cached_property
     def right(self):
-        """Head → bool array (N,): which test images its run classifies correctly after the last whole epoch."""
+        """Head → bool array (N,): which test images it gets right after the last whole epoch."""
         measured = {run.data_fingerprint for run in self.runs["run"]}
         if measured != {self.dataset.fingerprint}:
             other = "different test images" if len(measured) > 1 else "other test images than are here now"
@@ -184,16 +174,16 @@ class Pair:
 
     @functools.cached_property
     def untrained(self):
-        """Head → its classifier with the weights that its training began with."""
+        """Head → its classifier as its training began."""
         return {head: experiment.build() for head, experiment in self.rows.experiments.items()}
 
     def both_right(self):
-        """Indices of ``images`` test images that both heads get right: see :func:`choose`."""
+        """Indices of at most ``images`` test images that both heads get right, see :func:`choose`."""
         first, second = self.right.values()
         return choose(first & second, self.dataset.test.labels, self.images, f"{' and '.join(self.heads)} get right")
 
     def one_right(self):
-        """Indices of at most two test images: for each of the heads, the first that it alone gets right."""
+        """Indices of at most two test images: for each head, the first that it alone gets right."""
         first, second = self.right.values()
         chosen = []
         for head, mask in zip(self.heads, (first & ~second, second & ~first), strict=True):
@@ -201,14 +191,15 @@ class Pair:
         return chosen
 
     def class_figure(self, index):
-        """A figure of Grad-CAM, HiResCAM and contributions of a test image for its own class, a row a head."""
+        """A figure of Grad-CAM, HiResCAM and contribution map of a test image for its own class, a row a head."""
         image, label = self._image(index)
         return self._figure(index, class_maps(self.models, image, label), "")
 
     def rival_figure(self, index):
-        """A figure of the contributions of a test image to its own class, to a rival, and their difference.
+        """A figure of a test image's contribution maps for its own class, for a rival, and of their difference.
 
-        The rival is the class that the head with the smallest lead has next to the image's own, or before it.
+        The rival is the class over which the own class has the smallest lead (its logit less the other's), over both
+        heads.
         """
         image, label = self._image(index)
         scores = np.stack([logits(model, image[None])[0] for model in self.models.values()])
@@ -235,7 +226,7 @@ def two_heads(heads):
     """The two names in a text such as "gap, wise".
 
     Raises:
-        ValueError: Not two different heads; or one whose weights of positions depend on the image or on the class.
+        ValueError: Not two different heads, or one whose weights of positions depend on the image or the class.
     """
     names = [name.strip() for name in heads.split(",")] if isinstance(heads, str) else []
     for name in filter(None, names):
@@ -252,14 +243,14 @@ def two_heads(heads):
 
 
 def choose(mask, labels, count, what):
-    """At most ``count`` indices of images where ``mask`` (N,) holds: the first of every class in turn, then the second.
+    """At most ``count`` indices of images in ``mask``: the first of every class, then the second of every class, ….
 
-    Fewer than ``count`` are reported in a printed sentence.
+    Prints a sentence where there are fewer than ``count``.
 
     Args:
         mask: Bool array (N,).
         labels: Integer array (N,).
-        count: Images wanted.
+        count: Number of images.
         what: What ``mask`` means, such as "only wise gets right".
     """
     found, labels = np.flatnonzero(mask), np.asarray(labels)
@@ -273,7 +264,7 @@ def choose(mask, labels, count, what):
 
 
 def counts(right):
-    """How many test images both heads, either or neither gets right: a DataFrame, the first head's results as rows."""
+    """Numbers of test images that both heads, either or neither get right: DataFrame, the first head in the rows."""
     (first, mine), (second, other) = right.items()
     both = confusion_matrix(~mine, ~other, labels=[False, True])
     sides = ("right", "wrong")
@@ -281,7 +272,7 @@ def counts(right):
 
 
 def describe_selection(right):
-    """How many images are left out where only those are shown that both heads get right, in words."""
+    """In words: how many images both heads get right, and how many are left out where only those are shown."""
     (first, second), table = right, counts(right)
     (both, only_first), (only_second, neither) = table.to_numpy().tolist()
     images = both + only_first + only_second + neither
@@ -292,11 +283,11 @@ def describe_selection(right):
     )
 
 
-# What each position of each channel weighs in the pooled vector: the weights, and figures of them.
+# The weight of each position of each channel in the pooled vector, and figures of the weights.
 
 
 def distances(height, width):
-    """Distance of every cell's centre from the map's, in cells: float array (height, width)."""
+    """Distances of the cells' centres from the map's centre, in cells: float array (height, width)."""
     rows, columns = (np.arange(side) - (side - 1) / 2 for side in (height, width))
     return np.hypot(rows[:, None], columns)
 
@@ -322,12 +313,12 @@ def radial_profile(weights):
 
 
 def never_seen(weights):
-    """The cells at which every channel has the weight 0: bool array (H, W)."""
+    """The cells whose weight is 0 in every channel, from weights (H, W, C): bool array (H, W)."""
     return (weights == 0).all(axis=-1)
 
 
 def describe_unseen(weights):
-    """How much of the feature map counts for nothing, in words, from an array (H, W, C)."""
+    """In words: how many cells have no weight at all, from weights (H, W, C)."""
     unseen = never_seen(weights)
     zero = (weights[~unseen] == 0).mean()
     return (
@@ -349,9 +340,9 @@ def ranked_channels(weights, count=4):
 
 
 def weight_grid(weights, axes):
-    """The mean over channels of the weights, then some channels, from the most central one to the outermost.
+    """The weights' mean over channels, then some channels, from the most central one to the outermost.
 
-    All panels have one colour scale; white is nothing. Cells that no channel looks at are crossed out.
+    All panels share one colour scale, with white at 0. Cells that no channel looks at are crossed out.
 
     Args:
         weights: dict, head → array (H, W, C).
@@ -384,7 +375,7 @@ def weight_grid(weights, axes):
 
 
 def profiles(trained, untrained, ax):
-    """Mean weight by distance from the centre, with a band of the middle 80 % of channels; dashed: the start.
+    """Mean weight by distance from the centre, with a band of the middle 80 % of channels; dashed: before training.
 
     Args:
         trained: dict, head → array (H, W, C).

@@ -1,0 +1,201 @@
+"""Heads on frozen features: a backbone is run once over all images, and then only heads are trained.
+
+No image is augmented, since its features are computed once. They are kept as float16, half of what the backbone gives:
+7×7×2,048 values an image still make a gigabyte for 5,000 images.
+"""
+
+import hashlib
+import math
+import pathlib
+import shutil
+
+import numpy as np
+
+from wisesr_helpers._keras import keras
+from wisesr_helpers.data.batches import Batches
+from wisesr_helpers.data.dataset import Split
+from wisesr_helpers.data.prepare import SPLITS
+from wisesr_helpers.metrics import top_k_correct
+from wisesr_helpers.models.backbones import build_backbone, preprocessing_of_weights
+from wisesr_helpers.models.classifiers import connect, predict_split
+from wisesr_helpers.models.heads import head_layers
+from wisesr_helpers.progress import ProgressBar, ProgressLine
+from wisesr_helpers.storage import default_cache, describe_size, whole_path
+from wisesr_helpers.training.loop import compile_model, reseed, train_epoch
+from wisesr_helpers.training.recipes import Recipe
+from wisesr_helpers.training.runs import canonical, shown
+from wisesr_helpers.versions import VERSIONS
+
+# Adam, because the features of backbones differ in size and its steps don't; the last epoch's rate is a twentieth.
+RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-3, momentum=None, decay_rate=0.9, decay_epochs=1)
+BATCH = 32  # images that the backbone sees at once
+
+
+class FrozenFeatures:
+    """The last feature maps of a dataset's images, computed once and memory-mapped afterwards.
+
+    Args:
+        dataset: ``Dataset``.
+        backbone: Name, see :func:`wisesr_helpers.models.backbones.build_backbone`.
+        weights: None (random, of seed 0), "imagenet", or the path of a weights file.
+        cache: Folder to keep the features in; None: a per-user cache folder.
+        preprocessing: See :func:`wisesr_helpers.models.backbones.preprocessing_mode`; None: for "imagenet" what those
+            weights were trained with, otherwise that function's default.
+
+    Attributes:
+        backbone: ``keras.Model``, images in, features out.
+        train: float16 array (N, h, w, C) of the training images.
+        test: The same of the test images.
+
+    Raises:
+        ValueError: As ``build_backbone``, or a feature is larger than float16 can hold.
+        FileNotFoundError: The weights file isn't there.
+        OSError: The ImageNet weights can't be downloaded, or there is no room for the features.
+    """
+
+    def __init__(self, dataset, backbone, weights=None, cache=None, preprocessing=None):
+        self.dataset = dataset
+        keras.utils.set_random_seed(0)
+        if preprocessing is None and weights == "imagenet":
+            preprocessing = preprocessing_of_weights(backbone)
+        self.backbone = build_backbone(backbone, dataset.train.size, weights, preprocessing)
+        self.backbone.trainable = False
+        folder = (pathlib.Path(cache).expanduser() if cache else default_cache()) / "features"
+        state = _digest(self.backbone)
+        paths = {split: folder / f"{backbone}-{_name(getattr(dataset, split), state)}.npy" for split in SPLITS}
+        self._make_room(folder, paths)
+        self.train, self.test = (self._features(split, path) for split, path in paths.items())
+
+    def _make_room(self, folder, paths):
+        """Print how large the missing features are; raise OSError where there is no room for them."""
+        missing = sum(len(getattr(self.dataset, split)) for split, path in paths.items() if not path.exists())
+        if not missing:
+            print(f"The features are taken from '{shown(folder)}'.")
+            return
+        shape = self.backbone.output_shape[1:]
+        sides, needed = "×".join(f"{side:,}" for side in shape), 2 * missing * math.prod(shape)
+        size = describe_size(needed)
+        print(f"Features of {missing:,} images, {sides} each, as float16: {size}, kept in '{shown(folder)}'.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"'{folder}' can't be made ({error.strerror}): give another folder with cache.") from error
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise OSError(
+                f"The features take {size}, and '{folder}' has room for {describe_size(free)}: give another folder "
+                "with cache, or smaller images."
+            )
+
+    def _features(self, split, path):
+        """A split's features, computed where they are not kept yet."""
+        images = getattr(self.dataset, split)
+        shape = (len(images), *self.backbone.output_shape[1:])
+        if _read(path, shape) is None:
+            with whole_path(path) as temporary:
+                _compute(self.backbone, images, temporary, shape, f"features of {split}")
+        return _read(path, shape)
+
+    def train_head(self, head, seed, recipe=RECIPE, **options):
+        """Train one head on the features.
+
+        Args:
+            head: One of ``ws.HEADS``.
+            seed: Seed of its first weights, the order of the images and its dropout.
+            recipe: ``Recipe``; default Adam, batches of 32, 30 epochs. Its augmentation, weights and precision have no
+                effect.
+            **options: The head's options, see :func:`wisesr_helpers.models.heads.head_layers`.
+
+        Returns:
+            (model, correct): the classifier, images in and probabilities out, with the dataset's ``class_names``; and
+            which test images it gets right, a bool array (N,).
+
+        Raises:
+            ValueError: The head doesn't take an option, or the training diverged.
+        """
+        shape, classes = self.backbone.output_shape[1:], len(self.dataset.classes)
+        keras.utils.set_random_seed(seed)
+        layers = head_layers(head, shape, classes, **options)
+        trained = keras.Sequential([keras.Input(shape), *layers])
+        compile_model(trained, recipe, len(self.train), classes)
+        batches = _Batches(_Maps(self.train, self.dataset.train.labels, ""), recipe.batch_size, seed)
+        line = ProgressLine()
+        for epoch in range(recipe.epochs):
+            line.show(f"{head}, seed {seed}: epoch {epoch + 1} of {recipe.epochs}")
+            reseed(trained, seed, epoch)
+            *_, diverged = train_epoch(trained, batches, epoch, lambda epoch, step, loss: None)
+            if diverged is not None:
+                raise ValueError(
+                    f"{head}, seed {seed}: the loss stopped being finite in epoch {epoch + 1}. Give a recipe with a "
+                    f"lower learning rate than {recipe.learning_rate:g}."
+                )
+        test = _Maps(self.test, self.dataset.test.labels, "")
+        correct = top_k_correct(predict_split(trained, test, BATCH), test.labels)
+        line.show(f"{head}, seed {seed}: {correct.sum():,} of {len(correct):,} test images", final=True)
+        copies = head_layers(head, shape, classes, **options)
+        model = connect(self.backbone, copies, f"{self.backbone.name}_{head}")
+        for copy, layer in zip(copies, layers, strict=True):
+            copy.set_weights(layer.get_weights())
+        model.class_names = self.dataset.classes
+        return model, correct
+
+
+class _Maps(Split):
+    """Feature maps in place of images."""
+
+    def rgb(self, indices):
+        return self.images[indices].astype(np.float32)
+
+
+class _Batches(Batches):
+    """Feature maps in the order in which images are trained on."""
+
+    def __getitem__(self, index):
+        chosen = self.indices(self.epoch, index)
+        return self.split.rgb(chosen), self.split.labels[chosen]
+
+
+def _digest(model):
+    """SHA-256 of a model's weights, the kinds of its layers and its preprocessing, hexadecimal."""
+    kinds = [(type(layer).__name__, layer.count_params(), getattr(layer, "mode", "")) for layer in model.layers]
+    digest = hashlib.sha256(repr(kinds).encode())
+    for variable in model.weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).data)
+    return digest.hexdigest()
+
+
+def _name(split, state):
+    """Everything that a split's features depend on, in 16 hexadecimal digits."""
+    basis = {
+        "layers": VERSIONS["layers"],
+        "images": split.digest,
+        "size": list(split.size),
+        "state": state,
+        "backend": keras.backend.backend(),
+    }
+    return hashlib.sha256(canonical(basis).encode()).hexdigest()[:16]
+
+
+def _read(path, shape):
+    """The features at a path, memory-mapped; None if there are none, or not of this shape."""
+    try:
+        features = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return features if features.shape == shape and features.dtype == np.float16 else None
+
+
+def _compute(model, split, path, shape, what):
+    features = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+    bar = ProgressBar(what, len(split), "images")
+    for start in range(0, len(split), BATCH):
+        chosen = np.arange(start, min(start + BATCH, len(split)))
+        maps = keras.ops.convert_to_numpy(model.predict_on_batch(split.rgb(chosen)))
+        largest = float(np.abs(maps).max())
+        if not largest < float(np.finfo(np.float16).max):
+            raise ValueError(
+                f"The features of {model.name} reach {largest:.3g}, more than float16 can hold: take another backbone."
+            )
+        features[chosen] = maps
+        bar.show(start + len(chosen))
+    features.flush()
