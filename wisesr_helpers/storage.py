@@ -1,4 +1,4 @@
-"""Files that are whole or not there, locks, what the machine has, and the cache."""
+"""Files that are written whole or not at all, locks on folders, the machine's devices, and the cache."""
 
 import contextlib
 import datetime
@@ -14,39 +14,17 @@ import socket
 import filelock
 import numpy as np
 
-# Files that are there whole or not at all.
+# Files that are written whole or not at all.
 
 _NOT_SUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # a full or failing disk says otherwise
 _TEMPORARY = re.compile(r"\.tmp-\d+-[0-9a-f]{8}-.+", re.DOTALL)
 
 
 @contextlib.contextmanager
-def whole_file(path):
-    """Open a file for writing bytes; it takes its name when the block ends, and not at all if it fails.
-
-    Args:
-        path: Where it is to be; what stands there before is replaced.
-
-    Raises:
-        OSError: It can't be written, the disk is full or fails; what stood there before stays. Only if the disk
-            fails after the file has got its name does the new one stand there.
-    """
-    with _replacing(path) as temporary:
-        file = open(temporary, "wb")  # noqa: SIM115 — closing must not hide why the block failed
-        try:
-            yield file
-            file.flush()
-            _sync(file.fileno())
-        except BaseException:
-            with contextlib.suppress(OSError):
-                file.close()
-            raise
-        file.close()
-
-
-@contextlib.contextmanager
 def whole_path(path):
-    """Like :func:`whole_file`, for libraries that want a name to write to, such as Keras with ``.keras``.
+    """A name to write a file under; it becomes ``path`` when the block ends, and is removed if the block fails.
+
+    For libraries that want a name, such as Keras; else :func:`whole_file`.
 
     Args:
         path: Where the file is to be; what stands there before is replaced.
@@ -55,20 +33,43 @@ def whole_path(path):
         ``pathlib.Path`` in the same folder, with the same suffixes, where the block has to write the file.
 
     Raises:
-        OSError: As :func:`whole_file`; FileNotFoundError if the block wrote nothing there.
+        OSError: The file can't be written, or the disk is full or fails; what stood there before stays. Only if the
+            disk fails after the renaming does the new file stand there.
+        FileNotFoundError: The block wrote no file.
     """
-    with _replacing(path) as temporary:
+    path = pathlib.Path(path)
+    # Process ids are unique on one machine, and threads share one: hence the random digits.
+    temporary = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    try:
         yield temporary
         # Reading is enough for fsync, and some drives can't open for both; Windows wants to write.
-        _sync_path(temporary, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        _sync(temporary, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the caller must hear of the first failure
+            temporary.unlink(missing_ok=True)
+        raise
+    if os.name != "nt":  # which has no descriptors of folders
+        with contextlib.suppress(PermissionError):  # to write into a folder one need not be able to read it
+            _sync(path.parent, os.O_RDONLY)
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """As :func:`whole_path`, with the file open for writing bytes."""
+    with whole_path(path) as temporary:
+        file = open(temporary, "wb")  # noqa: SIM115 — closing must not hide why the block failed
+        try:
+            yield file
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.close()
+            raise
+        file.close()
 
 
 def write_whole(path, text):
-    """Write a text file (UTF-8) so that it is there whole or not at all.
-
-    Raises:
-        OSError: As :func:`whole_file`.
-    """
+    """Write a text file (UTF-8) as :func:`whole_path` does."""
     with whole_file(path) as file:
         file.write(text.encode())
 
@@ -77,8 +78,8 @@ def sweep(folder):
     """Remove the temporary files that killed processes left in a folder; one that can't be removed stays.
 
     Args:
-        folder: A folder that nobody else writes to: a file that is being written looks the same. What lies deeper
-            is not touched.
+        folder: A folder that nobody else writes to, for a file that is being written looks the same. Its own folders
+            are not searched.
 
     Raises:
         OSError: The folder can't be read.
@@ -89,39 +90,16 @@ def sweep(folder):
                 os.unlink(os.path.join(folder, name))
 
 
-@contextlib.contextmanager
-def _replacing(path):
-    """A path to write to, which takes the place of ``path`` when the block ends, and goes if it fails."""
-    path = pathlib.Path(path)
-    # Process ids are unique on one machine, and threads share one: hence the random digits.
-    temporary = path.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):  # the caller must hear of the first failure
-            temporary.unlink(missing_ok=True)
-        raise
-    if os.name != "nt":  # which has no descriptors of folders
-        with contextlib.suppress(PermissionError):  # to write into a folder one need not be able to read it
-            _sync_path(path.parent, os.O_RDONLY)
-
-
-def _sync_path(path, flags):
+def _sync(path, flags):
+    """Wait until a file or folder is on the disk; where the file system can't do that, go on without."""
     descriptor = os.open(path, flags)
-    try:
-        _sync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(descriptor):
-    """Wait until the disk has it; where the file system can't do that, go on without."""
     try:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NOT_SUPPORTED:
             raise
+    finally:
+        os.close(descriptor)
 
 
 # One process at a time writes to a folder.
@@ -141,7 +119,7 @@ def folder_lock(folder, what):
 
     Args:
         folder: The folder; it must exist.
-        what: What is done there, for the error that others get: "prepared", "trained".
+        what: What is done to it, a participle for the error that others get: "prepared", "trained".
 
     Raises:
         Held: Another process holds it; the sentence names process, host and since when.
@@ -191,7 +169,7 @@ def usable_cores():
 
 
 def devices():
-    """Names of the devices that Keras' backend computes on: "cpu:0", "gpu:0", …."""
+    """Names of the devices of Keras' backend: "cpu:0", "gpu:0", …."""
     from wisesr_helpers._keras import keras
 
     if keras.backend.backend() != "torch":
@@ -202,7 +180,7 @@ def devices():
 
 
 def accelerators():
-    """Those of :func:`devices` that are no CPU."""
+    """Names of the devices other than CPUs."""
     return [device for device in devices() if not device.startswith("cpu")]
 
 
@@ -217,7 +195,7 @@ def default_cache():
 
 
 def describe_size(size):
-    """Bytes as people say them: "2.8 GB", "363 MB", "12 kB"."""
+    """A number of bytes in words: "2.8 GB", "363 MB", "12 kB"."""
     for unit, name in ((1e9, "GB"), (1e6, "MB")):
         if size >= unit:
             return f"{size / unit:.3g} {name}"
@@ -225,9 +203,7 @@ def describe_size(size):
 
 
 def cached_array(folder, name, make):
-    """``make()``'s array, kept as ``folder/name.npy`` and memory-mapped from there.
-
-    The file appears under its name only when it is complete; its digest lies beside it.
+    """An array that is made once, kept as ``folder/name.npy`` with its digest beside it, and memory-mapped from there.
 
     Args:
         folder: A path, or None to keep nothing on disk.
@@ -245,9 +221,12 @@ def cached_array(folder, name, make):
         return array, _digest(array)
     path = pathlib.Path(folder).expanduser() / f"{name}.npy"
     note = path.with_suffix(".sha256")
-    found = _read_array(path, note)
-    if found is not None:
-        return found
+    if path.exists() and note.exists():
+        with contextlib.suppress(OSError, ValueError, EOFError):
+            array, digest = np.load(path, mmap_mode="r"), note.read_text()
+            if _digest(array) == digest:
+                return array, digest
+        print(f"'{path}' is damaged; it is made again.")
     array = make()
     digest = _digest(array)
     try:
@@ -261,20 +240,6 @@ def cached_array(folder, name, make):
             "Give another folder with data_dir, or free some space."
         ) from error
     return np.load(path, mmap_mode="r"), digest
-
-
-def _read_array(path, note):
-    """What is kept, if it is what was written; None if it is not there, and, with a word, if it is damaged."""
-    if not (path.exists() and note.exists()):
-        return None
-    try:
-        array, digest = np.load(path, mmap_mode="r"), note.read_text()
-        if _digest(array) == digest:
-            return array, digest
-    except (OSError, ValueError, EOFError):
-        pass
-    print(f"'{path}' is damaged; it is made again.")
-    return None
 
 
 def _digest(array):
