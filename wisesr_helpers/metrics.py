@@ -11,13 +11,13 @@ BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no difference shown"
 def top_k_correct(probabilities, labels, k=1):
     """Which images have their label among the k most probable classes.
 
-    Ties are broken towards the lower class index, as ``argmax`` does, so that a constant prediction
-    is not counted as right for every class. A row that holds NaN is wrong.
+    Of equal probabilities the lower class index counts as the larger one, as with ``argmax``, so that a constant
+    prediction is not right for every class. A row that holds NaN is wrong.
 
     Args:
         probabilities: Array (N, classes).
         labels: Integer array (N,).
-        k: Number of classes considered; more than there are means all of them.
+        k: Number of classes considered; default 1. More than there are means all of them.
 
     Returns:
         Bool array (N,).
@@ -48,9 +48,9 @@ def wilson_interval(correct, count, confidence=0.95):
 
 
 def no_better_than_chance(correct, count, classes, confidence=0.95):
-    """Whether an accuracy could be that of guessing: 1 / classes is not below its Wilson interval.
+    """Whether an accuracy could be that of guessing: its Wilson interval reaches down to 1 / classes or below.
 
-    True says that learning is not shown, not that there was none: few images show little.
+    True means that learning is not shown, not that there was none: few images show little.
 
     Args:
         correct: Number of correctly classified images.
@@ -62,7 +62,7 @@ def no_better_than_chance(correct, count, classes, confidence=0.95):
         bool.
 
     Raises:
-        ValueError: ``correct`` and ``count`` are no numbers of images.
+        ValueError: ``correct`` or ``count`` is no possible number of images.
     """
     return wilson_interval(correct, count, confidence)[0] <= 1 / classes
 
@@ -77,7 +77,7 @@ class Difference:
         high: Upper end.
         p: Two-sided p-value of "both are equally good".
         p_corrected: The same, corrected by Holm for the number of comparisons in a table; None until :func:`judge`.
-        word: "better", "worse" or "no difference shown", said of the first classifier; empty until :func:`judge`.
+        word: "better", "worse" or "no difference shown", about the first classifier; empty until :func:`judge`.
     """
 
     difference: float
@@ -102,11 +102,7 @@ class Difference:
         return f"the corrected p decides: it is not below {LEVEL:g}"
 
     def in_words(self, sign="+"):
-        """Such as "+2.3 points (95 % interval −1.0 to 5.6, p = 0.17)".
-
-        Args:
-            sign: "+" (default): the difference has a sign in any case; empty: only if it is negative.
-        """
+        """As in "+2.3 points (95 % interval −1.0 to 5.6, p = 0.17)"; with an empty ``sign``, without a plus."""
         corrected = ", corrected for the number of comparisons" if self.p_corrected not in (None, self.p) else ""
         p = p_text(self.p if self.p_corrected is None else self.p_corrected)
         p = f"p {p}" if p.startswith("<") else f"p = {p}"
@@ -118,10 +114,10 @@ class Difference:
 def judge(differences):
     """The project's one rule for "better", applied to all comparisons of one table.
 
-    A classifier is better (or worse) than another if **both** show it: the 95 % interval of the difference leaves out
-    0, and the p-value, corrected by Holm for the number of comparisons, is below 0.05. Neither is enough by itself: the
-    interval allows for other trainings but not for the number of comparisons, p the other way round. If only one shows
-    a difference the other decides, so the word is "no difference shown", and ``reason`` says why.
+    A classifier is better (or worse) than another if **both** show it: the 95 % interval of the difference excludes 0,
+    and the p-value, corrected by Holm for the number of comparisons, is below 0.05. Neither is enough by itself: the
+    interval accounts for other trainings but not for the number of comparisons, the p-value the other way round. If
+    only one shows a difference, the word is "no difference shown", and ``reason`` says why.
 
     Args:
         differences: Mapping of any keys to ``Difference``, the whole table.
@@ -143,23 +139,23 @@ def paired_comparison(first, second):
 
     Args:
         first: Bool array (N,), or (seeds, N): which images the first classifier got right.
-        second: The same of the second.
+        second: The same of the second, on the same images.
 
     Returns:
         ``Difference``.
 
     Raises:
-        ValueError: As :func:`mcnemar`.
+        ValueError: The arrays differ in shape, or hold no image.
     """
     low, high = paired_difference_interval(first, second)
     return Difference(paired_difference(first, second)[0], low, high, mcnemar(first, second))
 
 
 def unpaired_comparison(correct, count, other_correct, other_count):
-    """Two accuracies compared of which only the counts are known, such as published ones.
+    """Two classifiers compared by their counts of correct images, where nothing else is known, as for published ones.
 
-    By Agresti and Caffo (2000): a right and a wrong image are added to each. It is taken rather than Newcombe's
-    interval because it gives interval and p-value in one formula, so that both always say the same.
+    After Agresti and Caffo (2000): one right and one wrong image are added to each. Unlike Newcombe's, this interval
+    and the p-value come from one formula, so that they never contradict each other.
 
     Args:
         correct: Number of images that the first classifier got right.
@@ -171,7 +167,7 @@ def unpaired_comparison(correct, count, other_correct, other_count):
         ``Difference``.
 
     Raises:
-        ValueError: A pair of numbers is no count of images.
+        ValueError: A count is not possible.
     """
     from scipy.stats import norm
 
@@ -202,22 +198,16 @@ def p_text(p):
 
 
 def mcnemar(first, second):
-    """P-value of "both classifiers are equally good", from which of the same images each got right; exact.
+    """Exact p-value of "both classifiers are equally good", from which of the same images each got right.
 
-    With one run each it is McNemar's exact test: of the images that only one got right, how many are the first's, as
-    coins fall. With several seeds an image counts by how many more of the first's runs got it right, and all signs
-    are equally likely: the same test on numbers instead of coins. It says how well the difference would hold on
-    other images, with these runs.
+    With one run each it is McNemar's exact test: the sign test on the images that only one of the two got right. With
+    several seeds, an image's value is the number of the first's runs that got it right minus the second's, and in the
+    test each value may have either sign with equal probability. It is about other images, not about other trainings.
 
-    Args:
-        first: Bool array (N,), or (seeds, N): which images the first classifier got right.
-        second: The same of the second, on the same images.
+    Arguments and errors are those of :func:`paired_comparison`.
 
     Returns:
         float, two-sided.
-
-    Raises:
-        ValueError: The arrays differ in shape, or hold no image.
     """
     from scipy.stats import binom
 
@@ -236,18 +226,13 @@ def mcnemar(first, second):
 def paired_difference(first, second):
     """The difference of two classifiers' accuracies on the same images, and its variance, in two parts.
 
-    Args:
-        first: Bool array (N,), or (seeds, N): which images the first classifier got right.
-        second: The same of the second.
+    Arguments and errors are those of :func:`paired_comparison`.
 
     Returns:
-        (difference, variance by other images, variance by other seeds); the last is 0 for one seed, which says
-        nothing about others. The first part is Agresti and Min's (2005): half an image is added to each of the four
-        outcomes of a pair, so that it is never 0. What the single runs are uncertain by is in both parts, which makes
-        their sum too large rather than too small.
-
-    Raises:
-        ValueError: As :func:`mcnemar`.
+        (difference, variance due to the images, variance due to the seeds). The first variance is Agresti and Min's
+        (2005): half an image is added to each of the four outcomes of a pair, so that it is never 0. The second is 0
+        for one seed, which says nothing about others. The uncertainty of the single runs is in both, so that their sum
+        is too large rather than too small.
     """
     first, second = _paired(first, second)
     seeds, images = first.shape
@@ -262,19 +247,15 @@ def paired_difference(first, second):
 def paired_difference_interval(first, second, confidence=0.95):
     """Interval of the difference of two classifiers' accuracies on the same images, first minus second.
 
-    Of both parts of :func:`paired_difference`: with several seeds it holds for other images and other seeds, with one
-    seed for other images only. The quantile is Student's, with Satterthwaite's degrees of freedom.
+    From both variances of :func:`paired_difference`: with several seeds it is about other images and other seeds, with
+    one seed about other images only. The quantile is Student's, with Satterthwaite's degrees of freedom.
 
     Args:
-        first: Bool array (N,), or (seeds, N): which images the first classifier got right.
-        second: The same of the second.
+        first, second: As for :func:`paired_comparison`, which names the errors too.
         confidence: Coverage; default 0.95.
 
     Returns:
         (low, high), fractions from -1 to 1.
-
-    Raises:
-        ValueError: As :func:`mcnemar`.
     """
     from scipy.stats import norm, t
 
@@ -291,13 +272,13 @@ def paired_difference_interval(first, second, confidence=0.95):
 
 
 def images_needed(difference, discordant, confidence=0.95, power=0.8):
-    """How many test images would show a difference of two classifiers on the same images (Connor 1987).
+    """How many test images it takes to show a difference of two classifiers on the same images (Connor 1987).
 
     Args:
-        difference: Of the accuracies that is to be shown, a fraction.
-        discordant: Share of images that only one of the two gets right; at least ``difference`` is taken.
+        difference: Of the accuracies, a fraction.
+        discordant: Share of images that only one of the two gets right; raised to ``difference`` if smaller.
         confidence: Of the two-sided test; default 0.95.
-        power: Probability that it is shown where it is there; default 0.8.
+        power: Probability that the test shows the difference; default 0.8.
 
     Returns:
         int.
@@ -312,14 +293,7 @@ def images_needed(difference, discordant, confidence=0.95, power=0.8):
 
 
 def holm(p_values):
-    """P-values corrected for their number, by Holm: the chance that any of them is a false alarm stays the level.
-
-    Args:
-        p_values: Sequence of floats.
-
-    Returns:
-        float array, in the same order.
-    """
+    """Holm's correction of p-values (N,) for their number: a float array (N,), in the same order."""
     p_values = np.asarray(p_values, float)
     order = np.argsort(p_values, kind="stable")
     raised = np.minimum(1, np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)))
@@ -333,7 +307,7 @@ def _paired(first, second):
     first, second = (np.atleast_2d(np.asarray(each, bool)).astype(int) for each in (first, second))
     if first.shape != second.shape or first.size == 0:
         raise ValueError(
-            "Two classifiers are compared by which of the same images each got right, bool arrays (N,) or (seeds, N) "
-            f"of one shape; received {first.shape} and {second.shape}."
+            "Two classifiers are compared by which of the same images each got right: two bool arrays of one shape, "
+            f"(N,) or (seeds, N); received {first.shape} and {second.shape}."
         )
     return first, second

@@ -142,14 +142,6 @@ def test_a_batch_of_broken_files_and_nothing_else(model, tmp_path, capsys, monke
     assert "d.jpg" not in said
 
 
-def test_a_file_that_is_gone_when_its_turn_comes(model, pictures, tmp_path, monkeypatch):
-    paths = write(tmp_path, pictures)
-    predict = model.predict_on_batch
-    monkeypatch.setattr(model, "predict_on_batch", lambda batch: (paths[6].unlink(missing_ok=True), predict(batch))[1])
-    table = ws.predict(model, paths, NAMES, batch_size=2)
-    assert table["problem"].tolist() == [""] * 6 + ["can't be read (No such file or directory)"]
-
-
 def test_a_folder_is_searched_for_images(model, pictures, tmp_path, capsys):
     photos = tmp_path / "photos"
     paths = write(photos, pictures)
@@ -315,7 +307,7 @@ def test_scores_that_are_no_probabilities_are_refused(pictures, tmp_path):
     below_zero = keras.layers.LayerNormalization(beta_initializer=keras.initializers.Constant(1 / 7))  # but sums to 1
     for last in ([keras.layers.Activation("sigmoid")], [keras.layers.ReLU()], [below_zero]):
         with pytest.raises(
-            ValueError, match="outputs of 'anybodys' are no probabilities .* don't sum to 1. predict needs"
+            ValueError, match="outputs of 'anybodys' are no class probabilities: they don't sum to 1. predict needs"
         ):
             ws.predict(head(last), paths)
 
@@ -449,12 +441,6 @@ def test_output_stays_float32_under_mixed_precision():
     assert model.get_layer("pooling").compute_dtype == "bfloat16"
 
 
-def test_logits_without_activation():
-    model = ws.build_classifier("small_patch", "gap", classes=3, image_size=96, classifier_activation=None)
-    logits = model.predict_on_batch(np.full((1, 96, 96, 3), 200, "uint8"))
-    assert not np.isclose(logits.sum(), 1)
-
-
 def test_numbers_of_numpy_are_numbers(tmp_path):
     model = ws.build_classifier(
         "small_patch", "wise_dropout", np.int64(3), np.int32(96), pool_size=np.int8(2), dropout_rate=np.float32(0.25)
@@ -469,14 +455,9 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
     ("choices", "said"),
     [
         *(({"classes": count}, "classes must be a whole number of at least 2; rec") for count in (1, 2.0, True, "6")),
-        ({"head": "wize"}, "Unknown head 'wize'. Valid heads: gap"),
         ({"strat": "average"}, "Head 'wise' has no option 'strat'; it takes start, sharing, bias, "),
         ({"pool_size": 2.5}, r"pool_size must be a whole number of cells, at least 1 .* received 2\.5"),
-        ({"pool_size": True}, "pool_size must be a whole number of cells, at least 1 .* received True"),
-        ({"head": "gap", "pool_size": 2}, "Head 'gap' averages no blocks, so it takes no pool_size; received 2"),
         ({"dropout_rate": 0.5}, "Head 'wise' has no dropout, so it takes no dropout_rate; received 0.5"),
-        ({"head": "gap_dropout", "dropout_rate": 1}, "a number from 0 to below 1; received 1"),
-        ({"image_size": True}, "image_size must be a side in pixels or .* received True"),
         ({"image_size": (96, 0)}, r"image_size must be a side in pixels or .* received \(96, 0\)"),
         ({"backbone": "Xceptoin"}, "Unknown backbone 'Xceptoin'. Did you mean Xception"),
         ({"preprocessing": "cafe"}, "Unknown preprocessing 'cafe'"),
@@ -493,11 +474,6 @@ def test_what_cannot_be_is_refused_before_a_backbone_is_built(choices, said, mon
         ws.build_classifier(
             **{"backbone": "Xception", "classes": 6, "image_size": 96, "weights": "imagenet", **choices}
         )
-
-
-def test_a_pool_that_does_not_fit_the_map_is_refused():
-    with pytest.raises(ValueError, match="A feature map of 3×3 cells takes a pool_size from 1 to 3 .*pool_size=4"):
-        ws.build_classifier("small_patch", "wise", 6, 96, pool_size=4)
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ class SplitClassifier:
         image: Keras tensor of the images, (None, H, W, channels).
         features: Keras tensor of the feature map, (None, h, w, C).
         scores: Keras tensor of the model's output, (None, classes).
-        end: Keras tensor of the logits (None, classes); where a fully connected layer makes them, of its input
-            instead, for with a softmax inside that layer no tensor of the graph is the logits.
+        end: Keras tensor of the logits (None, classes) or, where a fully connected layer computes them, of its input:
+            with a softmax inside that layer, no tensor of the graph holds the logits.
         classifier: That fully connected layer, or None.
         steps: The operations from the feature map to ``end``, first to last, without dropout.
     """
@@ -125,7 +125,7 @@ def split_at(model, layer="features"):
         layer: Name of a layer whose output is 4-D, and which everything passes on the way to the scores.
 
     Returns:
-        SplitClassifier; the same one for as long as the model and its output are.
+        SplitClassifier; the same object as long as the model has the same output.
 
     Raises:
         TypeError, ValueError: As :func:`grad_cam`.
@@ -172,30 +172,27 @@ def _feature_map(model, layer):
 
 
 def _end(model):
-    """(tensor, classifier): the input of the fully connected layer that makes the logits, or the logits and None.
-
-    The layers' own inputs don't tell: a layer may be called more than once, in this model or another.
-    """
+    """(tensor, classifier): the input of the fully connected layer that makes the logits, or the logits and None."""
     tensor = model.outputs[0]
     last, sources = _origin(tensor)
     activation = getattr(last, "activation", None)
-    apart = isinstance(last, layers.Softmax) or (isinstance(last, layers.Activation) and activation is SOFTMAX)
-    if apart:  # what goes into it are the logits, whatever made them
+    separate = isinstance(last, layers.Softmax) or (isinstance(last, layers.Activation) and activation is SOFTMAX)
+    if separate:  # what goes into it are the logits, whatever made them
         tensor = sources[0]
         last, sources = _origin(tensor)
         activation = getattr(last, "activation", None)
-    if isinstance(last, layers.Dense) and (activation is LINEAR or (activation is SOFTMAX and not apart)):
+    if isinstance(last, layers.Dense) and (activation is LINEAR or (activation is SOFTMAX and not separate)):
         return sources[0], last
-    if apart or activation is LINEAR:
+    if separate or activation is LINEAR:
         return tensor, None
     raise ValueError(
-        f"The logits of '{model.name}' can't be told from its outputs: its last layer, '{last.name}', must be a "
-        "softmax, or a layer with an activation that is softmax (fully connected layers) or none."
+        f"The logits of '{model.name}' can't be computed: its last layer, '{last.name}', must be a softmax, a fully "
+        "connected layer with softmax, or a layer without activation."
     )
 
 
 def _origin(tensor):
-    """The operation that gives a Keras tensor, and the Keras tensors that it takes."""
+    """The operation that gives a Keras tensor, and the Keras tensors that it takes in that call, one of several."""
     history = tensor._keras_history  # Keras has no public name for it
     return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
 
@@ -216,8 +213,8 @@ def grad_cam(model, images, class_indices=None, relu=False, layer="features", ba
     """Grad-CAM: the feature map's channels, each weighted by the mean of the logit's gradient over its positions.
 
     What the paper draws in Figure 9 (section 3.3.1), after Selvaraju et al. (2017, "Grad-CAM: Visual Explanations from
-    Deep Networks via Gradient-based Localization"). The mean throws away where a head has its weights: for heads with
-    weights by position, :func:`hires_cam` is what they use.
+    Deep Networks via Gradient-based Localization"). The mean discards at which positions a head has its weights; for
+    heads with weights by position, :func:`hires_cam` shows what they use.
 
     Args:
         model: A classifier with any head, or anybody's ``keras.Model`` with one input of images and one output of
@@ -225,7 +222,7 @@ def grad_cam(model, images, class_indices=None, relu=False, layer="features", ba
         images: Array (N, H, W, 3) as the model takes it: uint8 or float RGB, 0..255, for those of
             ``ws.build_classifier``. One image is ``image[None]``.
         class_indices: One class for all images, a list of one an image, or None (default): the predicted ones.
-        relu: Whether what speaks against the class is set to 0, as in the source; default False: raw.
+        relu: Whether negative values, which speak against the class, are set to 0, as in the source; default False.
         layer: Name of the layer that gives the feature map, channels last; default "features".
         batch_size: Images that are processed at once; default 15.
 
@@ -234,9 +231,9 @@ def grad_cam(model, images, class_indices=None, relu=False, layer="features", ba
 
     Raises:
         TypeError: ``model`` is no Keras model.
-        ValueError: Images of another shape, a class that the model doesn't have, another number of classes than of
-            images, a ``batch_size`` that is no whole number; or a model without that layer (some that it has are
-            listed), with a path that leads past it, or whose last layer is neither a softmax nor linear.
+        ValueError: The images have another shape, the model doesn't have a class, the numbers of classes and images
+            differ, ``batch_size`` is no whole number, or the model can't be split: it doesn't have that layer (the
+            message lists some that it has), a path leads past it, or the last layer is neither a softmax nor linear.
     """
     split = split_at(model, layer)
     weigh = _linear_weights(split) or split.gradient
@@ -266,8 +263,8 @@ def hires_cam(model, images, class_indices=None, relu=False, layer="features", b
 def contribution_map(model, images, class_indices=None, layer="features", batch_size=15):
     """What every position of the feature map adds to a class's logit; the sum plus the biases is the logit.
 
-    For a head that is linear up to the logits it equals :func:`hires_cam`. The head "gwap" takes its weights from the
-    image; here they count as they are, in :func:`hires_cam` also for how the features change them.
+    For a head that is linear up to the logits it equals :func:`hires_cam`. The head "gwap" computes its weights from
+    the features; here they count as constants, while :func:`hires_cam` includes how the features change them.
 
     Args:
         model: A classifier with any head but "vgg_fc".
@@ -291,8 +288,8 @@ def contribution_map(model, images, class_indices=None, layer="features", batch_
 def position_weights(model, layer="features"):
     """The weight of every position of every channel in every logit, of a head that is linear up to the logits.
 
-    The weight of a channel's position, as the pooling has it, times the channel's weight in the
-    classifier. Global average pooling is the special case of 1/(H·W) everywhere.
+    It is the pooling's weight of the position times the classifier's weight of the channel. With global average
+    pooling, the former is 1/(H·W) everywhere.
 
     Returns:
         Array (H, W, C, classes).

@@ -55,12 +55,11 @@ def build_classifier(
         last feature map is the output of the layer named "features".
 
     Raises:
-        ValueError: A value that can't be used, with those that can. Only a ``pool_size`` that doesn't fit
-            the map is found out after the backbone is built.
+        ValueError: A value is not valid; the message names the valid ones. All are checked before the backbone is
+            built, except whether ``pool_size`` fits the map.
         FileNotFoundError: The weights file isn't there.
         OSError: The ImageNet weights can't be downloaded.
     """
-    # What can be refused is refused before a backbone is built or downloaded, which takes its time.
     if not is_whole(classes, least=2):
         raise ValueError(f"classes must be a whole number of at least 2; received {classes!r}.")
     check_head(head, pool_size, dropout_rate, **options)
@@ -89,13 +88,13 @@ def predict(model, files, classes=None, resample="nearest", batch_size=15):
     """The most probable classes of images, a row an image in the order given.
 
     Images are resized to the model's input as its training data was: a side that is too long is reduced by
-    ``resample``, one that is too short enlarged by Pillow's nearest, without regard to aspect and to a rotation in
-    EXIF data. No more than a batch is decoded at a time. What is skipped is said in a printed sentence.
+    ``resample``, one that is too short enlarged by Pillow's nearest; aspect and rotation in EXIF data are ignored.
+    Only one batch is decoded at a time. Images without a prediction are named in a printed sentence.
 
     Args:
         model: A classifier (``ws.load_classifier``, ``ws.build_classifier`` or anybody's): images (N, H, W, 3) of a
-            fixed size, 0..255, in; probabilities or logits (N, classes) out. Of logits the softmax is taken, and
-            that is printed.
+            fixed size, 0..255, in; probabilities or logits (N, classes) out. For logits, their softmax is taken and
+            a sentence says so.
         files: The path of an image, or of a folder: its images, recursively and sorted, known by suffix or content;
             hidden files and folders are passed over. Or a list of such paths. Or an array (N, H, W, 3) or (H, W, 3),
             grey (N, H, W) or (H, W), uint8 or other numbers from 0 to 255; or a list of arrays with one image each,
@@ -114,10 +113,10 @@ def predict(model, files, classes=None, resample="nearest", batch_size=15):
 
     Raises:
         FileNotFoundError: A path that is neither a file nor a folder.
-        TypeError: ``model`` is no Keras model, or ``files`` is nothing of what is listed above.
+        TypeError: ``model`` is no Keras model, or ``files`` is none of the above.
         ValueError: A folder without images, no image at all, an array of another shape or with other values,
             another number of class names, an unknown ``resample``, a ``batch_size`` that is no whole number, or a
-            model that takes no images of a fixed size or whose outputs are no class scores.
+            model that doesn't take images of a fixed size or doesn't give class scores.
     """
     import pandas as pd
 
@@ -221,8 +220,8 @@ def _probabilities(model, scores):
         np.all(scores >= 0) and np.allclose(scores.sum(axis=1), 1, atol=0.02)
     ):
         raise ValueError(
-            f"The outputs of '{model.name}' are no probabilities of classes that exclude each other, for they don't "
-            "sum to 1. predict needs a model that ends in a softmax, or in logits (a last layer without activation)."
+            f"The outputs of '{model.name}' are no class probabilities: they don't sum to 1. predict needs a model "
+            "that ends in a softmax, or in logits (a last layer without activation)."
         )
     return scores
 

@@ -29,7 +29,7 @@ class Option:
     Attributes:
         values: The valid ones; the first is the default, the paper's own.
         description: What it does, in a few words.
-        old: Old words that are still taken → today's. A run typed with one keeps the identity that it has given it.
+        old: Old values that are still accepted → today's. A run started with an old value keeps its identity.
     """
 
     values: tuple
@@ -64,14 +64,14 @@ AVERAGE = ("average", "none", 0)  # reduction, padding and strides of the paper'
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """One way from a feature map to a vector that the classifier reads.
+    """A head: the way from a feature map to the vector that the classifier reads.
 
     Attributes:
         name: What users type.
         description: One line.
         figure: Where the paper draws it.
         build: ``(**options) → list of Keras layers``, without dropout and classifier; with ``pool_size`` if it pools.
-        pools: Whether it averages blocks before anything else, so that it takes ``pool_size``.
+        pools: Whether it averages blocks first, so that it takes ``pool_size``.
         dropout_rate: Share of the vector that is dropped in training; None: the head has no dropout.
         options: Name → ``Option``, the head's further ones.
     """
@@ -86,9 +86,8 @@ class Head:
 
     @property
     def arguments(self):
-        """What it takes by name: its options, and ``pool_size`` and ``dropout_rate`` where it has such."""
-        shared = {"pool_size": self.pools, "dropout_rate": self.dropout_rate is not None}
-        return [*self.options, *(name for name, taken in shared.items() if taken)]
+        """Names of everything it takes: its options, and ``pool_size`` and ``dropout_rate`` where they apply."""
+        return [*self.options, *["pool_size"] * self.pools, *["dropout_rate"] * (self.dropout_rate is not None)]
 
 
 def _weigh(pool_size=1, start="normal", sharing="none", bias=True, activation="none", **arguments):
@@ -218,11 +217,7 @@ def get_head(name):
 
 
 def check_head(name, pool_size=None, dropout_rate=None, **options):
-    """The head of that name, if it can be built with these values on some feature map.
-
-    Raises:
-        ValueError: A value that this head does not take on any map, with those that it does.
-    """
+    """The :class:`Head` of that name; ValueError if it can't be built with these values on any feature map."""
     head = get_head(name)
     for option, value in options.items():
         if option not in head.options:
@@ -297,7 +292,7 @@ def head_layers(
         authors' code (``START``).
 
     Raises:
-        ValueError: A value that this head does not take, with those that it does.
+        ValueError: The head doesn't take a value; the message names what it takes.
     """
     head = check_head(name, pool_size, dropout_rate, **options)
     for option, value in options.items():

@@ -1,7 +1,4 @@
-"""Every figure: functions that draw on the axes they are given and return them, and words for who can't see them.
-
-May import training and what is below.
-"""
+"""Figures: functions that draw on given axes, return them with alt text attached. May import training and below."""
 
 import importlib
 
@@ -24,7 +21,6 @@ _NAMES = {
     "head_diagram_width": "heads",
     "head_figure": "heads",
     "labelled_sample": "images",
-    "measure_in_words": "runs",
     "show": "figures",
 }
 

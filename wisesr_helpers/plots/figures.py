@@ -1,4 +1,4 @@
-"""A figure, the words for who can't see it, and how it is shown."""
+"""How a figure is made, gets its alt text, and is shown."""
 
 import base64
 import io
@@ -7,13 +7,13 @@ import numpy as np
 
 
 def figure(width=7.0, height=3.5, columns=1, rows=1, **options):
-    """A white figure with constrained layout, so that it reads in light and dark pages.
+    """A white figure with constrained layout, readable on light and dark pages.
 
     Args:
         width: Inches; default 7.
         height: Inches; default 3.5.
         columns: Number of panels side by side.
-        rows: Number of panels under each other.
+        rows: Number of panels below each other.
         **options: Of ``matplotlib.figure.Figure.subplots``.
 
     Returns:
@@ -26,10 +26,10 @@ def figure(width=7.0, height=3.5, columns=1, rows=1, **options):
 
 
 def described(axes, text):
-    """Give axes the words for who can't see them; the last words given to an Axes count.
+    """Attach alt text to axes; it replaces what was attached to any of them before.
 
     Args:
-        axes: One Axes, or an array of those that the words are about.
+        axes: One Axes, or an array of those that the text is about.
         text: What is drawn on them, with its numbers.
 
     Returns:
@@ -44,19 +44,19 @@ def described(axes, text):
 
 
 def alt_text(drawn):
-    """The words of a figure: its title, then those that its axes were given, each single one's after its own title.
+    """The alt text of a figure: its title, then the texts of its axes, that of a single Axes after its own title.
 
     Args:
         drawn: matplotlib Figure.
 
     Raises:
-        ValueError: None of its axes was given words.
+        ValueError: No text was attached to any of its axes.
     """
     texts = drawn.__dict__.get("alt_texts")
     if not texts:
         raise ValueError(
-            "The figure has no description. Draw with functions of wisesr_helpers.plots, attach words with "
-            "plots.described(ax, text), or give them as plots.show(figure, text)."
+            "The figure has no description. Draw with functions of wisesr_helpers.plots, attach a text with "
+            "plots.described(ax, text), or give it as plots.show(figure, text)."
         )
     parts = [f"{line}." for line in drawn.get_suptitle().splitlines()]
     for (ax, *others), text in texts.items():
@@ -70,8 +70,7 @@ def show(drawn, alt=None, dpi=110):
 
     Args:
         drawn: matplotlib Figure.
-        alt: The description; None: that of its drawing functions, see :func:`alt_text`. It also travels inside the
-            PNG, where the book finds it.
+        alt: The description; None: :func:`alt_text`. It is also stored inside the PNG, where the book finds it.
         dpi: Pixels an inch; default 110.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Heads as diagrams, read off their layers, and the cells of a feature map that they look at."""
+"""Diagrams of heads, made from their layers, and of the cells of a feature map that they use."""
 
 import dataclasses
 
@@ -23,12 +23,12 @@ TEXT_SIZE, PAD, ARROW = 8.5, 4, 15  # of a diagram's boxes and between them, in 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One layer of a head and the array that it gives.
+    """One layer of a head and its output.
 
     Attributes:
-        layer: What computes, in the field's words.
+        layer: What it computes, in the field's words.
         detail: Its window, kernel or activation.
-        shape: Of the array for one image.
+        shape: Of the output for one image.
     """
 
     layer: str
@@ -45,7 +45,7 @@ def head_steps(head, feature_shape):
         feature_shape: (H, W, C) of the feature map.
 
     Returns:
-        List of Step; a pre-averaging is a step of its own.
+        List of Step; the averaging of blocks is a step of its own.
     """
     steps, shape = [], tuple(feature_shape)
     for layer in head:
@@ -115,7 +115,7 @@ def head_diagram(steps, feature_shape, ax):
         ax: Axes to draw on.
 
     Returns:
-        ``ax``, described: every step and the shape of what it gives.
+        ``ax``, described: every step and the shape of its output.
     """
     from matplotlib.transforms import offset_copy
 
@@ -145,7 +145,7 @@ def head_diagram(steps, feature_shape, ax):
 
 
 def head_diagram_width(steps, feature_shape):
-    """Points that :func:`head_diagram` takes from left to right."""
+    """The width of :func:`head_diagram` in points."""
     boxes = _boxes(steps, feature_shape)
     return sum(_width(words) + 2 * PAD for words, _ in boxes) + ARROW * (len(boxes) - 1)
 
@@ -165,7 +165,7 @@ def _width(words):
 
 
 def small_map(values, ax):
-    """A small map with its numbers written into the cells, darker where they are larger.
+    """A small map with the values written into its cells, darker where they are larger.
 
     Args:
         values: Array (H, W).
@@ -213,9 +213,9 @@ def looked_at(seen, pool_size, ax):
 
 
 def looked_at_in_words(seen, pool_size):
-    """What :func:`looked_at` draws, in words without a full stop."""
+    """The description of :func:`looked_at`, without a full stop."""
     height, width = seen.shape
-    rows, columns = (int(seen.any(axis=1).sum()), int(seen.any(axis=0).sum()))
+    rows, columns = int(seen.any(axis=1).sum()), int(seen.any(axis=0).sum())
     text = f"a map of {height}×{width} cells in blocks of {pool_size}×{pool_size}"
     if seen.all():
         return text + ", which cover it"
@@ -226,7 +226,7 @@ def looked_at_in_words(seen, pool_size):
 
 
 def _lines(ax, shape, linewidth=0.8):
-    """Lines between the cells of a map, without ticks."""
+    """Draw lines between the cells of a map, and no ticks."""
     for side, line in zip(shape, (ax.axhline, ax.axvline), strict=True):
         for k in range(side + 1):
             line(k - 0.5, color="#555555", linewidth=linewidth)
@@ -235,7 +235,7 @@ def _lines(ax, shape, linewidth=0.8):
 
 
 def head_figure(names, feature_shape, classes):
-    """Diagrams of several heads under each other, lettered if there is more than one.
+    """Diagrams of heads below each other, lettered if there are several.
 
     Args:
         names: Of ``ws.HEADS``.

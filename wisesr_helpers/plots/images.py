@@ -16,11 +16,11 @@ def labelled_sample(dataset, axes):
 
 
 def augmented_sample(dataset, augmentation, axes, seed=0):
-    """The first training image, then what its first epochs make of it; as it is everywhere if nothing is done.
+    """The first training image as it is, and as augmented in the first epochs.
 
     Args:
         dataset: Dataset.
-        augmentation: ``Augmentation`` or None.
+        augmentation: ``Augmentation``, or None: all images are the same.
         axes: Axes to draw on, one an image.
         seed: The run's.
 
@@ -46,9 +46,9 @@ def show_image(image, title, ax):
 
 
 def contributions(model, dataset, axes):
-    """Test images, spread over the classes, with what every position adds to the predicted class.
+    """Test images, spread over the classes, with what every position adds to the predicted class's logit.
 
-    A head that can't be taken apart by positions is said, and the images stand alone.
+    For a head that can't be taken apart by positions, the reason is printed and the images are drawn alone.
     """
     from wisesr_helpers.models.attribution import contribution_map
 
@@ -80,7 +80,7 @@ def _strongest(map_):
 
 
 def attention(image, contributions, ax):
-    """An image with the contribution of every position over it (None: alone): red adds, blue takes away."""
+    """An image (H, W, 3) under its contributions (h, w), or None: red adds to the logit, blue subtracts."""
     height, width = image.shape[:2]
     ax.imshow(image, extent=(0, width, height, 0))
     ax.set_axis_off()

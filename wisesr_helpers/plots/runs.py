@@ -24,11 +24,7 @@ def colour(head):
 
 
 def row_styles(titles):
-    """Pairs (colour, dashes), one a row: a row that is called like a head has that head's colour, and no other has it.
-
-    Args:
-        titles: What the rows are called.
-    """
+    """Pairs (colour, dashes), one for each of the rows ``titles``: a head's colour is for the row of its name only."""
     heads = {title: (COLOURS[title], DASHES[0]) for title in titles if title in COLOURS}
     free = [colour for colour in OTHER_COLOURS if (colour, DASHES[0]) not in heads.values()]
     others = itertools.cycle((colour, dashes) for dashes in DASHES for colour in free)
@@ -51,10 +47,10 @@ def _has_rows(runs):
 
 
 def accuracies(runs, ax):
-    """Final test top-1 of every run with its 95 % Wilson interval, a line of the axes for each title; a line at chance.
+    """Final test top-1 of every run with its 95 % Wilson interval, in one row per title, and a line at chance.
 
     Titles are backbone and head, in alphabetical order, or those of the column "row", in its order; seeds of one title
-    lie close together. A run that is not complete has no final accuracy: how it ended stands at the left edge.
+    lie close together. A run that is not complete has no final accuracy: its status is at the left edge.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` or ``ws.Rows.run`` returns it.
@@ -96,7 +92,7 @@ def accuracies(runs, ax):
 
 
 def _at_the_edge(cut_short, ax):
-    """Say at the left edge of the axes how runs of one title, triples (y, run, colour), ended."""
+    """Write at the left edge of the axes how runs of one title, triples (y, run, colour), ended."""
     from matplotlib.patheffects import withStroke
 
     edge = ax.get_yaxis_transform()  # places along the axes, not accuracies
@@ -109,11 +105,11 @@ def _at_the_edge(cut_short, ax):
 
 
 def curves(runs, ax, measure="test_top1"):
-    """A measure by epoch, a line a run, with a line at chance for top-1.
+    """A measure by epoch, one line per run, with a line at chance for top-1.
 
-    Lines are named and coloured as the titles of :func:`accuracies`. That of a run that is not complete ends with a
-    mark, a cross if it diverged, which the legend explains; without a whole epoch there is only the legend's entry.
-    The axis is as long as the recipe.
+    Lines have the titles of :func:`accuracies`. That of a run that is not complete ends with a mark, a cross if it
+    diverged, which the legend explains; without a whole epoch there is only the legend's entry. The axis is as long as
+    the recipe.
 
     Args:
         runs: ``RunResult`` objects, or a DataFrame as ``ws.load_runs`` or ``ws.Rows.run`` returns it.

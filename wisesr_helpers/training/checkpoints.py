@@ -1,7 +1,7 @@
-"""Checkpoints: one file per whole epoch of a run, which is there whole or counts as missing.
+"""Checkpoints: one file per whole epoch of a run; a file that isn't whole counts as missing.
 
-A checkpoint never replaces another one's file, so that even a drive that renames by copying can spoil only the epoch
-that is being saved. The file is a ZIP archive as ``numpy.savez`` writes it, whose CRC-32 sums reveal damage.
+A checkpoint never replaces another one's file, so that even a drive that renames by copying can damage only the epoch
+that is being saved. The file is a ZIP archive written by ``numpy.savez``, whose CRC-32 sums reveal damage.
 """
 
 import dataclasses
@@ -44,9 +44,9 @@ class Checkpoints:
 
     Args:
         folder: Their folder, inside the run's; made when the first is saved.
-        origin: What a run must share with the one that continues it: a description, such as "data", → a value that
-            JSON can hold.
-        commit: The code's, named where a run can't be continued; None: unknown.
+        origin: What must be the same for a run to be continued: a description, such as "data", → a value that JSON
+            can hold.
+        commit: Of the code, for the message where a run can't be continued; None: unknown.
     """
 
     def __init__(self, folder, origin=None, commit=None):
@@ -59,7 +59,7 @@ class Checkpoints:
 
         Args:
             checkpoint: ``Checkpoint``.
-            keep: Epochs whose checkpoints stay besides this one and the newest before it.
+            keep: Epochs whose checkpoints stay, besides this one and the newest before it.
 
         Raises:
             OSError: It can't be written; everything saved before stays.
@@ -94,11 +94,7 @@ class Checkpoints:
         return sorted(int(match[1]) for match in found if match)
 
     def newest(self):
-        """The newest whole checkpoint, or None; damaged ones are reported on the way.
-
-        Raises:
-            ValueError: It comes from a run of another origin.
-        """
+        """The newest whole checkpoint, or None; each newer one that is damaged is reported. Raises as :meth:`load`."""
         found = (self.load(epoch) for epoch in reversed(self.epochs()))
         return next((checkpoint for checkpoint in found if checkpoint is not None), None)
 

@@ -1,4 +1,4 @@
-"""Runs on disk: their records, where those come from, and the trained classifiers beside them."""
+"""Runs on disk: their records, on which machine and commit they were made, and their trained classifiers."""
 
 import base64
 import contextlib
@@ -28,7 +28,7 @@ BEST_MODEL = "best.keras"  # with those of the best epoch, where it is another
 
 @dataclasses.dataclass(frozen=True)
 class RunParameters:
-    """What tells one run from another.
+    """The parameters that identify a run.
 
     Attributes:
         study: One of ``ws.STUDIES``.
@@ -57,7 +57,7 @@ class RunParameters:
         return "--".join(part for part in parts if part)
 
 
-# What pages and tables read of a record without asking whether it is there.
+# Keys that a record must have, since pages and tables read them without checking.
 _EVALUATION = operator.itemgetter("epoch", "top1", "top5", "top1_correct", "count")
 _EXECUTION = operator.itemgetter(
     *("backend", "device", "machine", "threads", "versions", "commit", "clean", "command", "seconds")
@@ -73,7 +73,7 @@ class RunResult:
         study, scale, backbone, head, seed, options: As in ``RunParameters``.
         chosen_dataset: Its ``dataset``: empty in a study that has only one.
         dataset: Name of the data as readers know it.
-        photographs: Whether the data are photographs. Embedded images are not, and prove nothing about photographs.
+        photographs: Whether the data are photographs; embedded images are not.
         data_fingerprint: SHA-256 of images, labels and class names.
         classes: Class names.
         train_images: Number of training images.
@@ -127,15 +127,7 @@ class RunResult:
 
     @classmethod
     def from_record(cls, record, path):
-        """The run of a record.
-
-        Args:
-            record: The dict that JSON holds.
-            path: Its file.
-
-        Raises:
-            ValueError: Something that a record has is missing.
-        """
+        """The run of a record, the dict of the JSON file ``path``; ValueError where a key is missing."""
         try:
             outcome, execution = record["outcome"], record["execution"]
             parameters, data, model = dict(outcome["parameters"]), outcome["dataset"], outcome["model"]
@@ -205,8 +197,8 @@ class RunResult:
         """
         if not self.correct:
             raise ValueError(
-                f"The run '{self.identity}' has no whole epoch, so nothing is known of its test images. Train it with "
-                "another seed."
+                f"The run '{self.identity}' has no whole epoch, so no test image was classified. Train it with another "
+                "seed."
             )
         return unpack(self.correct, self.test_images)
 
@@ -229,7 +221,7 @@ class RunResult:
 
     @property
     def note(self):
-        """What figures of it have to say about its data; empty for photographs."""
+        """The note on its data that figures of the run carry; empty for photographs."""
         return "" if self.photographs else DEMO_NOTE
 
 
@@ -244,7 +236,7 @@ def outcome_hash(outcome):
 
 
 def pack(mask):
-    """A bool array (N,) as a record holds it: eight to the byte, in base64."""
+    """A bool array (N,) as text for a record: eight values a byte, in base64."""
     return base64.b64encode(np.packbits(mask).tobytes()).decode()
 
 
@@ -266,7 +258,7 @@ def default_runs_dir():
 
 
 def shown(path):
-    """A path as people read it: relative to the project or the working directory where it lies inside."""
+    """A path for messages: relative to the project or the working directory if inside it, else with ``~`` for home."""
     path = pathlib.Path(path).resolve()
     for base in (project_root(), pathlib.Path.cwd().resolve()):
         if base and path.is_relative_to(base):
@@ -280,8 +272,8 @@ def write_record(folder, outcome, execution):
 
     Args:
         folder: The run's folder; made if missing.
-        outcome: What the command determines: the same bytes whenever it is run on one machine.
-        execution: When, where and how fast.
+        outcome: What the command determines: the same bytes each time that it is run on one machine.
+        execution: Machine, versions, commit and times.
 
     Returns:
         RunResult.
@@ -307,11 +299,7 @@ def write_record(folder, outcome, execution):
 
 @contextlib.contextmanager
 def write_errors(folder, what="The run"):
-    """Say what to do where ``what`` can't be written to a run's folder.
-
-    Raises:
-        OSError: In place of the system's.
-    """
+    """Replace an OSError of the block, which writes ``what`` to a run's folder, by one that says what to do."""
     try:
         yield
     except OSError as error:
@@ -329,11 +317,11 @@ def read_run(path):
         path: The record's file, or the run's folder.
 
     Returns:
-        RunResult. A record of schema 2, whose versions of behaviour aren't known, is an ``older`` one.
+        RunResult; of schema 2, which has no versions of behaviour, always an ``older`` one.
 
     Raises:
         OSError: The file can't be read.
-        ValueError: It is no record of a readable schema, or its outcome was changed by hand.
+        ValueError: The file is no record of a readable schema, or its outcome was changed by hand.
     """
     path = pathlib.Path(path)
     path = path / RECORD if path.is_dir() else path
@@ -367,8 +355,8 @@ def load_runs(*folders, skipped=None):
 
     Args:
         *folders: Folders with records, as ``*.json`` or in run folders; one that does not exist holds no runs.
-        skipped: None: a file that is no record is an error. A list: such a file is passed over, and a sentence that
-            names it and says what is wrong is appended to the list.
+        skipped: None (default): a file that is no record is an error. A list: such a file is skipped, and a sentence
+            that names it and says what is wrong is appended to the list.
 
     Returns:
         DataFrame: study, dataset, scale, backbone, head, seed, options (JSON, "" for none), status, top1, top5
@@ -395,12 +383,8 @@ def load_runs(*folders, skipped=None):
                 skipped.append(reason.replace(str(folder), shown(folder)))
                 continue
             found.setdefault(run.identity, (run, folder))
-    return _table(found.values())
-
-
-def as_table(runs):
-    """``RunResult`` objects as a table like :func:`load_runs`', in their order."""
-    return _table([(run, run.folder.parent) for run in runs])
+    runs, folders = [run for run, _ in found.values()], [str(folder) for _, folder in found.values()]
+    return as_table(runs).assign(folder=folders)
 
 
 _COLUMNS = (
@@ -409,8 +393,8 @@ _COLUMNS = (
 ).split()
 
 
-def _table(found):
-    """Pairs (run, folder that it was found in) as a DataFrame."""
+def as_table(runs):
+    """``RunResult`` objects as a table like :func:`load_runs`', in their order."""
     import pandas as pd
 
     rows = [
@@ -420,23 +404,19 @@ def _table(found):
             "correct": run.correct_images,
             "images": run.final and run.final["count"],
             "commit": run.execution["commit"],
-            "folder": str(folder),
+            "folder": str(run.folder.parent),
             "run": run,
         }
-        for run, folder in found
+        for run in runs
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-# Where a record comes from.
+# The commit and the machine of a run.
 
 
 def git_state(besides="results"):
-    """(commit, whether the tree is clean) of the project, or (None, None) outside a checkout.
-
-    Args:
-        besides: A folder whose changes don't count: records come from code, never from other records.
-    """
+    """(commit, whether the tree is clean, ``besides`` a folder) of the project; (None, None) outside a checkout."""
     root = project_root()
     if root is None:
         return None, None
@@ -481,9 +461,6 @@ def _processor():
         return platform.processor() or "unknown"
 
 
-# The classifiers kept with a run.
-
-
 def load_classifier(run, epoch="final"):
     """The trained classifier of a run.
 
@@ -499,7 +476,7 @@ def load_classifier(run, epoch="final"):
 
     Raises:
         ValueError: ``epoch`` is neither, ``run`` is a file, or the model's file can't be loaded.
-        FileNotFoundError: There is no such folder, it holds no trained classifier, or the best epoch's was not kept.
+        FileNotFoundError: The folder doesn't exist or holds no trained classifier, or the best epoch's was not kept.
     """
     from wisesr_helpers import layers  # noqa: F401 — registers what the file is made of
     from wisesr_helpers._keras import keras
@@ -534,22 +511,19 @@ def load_classifier(run, epoch="final"):
 
 
 def _model_file(folder, epoch, record):
-    """The file of that epoch's classifier.
-
-    Raises:
-        FileNotFoundError: The folder has none.
-    """
+    """The file of that epoch's classifier; FileNotFoundError if the folder has none."""
     final, best = folder / FINAL_MODEL, folder / BEST_MODEL
     if epoch == "best" and best.exists():
         return best
     if not final.exists():
         raise FileNotFoundError(f"'{folder}' holds no trained classifier ({final.name}). Train the run first.")
-    ends = record is not None and record.best and (record.best["epoch"], record.final["epoch"])
-    if epoch == "final" or (ends and ends[0] == ends[1]):
+    if epoch == "final":
         return final
-    known = (
-        f"the best epoch is {ends[0]}, the last {ends[1]}" if ends else "no record that can be read says which it was"
-    )
+    known = "no record that can be read says which it was"
+    if record is not None and record.best:
+        if record.best["epoch"] == record.final["epoch"]:
+            return final
+        known = f"the best epoch is {record.best['epoch']}, the last {record.final['epoch']}"
     raise FileNotFoundError(
         f"'{folder}' does not hold the classifier of the best epoch ({best.name}; {known}). Take epoch='final', or "
         "train the run again with overwrite=True."
