@@ -1,5 +1,6 @@
 """Results in words and tables: what a run that is not complete, or learned nothing, may and may not look like."""
 
+import csv
 import dataclasses
 import json
 import re
@@ -139,17 +140,72 @@ def test_a_record_is_not_current_otherwise(changes):
     assert not report.is_current(todays(**changes))
 
 
-def test_runs_without_any_final_accuracy_make_a_table(tmp_path):
-    rows = table_of(tmp_path, {"head": "gap", **records.diverged(())}, {"head": "wise", **records.diverged(())})
-    assert [row["top-1, final epoch"] for row in rows] == ["none", "none"]
-
-
-def test_the_provenance_counts_images_where_no_epoch_was_whole(tmp_path):
-    for seed, choices in enumerate(({}, records.diverged(()))):
+def test_the_provenance_says_where_a_run_comes_from(tmp_path):
+    for seed, choices in enumerate(
+        (
+            {},
+            {"behaviour": {"layers": 0}, "clean": False},
+            {"commit": None, "clean": None},
+            records.diverged(()),  # its images are counted though no epoch was whole
+        )
+    ):
         records.keep(tmp_path, seed=seed, **choices)
     rows = report.provenance(runs.load_runs(tmp_path), "yours")
-    assert list(rows["data"]) == ["embedded scenes, 1,500 + 300 images"] * 2
-    assert list(rows["time"]) == ["1 min 40 s", "0 s"]
+    assert rows.loc[0].to_dict() == {
+        "run": "mit_512--demo--small_patch--wise--s0",
+        "whose": "yours",
+        "data": "embedded scenes, 1,500 + 300 images",
+        "device": "cpu:0, 2 threads, x86_64, Linux",
+        "software": "Python 3.12.1, Keras 3.13.2 on tensorflow",
+        "commit": "0123456789",
+        "code": "older",
+        "time": "1 min 40 s",
+        "command": "papermill notebooks/mit_512.ipynb runs/out.ipynb -p head wise -p seed 0",
+    }
+    assert list(rows["commit"][1:]) == [
+        "0123456789, with uncommitted changes",
+        "none: not run from a checkout",
+        "0123456789",
+    ]
+    assert rows["data"].nunique() == 1
+    assert list(rows["time"]) == ["1 min 40 s"] * 3 + ["0 s"]
+
+
+def top1_of_table_9(root):
+    with (root / "wisesr_helpers" / "published_data" / "paper_table_9.csv").open(encoding="utf-8", newline="") as file:
+        return {line["row"]: line["value"] for line in csv.DictReader(file) if line["column"] == "Top-1 accuracy"}
+
+
+def test_published_gains_are_those_of_the_table(root):
+    top1, gains = top1_of_table_9(root), report.published_gains("mit_512")
+    assert list(gains) == ["Xception", "ResNet50V2", "DenseNet201"]
+    for backbone, gain in gains.items():
+        best, plain = top1[f"{backbone}+Avg+Depthwise Conv+Constraints"], top1[f"{backbone}+GAP"]
+        assert gain == pytest.approx(100 * (float(best) - float(plain)), abs=1e-9)
+
+
+def test_published_results_are_the_printed_values_with_intervals(root):
+    rows = report.published_results("mit_512")
+    assert list(rows["top-1, printed"]) == list(top1_of_table_9(root).values())
+    assert list(rows.loc[0, ["backbone", "head", "parameters, printed"]]) == ["Xception", "gap", "20,998,763"]
+    # 661 of 1340, by Wilson's formula by hand
+    assert rows["95 % interval of top-1, computed here"][3] == "46.7% to 52.0%"
+
+
+def test_counts_beside_the_published_ones_say_what_they_count(monkeypatch):
+    asked = []
+    monkeypatch.setattr(report, "build_classifier", lambda *typed: asked.append(typed))
+    monkeypatch.setattr(report, "count_params", lambda model: 20_998_763)
+    monkeypatch.setattr(report, "count_flops", lambda model: 47_968_000_000)
+    rows = report.counts_beside_published("mit_512", "gap")
+    assert list(rows.columns) == ["backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted"]
+    assert list(rows.iloc[0]) == ["Xception", "20,998,763", "20,998,763", 47.97]
+    assert asked == [(name, "gap", 67, 512) for name in ("Xception", "ResNet50V2", "DenseNet201")]
+
+
+def test_impossible_accuracies_are_those_whose_slip_says_so():
+    rows = ws.published().query("where == 'Table 9' and unit == 'fraction'")
+    assert report.impossible_accuracies("mit_512") == ((rows["slip"] != "").sum(), len(rows)) == (4, 18)
 
 
 def test_the_published_row_that_failed_to_train_is_computed_to_be_that():
