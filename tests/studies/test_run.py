@@ -114,9 +114,15 @@ def test_more_epochs_continue_a_run_as_if_it_had_never_stopped(stopped, whole, c
     assert len(record.execution["seconds"]) == 3
 
 
-def test_another_seed_is_another_run(whole, tmp_path):
-    other = experiment(tmp_path, seed=1).run()
-    assert other.outcome_sha256 != whole[1].outcome_sha256
+def test_seed_and_options_of_a_run_are_in_its_record_and_what_it_learned(whole, tmp_path):
+    options = {"accumulate": 2, "bias": False, "pool_size": np.int64(1)}
+    record = experiment(tmp_path, epochs=1, options=options).run()
+    assert record.options == options
+    assert record.recipe["accumulate"] == 2
+    assert record.identity.startswith(f"{IDENTITY}--")
+    other = experiment(tmp_path, epochs=1, seed=1).run()
+    assert (other.seed, other.identity) == (1, IDENTITY.replace("s0", "s1"))
+    assert len({run.history[0]["loss"] for run in (whole[1], record, other)}) == 3
 
 
 def test_fewer_epochs_are_refused_with_and_without_a_record(stopped):
@@ -216,7 +222,7 @@ def test_an_interrupted_overwriting_run_goes_on(interrupted, tmp_path, whole, ca
     same(tmp_path / "runs", record, whole)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
 def test_overwrite_trains_a_finished_run_again_though_its_record_is_gone(stopped, damage, capsys):
     DAMAGES[damage](stopped / IDENTITY / runs.RECORD)
     record = experiment(stopped, epochs=2, overwrite=True).run()
@@ -232,15 +238,6 @@ def test_overwrite_does_not_go_on_from_epochs_of_an_older_version(interrupted, t
     assert [part["from_epoch"] for part in record.execution["machines"]] == [1]
 
 
-def test_epochs_of_an_older_version_are_not_gone_on_from(stopped, monkeypatch):
-    monkeypatch.setitem(versions.VERSIONS, "training", versions.VERSIONS["training"] + 1)
-    with pytest.raises(
-        ValueError, match="holds 2 epochs of this run, trained with other versions of the code than today's"
-    ):
-        experiment(stopped).run()
-    assert runs.read_run(stopped / IDENTITY).status == "complete"
-
-
 def test_other_data_is_said_of_a_finished_run_and_not_gone_on_with(stopped, capsys):
     chosen, more = experiment(stopped, epochs=2), experiment(stopped)
     assert chosen.dataset.fingerprint
@@ -254,7 +251,13 @@ def test_other_data_is_said_of_a_finished_run_and_not_gone_on_with(stopped, caps
         more.run()
 
 
-def test_epochs_of_another_backend_are_not_gone_on_from(stopped):
+def test_epochs_of_another_version_or_backend_are_not_gone_on_from(stopped, monkeypatch):
+    said = "holds 2 epochs of this run, trained with other {} than today's"
+    with monkeypatch.context() as patch:
+        patch.setitem(versions.VERSIONS, "training", versions.VERSIONS["training"] + 1)
+        with pytest.raises(ValueError, match=said.format("versions of the code")):
+            experiment(stopped).run()
+    assert runs.read_run(stopped / IDENTITY).status == "complete"
     path = stopped / IDENTITY / "checkpoints" / "e0002.npz"
     with np.load(path) as archive:
         arrays = dict(archive)
@@ -262,7 +265,7 @@ def test_epochs_of_another_backend_are_not_gone_on_from(stopped):
     assert header["origin"]["backend"] == keras.backend.backend()
     header["origin"]["backend"] = "another"
     np.savez(path, **{**arrays, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
-    with pytest.raises(ValueError, match="trained with other backend than today's"):
+    with pytest.raises(ValueError, match=said.format("backend")):
         experiment(stopped).run()
 
 
@@ -368,11 +371,3 @@ def test_gpu_hours_and_days_are_said_beforehand(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(run, "accelerators", lambda: ["gpu:0"])
     run.say_speed(paper, 180, 130)
     assert "An epoch takes about 3 min 0 s here, 130 take 6 h 30 min: 6.5 GPU hours." in capsys.readouterr().out
-
-
-def test_the_options_of_a_run_are_in_its_record(tmp_path):
-    options = {"accumulate": 2, "bias": False, "pool_size": np.int64(1)}
-    record = experiment(tmp_path, epochs=1, options=options).run()
-    assert record.options == options
-    assert record.recipe["accumulate"] == 2
-    assert record.identity.startswith(f"{IDENTITY}--")

@@ -1,4 +1,4 @@
-"""A run of a study: what is said before it, how it is trained, gone on with and kept."""
+"""A run of a study: how it is announced, trained, resumed and kept."""
 
 import contextlib
 import dataclasses
@@ -50,7 +50,7 @@ def demo_seconds(spec):
 
 
 def _paper_scale(spec, notebook):
-    """How to start the paper's scale; for the embedded digits, that of the first of the study's other datasets."""
+    """How to start the paper's scale; the embedded digits have none, so that of the study's next dataset."""
     dataset = spec.parameters.dataset
     if not spec.study.source:
         dataset = next(name for name, other in STUDIES[spec.study.name].datasets.items() if other.source)
@@ -128,7 +128,7 @@ def describe_augmentation(augmentation):
 
 
 def describe_data(spec, dataset):
-    """Print the dataset's counts, beside Table 2's at the paper's scale, and everything that is wrong with it."""
+    """Print the dataset's counts, at the paper's scale beside Table 2's, and everything that is wrong with it."""
     study = spec.study
     counts, *notes = dataset.describe()
     print(counts)
@@ -143,8 +143,8 @@ def say_speed(spec, seconds, epochs):
 
     Args:
         spec: ``RunSpec``.
-        seconds: That an epoch takes, measured on the first steps.
-        epochs: That are still to be trained.
+        seconds: Seconds that an epoch takes, measured on the first steps.
+        epochs: Number of epochs still to be trained.
     """
     if seconds * epochs < 60:
         return
@@ -162,18 +162,18 @@ def say_speed(spec, seconds, epochs):
         )
 
 
-# The run itself: trained by one process at a time, gone on with where it stands, and kept.
+# The run itself: trained by one process at a time, resumed from its newest checkpoint, and kept.
 
 _MACHINE = ("backend", "device", "processor", "threads", "commit", "clean")
 
 
 def finished_run(spec, dataset=None):
-    """The run of a spec, if it is finished with as many epochs as asked for; takes no lock and writes nothing.
+    """The kept run of a spec, if it has as many epochs as asked for or diverged; takes no lock and writes nothing.
 
     Args:
         spec: ``RunSpec``.
-        dataset: ``Dataset`` to compare the run's data with; None: they are not compared. Reading the photographs of
-            the paper's scale only for this would take minutes.
+        dataset: ``Dataset`` to compare the run's data with; None: not compared, since reading the photographs of the
+            paper's scale only for this would take minutes.
 
     Returns:
         RunResult, or None.
@@ -208,19 +208,18 @@ def train_run(spec, dataset):
         dataset: Its ``Dataset``.
 
     Returns:
-        RunResult; where another process has finished the run meanwhile, that process's.
+        RunResult; another process's where it has finished the run in the meantime.
 
     Raises:
         Held: Another process is training this run.
-        ValueError: The folder holds more epochs than asked for, or epochs of other settings, data, backend or versions
-            of the code.
-        OSError: The folder can't be written; whole epochs stay.
+        ValueError: The folder holds more epochs than asked for, or epochs that were trained with other settings, data,
+            backend or versions of the code.
+        OSError: The folder can't be written; whole epochs are kept.
         MemoryError: The device's memory is too small.
     """
-    with runs.write_errors(spec.folder):
-        spec.folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         with runs.write_errors(spec.folder):
+            spec.folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(folder_lock(spec.folder, "trained"))
         return finished_run(spec, dataset) or _train(spec, dataset)
 
@@ -287,7 +286,7 @@ def _train(spec, dataset):
 
 
 def _settings(spec):
-    """What a run must share with the one that continues it, the number of epochs apart."""
+    """The settings, but for the number of epochs, that a run must share with the one that it resumes."""
     plan = spec.plan
     settings = {
         "parameters": dataclasses.asdict(spec.parameters),
@@ -298,7 +297,7 @@ def _settings(spec):
 
 
 def _start(spec, checkpoints):
-    """The checkpoint that the run goes on from, or None: it begins. Both are said where something is there already."""
+    """The checkpoint to resume from, or None to begin; says which where the folder holds something already."""
     sweep(spec.folder)
     before = _recorded_run(spec)
     if spec.overwrite:
@@ -318,9 +317,9 @@ def _start(spec, checkpoints):
 
 
 def _start_over(spec, checkpoints, before):
-    """The checkpoint that an overwriting run goes on from: its own, where it was interrupted; else None.
+    """The checkpoint that an overwriting run resumes from: its own, where it was interrupted; otherwise None.
 
-    Whatever it can't go on from is removed: a finished run, damaged epochs, epochs of another origin, too many.
+    Everything else is removed: a finished run, damaged epochs, too many epochs, and epochs of another origin.
     """
     start, running = None, before is not None and before.status == "running"
     if before is None or running:
@@ -369,8 +368,8 @@ def seeded_classifier(parameters, classes, image_size, recipe, options=None):
         parameters: ``RunParameters``.
         classes: Number of classes.
         image_size: Side in pixels, or (height, width).
-        recipe: ``Recipe``: the backbone's weights and the precision.
-        options: The head's.
+        recipe: ``Recipe``, for the backbone's weights and the precision.
+        options: The head's options.
     """
     keras.utils.set_random_seed(parameters.seed)
     before = keras.config.dtype_policy()
@@ -384,7 +383,7 @@ def seeded_classifier(parameters, classes, image_size, recipe, options=None):
 
 
 def _outcome(spec, dataset, model, training):
-    """The half of a record that the command determines."""
+    """The half of a record that the command determines alone."""
     return {
         "parameters": dataclasses.asdict(spec.parameters),
         "dataset": dataset.summary(),
