@@ -272,7 +272,7 @@ def class_labels(names):
 
 def usable_entries(finder, rows, labels, problems):
     """Entries of the usable ones of ``rows``, pairs (path, class name); the others are added to ``problems``."""
-    entries, twice, other_case, contradicted = {}, [], [], {}
+    entries, contradicted, noticed = {}, {}, []
     for path, name in rows:
         actual, found = finder.find(path)
         if name not in labels:
@@ -282,15 +282,15 @@ def usable_entries(finder, rows, labels, problems):
         elif actual in entries and entries[actual].label != labels[name]:
             contradicted[actual] = True
         elif actual in entries:
-            twice.append((actual, path))
+            noticed.append((TWICE, actual, path))
         else:
             entries[actual] = Entry(actual, labels[name])
-            other_case += [(actual, path)] if actual != path else []
+            noticed += [(OTHER_CASE, actual, path)] if actual != path else []
     for actual in contradicted:  # neither class is the truer one
         del entries[actual]
     problems[TWO_CLASSES] += contradicted
-    for reason, named in ((TWICE, twice), (OTHER_CASE, other_case)):  # of what is used
-        problems[reason] += [path for actual, path in named if actual in entries]
+    for reason, actual, path in noticed:
+        problems[reason] += [path] if actual in entries else []
     return list(entries.values())
 
 
