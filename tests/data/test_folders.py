@@ -218,7 +218,8 @@ def test_what_can_not_be_trained_on_is_reported_and_then_refused(tmp_path, files
 
 
 @pytest.mark.parametrize(
-    "typed", [{"test_share": 1.0}, {"test_share": 25}, {"seed": -1}, {"image_size": 0}, {"resample": "best"}]
+    "typed",
+    [{"test_share": 1.0}, {"test_share": 25}, {"seed": -1}, {"seed": True}, {"seed": 0.5}, {"resample": "best"}],
 )
 def test_values_that_can_not_be_used_are_named(animals, typed):
     with pytest.raises(ValueError, match=next(iter(typed))):

@@ -75,8 +75,8 @@ def list_folder(path):
 def _unwrapped(path):
     """The folder, or the one inside it where an archive has wrapped it."""
     while not files_in(path):
-        inner = list(subfolders(path))
-        if len(inner) != 1 or not any(subfolders(inner[0])):
+        inner = subfolders(path)
+        if len(inner) != 1 or not subfolders(inner[0]):
             break
         path = inner[0]
     return path
@@ -84,9 +84,9 @@ def _unwrapped(path):
 
 def _parts(path):
     """Folders with training classes; folders with test classes, none where nothing is so called; what is beside."""
-    inner = list(subfolders(path))
+    inner = subfolders(path)
     # A class may be called "train", too: then images are in it, not folders.
-    divided = [folder for folder in inner if any(subfolders(folder))]
+    divided = [folder for folder in inner if subfolders(folder)]
     train, test, validation = (
         [folder for folder in divided if folder.name.lower() in names] for names in (TRAIN, TEST, VALIDATION)
     )

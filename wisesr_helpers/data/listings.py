@@ -80,14 +80,10 @@ def _scan(folder):
         return {}
 
 
-def subfolders(root, depth=1):
-    """Yield the subfolders in alphabetical order, but for hidden ones and macOS's leavings, down to a depth."""
+def subfolders(root):
+    """The subfolders in alphabetical order, but for hidden ones and those that macOS leaves in archives."""
     names = sorted(name for name, is_folder in _scan(root).items() if is_folder)
-    found = [pathlib.Path(root) / name for name in names if not name.startswith(".") and name != "__MACOSX"]
-    yield from found
-    if depth > 1:
-        for folder in found:
-            yield from subfolders(folder, depth - 1)
+    return [pathlib.Path(root) / name for name in names if not name.startswith(".") and name != "__MACOSX"]
 
 
 def files_in(folder):
@@ -202,7 +198,7 @@ def sub_imagenet(base, problems):
     labels = class_labels(name for _, name in rows["train"])
     finder, splits = FileFinder(base), []
     for split, listed in rows.items():
-        inner = (folder.relative_to(base).as_posix() for folder in subfolders(base, depth=2))
+        inner = (f.relative_to(base).as_posix() for place in (base, *subfolders(base)) for f in subfolders(place))
         start = _image_folder(finder, [path for path, _ in listed], itertools.chain([""], inner), f"{split}.csv")
         splits.append(usable_entries(finder, [(start + path, name) for path, name in listed], labels, problems))
     return base, list(labels), *splits
