@@ -291,7 +291,8 @@ def connect():
         FetchError: The package can't be started.
     """
     home = pathlib.Path.home()
-    if "KAGGLE_CONFIG_DIR" not in os.environ and not ((home / ".kaggle").exists() or os.access(home, os.W_OK)):
+    has_folder = os.path.exists(home / ".kaggle") or os.path.exists(home / ".config" / "kaggle")
+    if not (has_folder or os.access(home, os.W_OK) or "KAGGLE_CONFIG_DIR" in os.environ):
         os.environ["KAGGLE_CONFIG_DIR"] = tempfile.mkdtemp(prefix="kaggle-")  # it makes its folder when imported
     _copy_colab_secrets()
     with contextlib.redirect_stdout(io.StringIO()):  # without credentials it explains at length how to log in
