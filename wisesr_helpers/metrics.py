@@ -244,15 +244,13 @@ def paired_difference(first, second):
     return float(by_image.mean()), float(over_images), float(over_seeds)
 
 
-def paired_difference_interval(first, second, confidence=0.95):
-    """Interval of the difference of two classifiers' accuracies on the same images, first minus second.
+def paired_difference_interval(first, second):
+    """95 % interval of the difference of two classifiers' accuracies on the same images, first minus second.
 
     From both variances of :func:`paired_difference`: with several seeds it is about other images and other seeds, with
     one seed about other images only. The quantile is Student's, with Satterthwaite's degrees of freedom.
 
-    Args:
-        first, second: As for :func:`paired_comparison`, which names the errors too.
-        confidence: Coverage; default 0.95.
+    Arguments and errors are those of :func:`paired_comparison`.
 
     Returns:
         (low, high), fractions from -1 to 1.
@@ -262,11 +260,10 @@ def paired_difference_interval(first, second, confidence=0.95):
     difference, over_images, over_seeds = paired_difference(first, second)
     seeds, images = _paired(first, second)[0].shape
     centre = difference * images / (images + 2)
-    variance, quantile = over_images + over_seeds, norm.ppf(0.5 + confidence / 2)
+    variance, quantile = over_images + over_seeds, norm.ppf(1 - LEVEL / 2)
     if over_seeds:
-        quantile = t.ppf(
-            0.5 + confidence / 2, variance**2 / (over_images**2 / max(1, images - 1) + over_seeds**2 / (seeds - 1))
-        )
+        freedom = variance**2 / (over_images**2 / max(1, images - 1) + over_seeds**2 / (seeds - 1))
+        quantile = t.ppf(1 - LEVEL / 2, freedom)
     half = quantile * np.sqrt(variance)
     return float(max(-1.0, centre - half)), float(min(1.0, centre + half))
 

@@ -11,7 +11,7 @@ import pytest
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
-from wisesr_helpers.models.attribution import SplitClassifier, position_weights, split_at
+from wisesr_helpers.models.attribution import SplitClassifier, pooling_weights, split_at
 
 CLASSES = 4
 NONLINEAR = ["gwap", "vgg_fc"]
@@ -191,10 +191,9 @@ def test_what_can_not_be_drawn_is_refused(images, choices, said):
 def test_wise_weighs_a_position_by_its_block_and_leaves_out_what_fills_none():
     model = classifier("wise", 96)  # 3×3 cells, one block of 2×2
     depthwise, _ = model.get_layer("pooling").get_weights()  # (1, 1, 96, 1)
-    kernel, _ = model.get_layer("predictions").get_weights()
-    expected = np.zeros((3, 3, 96, CLASSES))
-    expected[:2, :2] = depthwise[0, 0] / 4 * kernel
-    np.testing.assert_allclose(position_weights(model), expected, rtol=1e-5)
+    expected = np.zeros((3, 3, 96))
+    expected[:2, :2] = depthwise[0, 0, :, 0] / 4
+    np.testing.assert_allclose(pooling_weights(model), expected, rtol=1e-5)
 
 
 def test_weights_by_position_need_a_map_of_known_size():
@@ -453,7 +452,7 @@ def test_a_model_that_can_not_be_split_is_refused(kind, error, said):
 )
 def test_a_head_that_can_not_be_taken_apart_is_refused(after):
     model = small(after)
-    for take_apart in (lambda: ws.contribution_map(model, images()), lambda: position_weights(model)):
+    for take_apart in (lambda: ws.contribution_map(model, images()), lambda: pooling_weights(model)):
         with pytest.raises(ValueError, match="'small' can't be taken apart by positions: .* 'features'"):
             take_apart()
 

@@ -285,34 +285,15 @@ def contribution_map(model, images, class_indices=None, layer="features", batch_
     return _maps(split, images, class_indices, batch_size, weigh)
 
 
-def position_weights(model, layer="features"):
-    """The weight of every position of every channel in every logit, of a head that is linear up to the logits.
-
-    It is the pooling's weight of the position times the classifier's weight of the channel. With global average
-    pooling, the former is 1/(H·W) everywhere.
-
-    Returns:
-        Array (H, W, C, classes).
-
-    Raises:
-        TypeError, ValueError: As :func:`contribution_map`; or the head is "gwap".
-    """
-    split = split_at(model, layer)
-    weigh = _linear_head(split)
-    if weigh is None:
-        raise _inseparable(split, layer)
-    return weigh(split.kernel)
-
-
 def pooling_weights(model, layer="features"):
-    """The weight of every position of every channel in the pooled vector, whatever the image.
+    """The weight of every position of every channel in the pooled vector, of a head that is linear up to the logits.
 
     Returns:
-        Array (H, W, C).
+        Array (H, W, C); 1/(H·W) everywhere with global average pooling.
 
     Raises:
-        TypeError, ValueError: As :func:`position_weights`; or every class has weights of its own ("avg_fc",
-            "flatten_fc").
+        TypeError, ValueError: As :func:`contribution_map`; or the head is "gwap"; or every class has weights of its own
+            ("avg_fc", "flatten_fc").
     """
     split = split_at(model, layer)
     if _linear_head(split) is None:
@@ -320,8 +301,8 @@ def pooling_weights(model, layer="features"):
     weights = _pooling(split)
     if weights is None:
         raise ValueError(
-            f"In '{model.name}' every class has weights of its own, not every channel; "
-            "wisesr_helpers.models.attribution.position_weights has them."
+            f"In '{model.name}' every class has weights of its own, not every channel. ws.contribution_map shows what "
+            "every position adds to a class."
         )
     return weights
 
