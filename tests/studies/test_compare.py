@@ -203,7 +203,7 @@ def test_nothing_is_recommended_where_nothing_was_learned():
     """Beside the most frequent class, which is more than chance where the test images are lopsided."""
     compared = comparison(classes=2, gap=0.5, wise=0.51)
     assert compared.recommendation.startswith("Nothing shows that any head learned: the best, ")
-    assert "always answering 'a' has 50.0%" in compared.recommendation
+    assert "always answering 'a' gets 50.0% right" in compared.recommendation
     compared = comparison(gap=0.75, wise=0.75)
     assert "any head learned" not in compared.recommendation
     lopsided = dataclasses.replace(compared, labels=np.repeat([0, 1, 2], [240, 30, 30]))

@@ -174,9 +174,9 @@ class Comparison:
         best, seeds = self.heads.iloc[0], int(self.heads["seeds"].iloc[0])
         if best["low"] <= self.baseline:
             return (
-                f"Nothing shows that any head learned: the best, {best['head']}, has {best['top1']:.1%} of "
+                f"Nothing shows that any head learned: the best, {best['head']}, gets {best['top1']:.1%} of "
                 f"{self.images:,} test images right (95 % interval {best['low']:.1%} to {best['high']:.1%}), and "
-                f"always answering '{self.classes[np.bincount(self.labels).argmax()]}' has {self.baseline:.1%}. "
+                f"always answering '{self.classes[np.bincount(self.labels).argmax()]}' gets {self.baseline:.1%} right. "
                 "Train for more epochs, or give more images."
             )
         pairs = self.differences[self.differences["better"] == best["head"]]

@@ -294,8 +294,9 @@ def check_fit(split, dataset):
     size, count = tuple(split.image.shape[1:3]), split.scores.shape[1]
     if count != len(dataset.classes) or any(a not in (None, b) for a, b in zip(size, dataset.test.size, strict=True)):
         raise ValueError(
-            f"'{split.name}' has images of {size} pixels and {count} classes, {dataset.name} {dataset.test.size} and "
-            f"{len(dataset.classes)}. Give the dataset that the model was trained on."
+            f"'{split.name}' takes images of {size} pixels and {count} classes; {dataset.name} has images of "
+            f"{dataset.test.size} pixels and {len(dataset.classes)} classes. Give the dataset that the model was "
+            "trained on."
         )
 
 
