@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import select
 import sys
 import termios
 from types import SimpleNamespace
@@ -55,8 +56,14 @@ def terminal(columns=30):
     """(file descriptor of a terminal, what reads all that was written to it)."""
     reader, writer = os.openpty()
     termios.tcsetwinsize(writer, (24, columns))
-    os.set_blocking(reader, False)
-    yield writer, lambda: os.read(reader, 100_000).decode().replace("\r\n", "\n")
+
+    def read():
+        text = b""
+        while select.select([reader], [], [], 0.5)[0]:  # what is written does not come at once
+            text += os.read(reader, 1024)
+        return text.decode().replace("\r\n", "\n")
+
+    yield writer, read
     os.close(reader)
     os.close(writer)
 

@@ -85,12 +85,19 @@ def _write(stream, text, final):
     elif final:
         text = f"{CLEAR}{text}\n"
     else:
-        width = os.get_terminal_size(stream.fileno()).columns or 80  # 0: the terminal doesn't say
-        text = CLEAR + text[: width - 1]  # CLEAR would leave all but the last line of a longer one
+        text = CLEAR + text[: _columns(stream) - 1]  # CLEAR would leave all but the last line of a longer one
     # A notebook goes on where nobody reads its executor's standard error any more.
     with contextlib.suppress(OSError) if in_notebook() else contextlib.nullcontext():
         stream.write(text)
         stream.flush()
+
+
+def _columns(terminal):
+    """Number of columns, 80 where the terminal doesn't say."""
+    try:
+        return os.get_terminal_size(terminal.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 _last_cell = None  # id of the request to execute it
