@@ -1,5 +1,7 @@
 """Set the repository's public address: _config.yml holds it, README and notebooks repeat it.
 
+Until it is set, badges that would lead nowhere are kept as comments, and the book has no buttons for it.
+
 python scripts/address.py https://github.com/<owner>/<repository>
 """
 
@@ -8,6 +10,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+UNSET = "https://github.com/OWNER/REPOSITORY"
 FORM = r"https://github\.com/([\w.-]+)/([\w.-]+?)"
 
 
@@ -27,11 +30,11 @@ def current():
 
 
 def replaced(text, old, new):
-    """A file's text with the address, and the forms of it that Colab reads, replaced."""
+    """A file's text with the address, and the forms of it that Colab reads, replaced, and its badges shown."""
     old, new = old.removeprefix("https://github.com/"), new.removeprefix("https://github.com/")
     for form in ("https://github.com/{}", "https://colab.research.google.com/github/{}"):
         text = re.sub(re.escape(form.format(old)) + r"(?![\w-])", form.format(new), text)
-    return text
+    return re.sub(r"<!-- (\[!\[Open in Colab\][^>]*) -->", r"\1", text)
 
 
 def main(url):

@@ -9,7 +9,7 @@ import re
 import string
 
 import nbformat
-from address import current
+from address import UNSET, current
 
 import wisesr_helpers as ws
 from wisesr_helpers.published import printed
@@ -210,10 +210,11 @@ def _authors(study):
 
 
 def badge(name):
-    """The button that opens a notebook on Colab."""
+    """The badge that opens a notebook on Colab; a comment until there is an address that it could lead to."""
     repository = current().removeprefix("https://github.com/")
     opened = f"https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb"
-    return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({opened})"
+    shown = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({opened})"
+    return f"<!-- {shown} -->" if current() == UNSET else shown
 
 
 def colab_cells():

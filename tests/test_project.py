@@ -101,6 +101,8 @@ def test_make_address_sets_every_badge_and_button(tmp_path, monkeypatch, root):
         written = (tmp_path / path.relative_to(root)).read_text(encoding="utf-8")
         assert "OWNER/REPOSITORY" not in written
         assert written.count("someone/wise") == text.count("OWNER/REPOSITORY") > 0, path
+        assert ("<!-- [![" in text) == ("\n[![Open in Colab](" in written.replace('"[![', "\n[![")), path
+        assert "<!-- [![" not in written, path
     script.main("https://github.com/someone/wise-2/")
     assert script.current() == "https://github.com/someone/wise-2"
 

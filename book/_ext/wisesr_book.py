@@ -18,15 +18,16 @@ class DescribeFigures(SphinxPostTransform):
                     node["alt"] = image.text.get("Description", "")
 
 
-def drop_buttons_of_text(app, pagename, templatename, context, doctree):
-    """Colab opens notebooks only: a page written in Markdown has no launch button."""
+def drop_dead_buttons(app, pagename, templatename, context, doctree):
+    """No button that leads nowhere: to Colab from a page that is no notebook, or to an address that isn't set."""
     source = str(app.env.doc2path(pagename, base=False)) if pagename in app.env.all_docs else ""
-    if not source.endswith(".ipynb"):
-        buttons = context.get("header_buttons", [])
-        context["header_buttons"] = [b for b in buttons if b.get("label") != "launch-buttons"]
+    dead = set() if source.endswith(".ipynb") else {"launch-buttons"}
+    if app.config.html_theme_options["repository_url"].endswith("/OWNER/REPOSITORY"):
+        dead |= {"launch-buttons", "source-buttons"}
+    context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") not in dead]
 
 
 def setup(app):
     app.add_post_transform(DescribeFigures)
-    app.connect("html-page-context", drop_buttons_of_text, priority=900)
+    app.connect("html-page-context", drop_dead_buttons, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

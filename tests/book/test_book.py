@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from _pages.results import ResultsPage
@@ -52,9 +53,31 @@ def test_figures_have_descriptions_made_from_the_data(built):
     assert all(len(alt) > 30 and not alt.endswith(".png") for alt in alts if "Figure" not in alt)
 
 
-def test_colab_buttons_stand_on_notebooks_only(built):
-    assert "colab.research.google.com" in page(built, "notebooks/mit_512")
-    assert "colab.research.google.com/github" not in page(built, "book/mit_512")
+def test_nothing_leads_to_an_address_that_is_not_set(built):
+    for name in load_script("check_book").pages():
+        shown = re.sub(r"<!--.*?-->|<pre>.*?</pre>", "", page(built, name), flags=re.DOTALL)
+        assert "OWNER/REPOSITORY" not in shown, name
+
+
+@pytest.mark.parametrize(
+    ("address", "source", "kept"),
+    [
+        ("someone/wise", "notebooks/mit_512.ipynb", ["launch-buttons", "source-buttons", "fullscreen-button"]),
+        ("someone/wise", "book/mit_512.md", ["source-buttons", "fullscreen-button"]),
+        ("OWNER/REPOSITORY", "notebooks/mit_512.ipynb", ["fullscreen-button"]),
+    ],
+)
+def test_buttons_stand_where_they_lead_somewhere(address, source, kept):
+    extension = load_script("wisesr_book", "book/_ext")
+    page = source.rsplit(".", 1)[0]
+    environment = SimpleNamespace(all_docs=[page], doc2path=lambda name, base: source)
+    options = {"repository_url": f"https://github.com/{address}"}
+    app = SimpleNamespace(env=environment, config=SimpleNamespace(html_theme_options=options))
+    context = {
+        "header_buttons": [{"label": label} for label in ("launch-buttons", "source-buttons", "fullscreen-button")]
+    }
+    extension.drop_dead_buttons(app, page, "page.html", context, None)
+    assert [button["label"] for button in context["header_buttons"]] == kept
 
 
 def test_pages_load_no_script_from_elsewhere(built):
