@@ -4,23 +4,30 @@
 BACKEND ?= cpu
 VENV ?= .venv
 BIN := $(VENV)/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(abspath $(BIN)):$(PATH)
 # IPython takes packages from the environment that is named here, which may be another that somebody has activated.
-export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export VIRTUAL_ENV := $(abspath $(VENV))
 export KERAS_BACKEND ?= $(if $(filter jax torch,$(BACKEND)),$(BACKEND),tensorflow)
 
 # The first Python on this machine that is recent enough and can make virtual environments.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 /usr/bin/python3; do \
 	$$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: setup demo test test-slow book results bench fuzz soak rehearsal lint address notebooks mutants
+# uv installs in seconds what takes pip minutes; where it can't be had, or fails, pip installs the same versions.
+UV ?= $(BIN)/uv
+VERSIONS ?= --constraint constraints.txt
+INSTALL = install --quiet $(VERSIONS) --editable '.[$(BACKEND),all]'
+
+.PHONY: setup demo test test-slow test-newest test-oldest book results bench fuzz soak rehearsal lint lock address notebooks mutants
 
 setup: $(BIN)/.ready-$(BACKEND)
 
-$(BIN)/.ready-$(BACKEND): pyproject.toml
+$(BIN)/.ready-$(BACKEND): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 with venv was found (on Debian: apt-get install python3-venv); set PYTHON=/path/to/python." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(BACKEND),all]'
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(UV) pip $(INSTALL) || { echo "make: uv failed; pip installs the same, in about two minutes." >&2; \
+		$(BIN)/python -m pip --disable-pip-version-check $(INSTALL); }
 	touch $@
 
 # Kernels that don't warn of others who might listen: what they say stays on this machine.
@@ -41,10 +48,23 @@ test: setup lint
 test-slow: setup
 	pytest -m slow
 
+# make test with the newest and with the oldest versions that pyproject.toml allows, each in an environment of its own.
+test-newest:
+	$(MAKE) test VENV=.venv-newest VERSIONS='--upgrade --resolution highest'
+
+test-oldest:
+	$(MAKE) test VENV=.venv-oldest VERSIONS='--resolution lowest-direct'
+
+# Exact versions for everybody but Colab: the newest of today that pyproject.toml allows, for Python 3.11 to 3.13.
+lock: setup
+	$(UV) pip compile pyproject.toml --quiet --universal --all-extras --python-version 3.11 --upgrade \
+		--no-annotate --no-emit-index-url --custom-compile-command "make lock" --output-file constraints.txt
+
 lint: setup
 	ruff check .
 	ruff format --check .
 	lint-imports
+	@if command -v actionlint; then actionlint; else echo "actionlint is not installed; .github/workflows is not checked."; fi
 
 bench: setup
 	python benchmarks/heads.py

@@ -1,6 +1,7 @@
 """The other backends, each in an environment of its own without TensorFlow: JAX for everything, torch for the heads."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -36,14 +37,33 @@ assert ws.predict(chosen.load(), chosen.dataset.test.rgb([0, 1]))["class"].isin(
 """
 
 
-def environment(folder, root, *requirements):
-    """A virtual environment without TensorFlow: its Python."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", *requirements, f"{root}[opencv,notebooks,test]"], check=True)
+def without_tensorflow(python):
     there = subprocess.run([python, "-c", "import tensorflow"], capture_output=True, text=True)
     assert "No module named 'tensorflow'" in there.stderr
     return python
+
+
+def made_by_pip(folder, root):
+    """What ``make setup BACKEND=jax`` makes where uv fails, in the versions of constraints.txt: its Python."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    words = ["make", "-C", root, "setup", "BACKEND=jax", f"VENV={folder}", "UV=false"]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "make: uv failed; pip installs the same" in done.stderr
+    python = folder / "bin" / "python"
+    installed = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True).stdout
+    pinned = (root / "constraints.txt").read_text(encoding="utf-8")
+    for name in ("keras", "numpy", "jax"):
+        version = re.search(rf"^{name}==(\S+)$", installed, re.MULTILINE)[1]
+        assert re.search(rf"^{name}=={re.escape(version)}( |$)", pinned, re.MULTILINE), (name, version)
+    return without_tensorflow(python)
+
+
+def with_torch(folder, root):
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", TORCH, f"{root}[opencv,notebooks,test]"], check=True)
+    return without_tensorflow(python)
 
 
 def pytest_run(python, backend, root, *tests):
@@ -62,11 +82,11 @@ def pytest_run(python, backend, root, *tests):
 
 @pytest.mark.timeout(2700)  # most of the tests once more
 def test_notebook_training_and_resume_on_jax(tmp_path, root):
-    pytest_run(environment(tmp_path / "jax", root, "jax>=0.5"), "jax", root, *ON_JAX)
+    pytest_run(made_by_pip(tmp_path / "jax", root), "jax", root, *ON_JAX)
 
 
 def test_heads_and_a_smoke_run_on_torch(tmp_path, root):
-    python = environment(tmp_path / "torch", root, TORCH)
+    python = with_torch(tmp_path / "torch", root)
     pytest_run(python, "torch", root, "models/test_heads.py")
     changed = {**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": str(root)}
     done = subprocess.run(

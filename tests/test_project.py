@@ -65,18 +65,36 @@ def test_environment_yml_asks_for_what_pyproject_does(root):
     )
     conda = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
-    assert [line for line in pip if line.startswith("-")] == ["--editable ."]  # a requirements file takes little more
+    assert [line for line in pip if line.startswith("-")] == ["--constraint constraints.txt", "--editable ."]
     assert requirement_names(str(Requirement(line)) for line in pip if not line.startswith("-")) == requirement_names(
         str(Requirement(line)) for line in expected
     )
     assert f"python{project['requires-python']}" in conda
 
 
-def test_every_requirement_has_a_lower_bound(root):
+def requirements_of(root):
+    """Every requirement of every extra but "all", as pyproject.toml has it."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    everything = project["dependencies"] + [r for name, rs in extras.items() if name != "all" for r in rs]
-    assert [requirement for requirement in everything if ">=" not in requirement] == []
+    return project["dependencies"] + [r for name, rs in extras.items() if name != "all" for r in rs]
+
+
+def test_every_requirement_has_a_lower_bound(root):
+    assert [requirement for requirement in requirements_of(root) if ">=" not in requirement] == []
+
+
+def test_constraints_pin_every_requirement_within_its_bounds(root):
+    text = (root / "constraints.txt").read_text(encoding="utf-8")
+    assert "://" not in text  # no hosts of a registry
+    pins = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            pin = Requirement(line)
+            assert [specifier.operator for specifier in pin.specifier] == ["=="], line
+            pins.setdefault(pin.name, []).append(next(iter(pin.specifier)).version)
+    for requirement in map(Requirement, requirements_of(root)):
+        assert pins.get(requirement.name), requirement
+        assert all(version in requirement.specifier for version in pins[requirement.name]), requirement
 
 
 def test_the_address_stands_in_one_form_everywhere(root):
@@ -115,8 +133,8 @@ def test_make_address_refuses_what_is_none(url):
 
 def test_make_lists_the_promised_targets(root):
     makefile = (root / "Makefile").read_text(encoding="utf-8")
-    promised = "setup demo test test-slow book results notebooks bench fuzz soak rehearsal lint address".split()
-    for target in promised:
+    promised = "setup demo test test-slow test-newest test-oldest book results notebooks bench fuzz soak rehearsal"
+    for target in f"{promised} lint lock address".split():
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
