@@ -5,7 +5,7 @@ import json
 import pandas as pd
 from IPython.display import HTML
 
-from _pages.results import table, words
+from _pages.markup import table, words
 from wisesr_helpers.training.runs import project_root
 from wisesr_helpers.versions import are_current
 

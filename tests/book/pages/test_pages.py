@@ -10,7 +10,7 @@ import re
 import pandas as pd
 import pytest
 import records
-from _pages import results
+from _pages import markup, results
 from _pages.results import ResultsPage
 from tests_support import load_script
 
@@ -312,17 +312,17 @@ def test_a_page_without_any_record_can_be_built(folders, shown):
 
 def test_a_table_is_escaped_and_whole():
     rows = pd.DataFrame({"<name>": ["a & b", "x" * 300], "value": [None, 'é, "1"']})
-    output = results.table(rows, 'a"b.csv')
+    output = markup.table(rows, 'a"b.csv')
     assert cells(output) == [["<name>", "value"], ["a & b", ""], ["x" * 300, 'é, "1"']]
     assert "<name>" not in output.data
     name, linked = linked_csv(output)
     assert name == "a&quot;b.csv"
     assert linked == cells(output)
-    assert len(cells(results.table(pd.DataFrame({"n": range(200)})))) == 201
-    assert "download" not in results.table(rows).data
+    assert len(cells(markup.table(pd.DataFrame({"n": range(200)})))) == 201
+    assert "download" not in markup.table(rows).data
     assert 'class="results-table"' in output.data
-    assert cells(results.table(rows, sentences=True)) == cells(output)
-    assert 'class="results-table with-sentences"' in results.table(rows, sentences=True).data
+    assert cells(markup.table(rows, sentences=True)) == cells(output)
+    assert 'class="results-table with-sentences"' in markup.table(rows, sentences=True).data
 
 
 def test_the_picture_of_the_readme_is_drawn_from_the_committed_records():
