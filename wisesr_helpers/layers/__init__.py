@@ -7,7 +7,7 @@ from wisesr_helpers.layers.pooling import (
     GlobalWeightedAveragePooling2D,
     SharedPositionPooling2D,
 )
-from wisesr_helpers.layers.preprocessing import ImageNetPreprocessing
+from wisesr_helpers.layers.preprocessing import ImageNetPreprocessing, PatchEmbedding2D
 from wisesr_helpers.layers.reductions import FixedReduction2D
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "GlobalDepthwisePooling2D",
     "GlobalWeightedAveragePooling2D",
     "ImageNetPreprocessing",
+    "PatchEmbedding2D",
     "SharedPositionPooling2D",
     "global_depthwise_pool",
 ]

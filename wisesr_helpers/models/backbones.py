@@ -7,7 +7,7 @@ import warnings
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.images import check_size
-from wisesr_helpers.layers.preprocessing import ImageNetPreprocessing
+from wisesr_helpers.layers.preprocessing import ImageNetPreprocessing, PatchEmbedding2D
 
 layers = keras.layers
 
@@ -20,24 +20,28 @@ _OF_WEIGHTS["torch"] = ("DenseNet",)
 
 def _block(x, filters, size, strides, padding, name):
     x = layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False, name=f"{name}_conv")(x)
+    return _normalised(x, name)
+
+
+def _normalised(x, name):
     x = layers.BatchNormalization(momentum=0.95, name=f"{name}_bn")(x)  # short runs need quick statistics
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def small_patch(inputs):
+def small_patch(inputs, mode):
     """Separate patches of 32×32 pixels, no overlap, no padding: (N, H, W, 3) → (N, H // 32, W // 32, 96).
 
     What it sees of one patch can't depend on any other, so the head alone can bring in positions.
     """
-    x = _block(inputs, 64, 16, 16, "valid", "patch1")
+    x = _normalised(PatchEmbedding2D(64, 16, mode, name="patch1_conv")(inputs), "patch1")
     x = _block(x, 64, 1, 1, "valid", "mix1")
     x = _block(x, 96, 2, 2, "valid", "patch2")
     return _block(x, 96, 1, 1, "valid", "mix2")
 
 
-def small_conv(inputs):
+def small_conv(inputs, mode):
     """Overlapping, zero-padded convolutions, so positions leak in: (N, H, W, 3) → (N, ⌈H / 32⌉, ⌈W / 32⌉, 96)."""
-    x = _block(inputs, 16, 7, 4, "same", "conv1")
+    x = _block(preprocess(inputs, mode), 16, 7, 4, "same", "conv1")
     x = _block(x, 32, 3, 2, "same", "conv2")
     x = _block(x, 64, 3, 2, "same", "conv3")
     x = _block(x, 96, 3, 2, "same", "conv4")
@@ -46,6 +50,11 @@ def small_conv(inputs):
 
 
 SMALL = {"small_patch": small_patch, "small_conv": small_conv}
+
+
+def preprocess(inputs, mode):
+    """Images behind the layer of that mode of preprocessing; none for "none"."""
+    return inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing", dtype="float32")(inputs)
 
 
 def backbone_names():
@@ -136,9 +145,8 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
     height, width = check_size(image_size)
     inputs = keras.Input((height, width, 3), name="image")
     mode = preprocessing_mode(name, preprocessing)
-    x = inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing", dtype="float32")(inputs)
     try:
-        features = _features(name, x, weights)
+        features = _features(name, inputs, mode, weights)
         if 0 in features.shape:
             raise ValueError("the feature map is empty")
     except ValueError as error:
@@ -152,9 +160,10 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
     return model
 
 
-def _features(name, x, weights):
+def _features(name, inputs, mode, weights):
     if name in SMALL:
-        return SMALL[name](x)
+        return SMALL[name](inputs, mode)
+    x = preprocess(inputs, mode)
     application = getattr(keras.applications, name)
     downloaded = "imagenet" if weights == "imagenet" else None
     try:
