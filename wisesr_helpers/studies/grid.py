@@ -209,8 +209,9 @@ _PAPER = (
             classes=6,
             train=1500,
             test=300,
-            recipe=dataclasses.replace(_SHORT, epochs=20, decay_rate=0.85),
-            minutes=3.5,
+            # A third of Table 8's batch: three times the steps, with no more images to move.
+            recipe=dataclasses.replace(_SHORT, epochs=12, batch_size=5, decay_rate=0.75),
+            minutes=1.5,
             backbones={"small_patch": 2, "small_conv": 1},
         ),
     ),
