@@ -39,7 +39,7 @@ def kernel(stderr):
             if "text" in content or "data" in content:
                 outputs.append((message["msg_type"], content.get("text") or content["data"]["text/plain"]))
 
-        reply = client.execute_interactive(code, allow_stdin=allow_stdin, output_hook=keep, timeout=60)
+        reply = client.execute_interactive(code, allow_stdin=allow_stdin, output_hook=keep)
         assert reply["content"]["status"] == "ok", reply
         return outputs
 
