@@ -31,7 +31,7 @@ $(BIN)/.ready-$(BACKEND): pyproject.toml constraints.txt
 	touch $@
 
 # Kernels that don't warn of others who might listen: what they say stays on this machine.
-demo: export JUPYTER_PATH := $(CURDIR)/scripts/jupyter$(if $(JUPYTER_PATH),:$(JUPYTER_PATH))
+demo book: export JUPYTER_PATH := $(CURDIR)/scripts/jupyter$(if $(JUPYTER_PATH),:$(JUPYTER_PATH))
 demo: setup
 	papermill notebooks/mit_512.ipynb runs/mit_512-gap.ipynb -p head gap -p scale demo
 	papermill notebooks/mit_512.ipynb runs/mit_512-wise.ipynb -p head wise -p scale demo

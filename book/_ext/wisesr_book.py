@@ -1,8 +1,10 @@
-"""What the book needs of Sphinx beyond Jupyter Book: descriptions of figures, and honest launch buttons."""
+"""What the book needs of Sphinx beyond Jupyter Book: descriptions of figures, honest buttons, pages on all cores."""
 
 from docutils import nodes
 from PIL import Image
 from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from wisesr_helpers.storage import usable_cores
 
 
 class DescribeFigures(SphinxPostTransform):
@@ -27,7 +29,16 @@ def drop_dead_buttons(app, pagename, templatename, context, doctree):
     context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") not in dead]
 
 
+def read_in_parallel(app, config):
+    """Execute as many pages at once as there are cores; ``jupyter-book build`` has no option for it."""
+    app.parallel = usable_cores()
+    # These don't say whether they may: they copy files, number sections or change LaTeX once all pages are read.
+    for name in ("sphinx-mathjax-offline", "sphinx_multitoc_numbering", "sphinx_jupyterbook_latex"):
+        app.extensions[name].parallel_read_safe = True
+
+
 def setup(app):
     app.add_post_transform(DescribeFigures)
+    app.connect("config-inited", read_in_parallel)
     app.connect("html-page-context", drop_dead_buttons, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -32,7 +32,7 @@ ANSWERS = {
     ),
     "a folder that isn't there": (FileNotFoundError, "'photos'", "a CSV with the columns", "give a folder with one"),
     "a folder without a subfolder for each class": (ValueError, "'cat.jpg'", "a CSV with", "give a folder with one"),
-    "a list with a wrong column": (ValueError, "'filename', 'label'", "the columns 'filename' and 'class'", "Correct it"),
+    "a list with a wrong column": (ValueError, "'filename', 'label'", "Correct it"),
     "a run that was never made": (FileNotFoundError, "'runs/mine'", "such as 'runs/mit_512--demo--", "Give a run's"),
 }
 
