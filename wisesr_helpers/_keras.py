@@ -11,10 +11,10 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 @contextlib.contextmanager
-def _quiet_start():
-    """Hide what C++ writes to standard error while a backend starts, unless the start fails.
+def quiet_stderr():
+    """Hide what C++ writes to standard error, unless what is done fails: in a notebook it would be a red box.
 
-    TensorFlow writes two lines before its own log levels apply; in a notebook they are a red box.
+    TensorFlow writes two lines when it starts, before its own log levels apply.
     """
     with tempfile.TemporaryFile() as held:
         sys.stderr.flush()
@@ -32,7 +32,7 @@ def _quiet_start():
 
 
 try:
-    with _quiet_start():
+    with quiet_stderr():
         import keras
 except ModuleNotFoundError as error:
     if error.name not in BACKENDS:
@@ -44,4 +44,4 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
-__all__ = ["keras"]
+__all__ = ["keras", "quiet_stderr"]

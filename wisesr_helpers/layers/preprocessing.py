@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wisesr_helpers._keras import keras
+from wisesr_helpers._keras import keras, quiet_stderr
 from wisesr_helpers.layers.pooling import PACKAGE
 
 ops = keras.ops
@@ -71,6 +71,9 @@ class PatchEmbedding2D(keras.layers.Layer):
         # As Conv2D(filters, patch_size, use_bias=False) behind the preprocessing would have it.
         shape = (self.patch_size, self.patch_size, 3, self.filters)
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer="glorot_uniform")
+        # TensorFlow cuts patches out of the uint8 image and says, once a process, that oneDNN leaves that to Eigen.
+        with quiet_stderr():
+            ops.transpose(ops.zeros((1, 1), "uint8"))
 
     def call(self, inputs):
         side = self.patch_size
