@@ -40,7 +40,7 @@ def test_it_fetches_without_a_network_what_keras_has(tmp_path):
 
 
 def test_it_prepares_and_reports(tmp_path, capsys):
-    tree = build_tree("mit", tmp_path, per_class=(3, 2), classes=2, defects=0.01)
+    tree = build_tree("mit", tmp_path, per_class=(3, 2), classes=2, defects=0.01, image_size=80)
     prepare = ["prepare", "mit", "--image-size", "64", "--data-dir", str(tree.root)]
     assert command_line.main(prepare) == 0
     said = capsys.readouterr().out

@@ -75,11 +75,11 @@ def test_strict_refuses_with_the_report(loaded):
 
 
 def test_strict_takes_what_is_whole_and_two_loads_have_one_fingerprint(tmp_path):
-    tree = build_tree("mit", tmp_path / "a", per_class=(4, 2), classes=3)
+    tree = build_tree("mit", tmp_path / "a", per_class=(4, 2), classes=3, image_size=80)
     first = load_dataset("mit", 64, tree.root, strict=True)
     assert first.report() == []
     assert load_dataset("mit", 64, tree.root).fingerprint == first.fingerprint
-    other = build_tree("mit", tmp_path / "b", per_class=(4, 2), classes=3, seed=1)
+    other = build_tree("mit", tmp_path / "b", per_class=(4, 2), classes=3, seed=1, image_size=80)
     assert load_dataset("mit", 64, other.root).fingerprint != first.fingerprint
 
 
@@ -116,7 +116,7 @@ def test_a_dataset_that_is_not_there_is_one_sentence_with_the_ways_to_go_on(name
 
 
 def test_a_folder_that_can_not_be_written_gives_way_to_the_cache(tmp_path, monkeypatch):
-    tree = build_tree("mit", tmp_path / "mounted", per_class=(4, 2))
+    tree = build_tree("mit", tmp_path / "mounted", per_class=(4, 2), image_size=80)
     monkeypatch.setattr(load.os, "access", lambda path, mode: "mounted" not in str(path))
     load_dataset("mit", 64, tree.root)
     assert not (tree.root / "prepared").exists()
@@ -124,7 +124,7 @@ def test_a_folder_that_can_not_be_written_gives_way_to_the_cache(tmp_path, monke
 
 
 def test_a_split_without_a_single_image_is_refused(tmp_path):
-    tree = build_tree("mit", tmp_path, per_class=(3, 2), classes=2)
+    tree = build_tree("mit", tmp_path, per_class=(3, 2), classes=2, image_size=80)
     for path in tree.test_labels:
         (tree.images / path).write_bytes(b"")
     with pytest.raises(ValueError, match="no test image that can be decoded: 4 empty file"):
@@ -132,7 +132,7 @@ def test_a_split_without_a_single_image_is_refused(tmp_path):
 
 
 def test_another_size_and_another_method_are_other_folders(tmp_path):
-    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2)
+    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2, image_size=80)
     load_dataset("mit", 64, tree.root)
     load_dataset("mit", (64, 80), tree.root, resample="bilinear")
     names = sorted(path.name for path in (tree.root / "prepared").iterdir())
@@ -162,7 +162,7 @@ def test_arrays_can_not_be_made_smaller(tmp_path):
 
 
 def test_the_decoders_version_is_part_of_the_plan(tmp_path, monkeypatch):
-    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2)
+    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2, image_size=80)
     listing = load.read_listing(SOURCES["mit"], tree.root)
     before = prepare._plan(listing, "train", (64, 64), "nearest")
     assert prepare._plan(listing, "train", (64, 64), "nearest") == before

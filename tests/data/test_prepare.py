@@ -1,9 +1,11 @@
 """Preparation: decoded once, exact, gone on with after a kill, never believed when its sources changed."""
 
+import dataclasses
 import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,11 +26,18 @@ from wisesr_helpers.storage import Held, folder_lock
 SIZE = (96, 120)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A tree that nobody changes."""
+    return build_tree("mit", tmp_path_factory.mktemp("built") / "raw", per_class=(8, 4), classes=3, defects=0.01)
+
+
 @pytest.fixture
-def mit(tmp_path):
-    """(tree, listing, folder to prepare into)."""
-    tree = build_tree("mit", tmp_path / "raw", per_class=(8, 4), classes=3, defects=0.01)
-    return tree, read_listing(SOURCES["mit"], tree.root), tmp_path / "prepared"
+def mit(built, tmp_path):
+    """(tree, listing, folder to prepare into): a copy of the tree."""
+    root = shutil.copytree(built.root, tmp_path / "raw")
+    tree = dataclasses.replace(built, root=root, images=root / built.images.relative_to(built.root))
+    return tree, read_listing(SOURCES["mit"], root), tmp_path / "prepared"
 
 
 def images_of(folder, split, accounts):

@@ -141,8 +141,8 @@ def test_numbers_of_numpy_are_taken_as_pythons(tmp_path):
 
 
 def test_a_named_backbone_is_used_at_smoke_scale():
-    model = experiment("mit_224", backbone="Xception", scale="smoke").build()
-    assert model.get_layer("features").output.shape == (None, 7, 7, 2048)
+    model = experiment("mit_224", backbone="MobileNet", scale="smoke").build()
+    assert model.get_layer("features").output.shape == (None, 7, 7, 1024)
     assert model.output_shape == (None, 8)
 
 
@@ -190,7 +190,7 @@ def test_options_of_the_training_are_said(said):
 
 
 def test_the_papers_scale_says_the_papers_recipe(said, tmp_path):
-    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2)
+    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2, image_size=64)
     lines = said("mit_512", scale="paper", data_dir=str(tree.root))
     assert lines["Scale"] == "Scale: paper; as asked."
     assert "MIT Indoor Scenes, as images of 512×512 pixels" in lines["Data"]
@@ -210,7 +210,7 @@ def test_a_recipe_without_augmentation_says_so(said, tmp_path):
 
 
 def test_the_data_stands_beside_table_2_and_its_defects_are_named(capsys, tmp_path):
-    tree = build_tree("mit", tmp_path, per_class=(3, 2), classes=2, defects=0.01)
+    tree = build_tree("mit", tmp_path, per_class=(3, 2), classes=2, image_size=64, defects=0.01)
     experiment("mit_224", scale="paper", data_dir=str(tree.root)).describe_data()
     said = capsys.readouterr().out
     assert f"{tree.train} training and {tree.test} test images in 2 classes" in said

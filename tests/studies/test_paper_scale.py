@@ -16,9 +16,9 @@ STUDY_OF = {
 }
 
 
-def one_epoch(name, folder, backbone="", **typed):
+def one_epoch(name, folder, backbone="", image_size=None, **typed):
     """(tree, experiment, record) of one epoch at the paper's scale on an imitation with defects."""
-    tree = build_tree(name, folder / "raw", per_class=(6, 3), classes=3, defects=0.01)
+    tree = build_tree(name, folder / "raw", per_class=(6, 3), classes=3, image_size=image_size, defects=0.01)
     experiment = ws.Experiment(
         **STUDY_OF[name] | typed,
         head="wise",
@@ -51,7 +51,7 @@ def check(tree, experiment, record):
 
 @pytest.mark.parametrize("name", MOST)
 def test_an_epoch_on_each_dataset(name, tmp_path):
-    check(*one_epoch(name, tmp_path, "small_conv"))
+    check(*one_epoch(name, tmp_path, "small_conv", None if name in ("mnist", "cifar10") else 64))
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_an_epoch_at_512(tmp_path):
 
 
 def test_the_second_run_decodes_nothing(tmp_path, monkeypatch):
-    one_epoch("mit", tmp_path, "small_conv")
+    one_epoch("mit", tmp_path, "small_conv", 64)
     decode = "wisesr_helpers.data.prepare._decode_entry"
     monkeypatch.setattr(decode, lambda *_: pytest.fail("an image was decoded again"))
     again = ws.Experiment(
@@ -89,7 +89,7 @@ def test_the_second_run_decodes_nothing(tmp_path, monkeypatch):
 
 def test_auto_is_paper_only_if_prepared_and_with_an_accelerator(tmp_path, monkeypatch):
     monkeypatch.delenv("WISESR_SCALE")
-    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2)
+    tree = build_tree("mit", tmp_path, per_class=(2, 2), classes=2, image_size=64)
 
     def chosen(**typed):
         spec = ws.Experiment("mit_224", data_dir=str(tree.root), **typed).spec
