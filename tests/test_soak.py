@@ -30,22 +30,22 @@ def goes_on(text, kill):
     return (f"Going on after epoch {lost - 1} of {soak.EPOCHS}" in text) == (lost > 1)
 
 
-@pytest.mark.parametrize("kill", ["save:2:100000", "between:2:0"])
-def test_a_training_killed_and_typed_again(kill, whole, tmp_path):
+def test_a_training_killed_and_typed_again(whole, tmp_path):
+    """While it saves; test_a_short_soak kills it elsewhere."""
+    kill = "save:2:100000"
     assert goes_on(soak.killed_and_resumed(tmp_path, kill), kill)
     assert soak.result(tmp_path) == whole
 
 
-MORE = ("save:2:100000", "save:3:-1", "within:3:1", "between:2:0", "between:1:0")
-
-
-@pytest.mark.parametrize("kill", ["within:2:2", *(pytest.param(kill, marks=pytest.mark.slow) for kill in MORE)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", ["save:3:-1", "within:2:2", "between:1:0"])
 def test_papermill_killed_and_typed_again(kill, whole, tmp_path):
     soak.killed_and_resumed(tmp_path, kill, words=papermill(tmp_path), WISESR_KILL_PARENT="1")
     assert goes_on((tmp_path / "out.ipynb").read_text(encoding="utf-8"), kill)
     assert soak.result(tmp_path) == whole
 
 
+@pytest.mark.slow
 def test_a_drive_without_locks_that_renames_by_copying_loses_one_epoch(whole, tmp_path):
     said = soak.killed_and_resumed(tmp_path, "save:3:-3", fault="drive")
     assert "The checkpoint of epoch 3 in" in said
@@ -63,6 +63,7 @@ def test_a_stateful_shuffle_would_be_noticed(tmp_path):
     assert soak.result(tmp_path / "killed") != soak.result(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_shown_and_ends_papermill_without_an_error(tmp_path):
     done = soak.start(tmp_path, fault="diverge", words=papermill(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]

@@ -64,6 +64,7 @@ def test_the_same_features_with_positions_can():
     assert mirrored_pair_accuracy(placed_features) > 0.75
 
 
+@pytest.mark.slow
 def test_the_bag_test_would_notice_a_leak():
     """Negative control: outer glyphs that keep to one corner of their cell give themselves away."""
     original = embedded.draw_scene

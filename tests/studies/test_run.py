@@ -161,7 +161,9 @@ DAMAGES = {"truncated": lambda path: os.truncate(path, path.stat().st_size // 2)
 DAMAGES |= {"empty": lambda path: os.truncate(path, 0), "missing": pathlib.Path.unlink}
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage", ["truncated", *(pytest.param(damage, marks=pytest.mark.slow) for damage in ("empty", "missing"))]
+)
 @pytest.mark.parametrize(
     ("files", "epoch"),
     [(["record.json"], 2), (["checkpoints/e0002.npz"], 1), (["record.json", "checkpoints/e0002.npz"], 1)],
