@@ -46,7 +46,7 @@ test: setup lint
 	pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: setup
-	pytest -m slow
+	pytest -n auto --dist loadfile -m slow
 
 # make test with the newest and with the oldest versions that pyproject.toml allows, each in an environment of its own.
 test-newest:
