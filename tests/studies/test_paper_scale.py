@@ -64,7 +64,7 @@ def test_an_epoch_on_each_dataset_with_the_studys_own_backbone(name, tmp_path):
 
 @pytest.mark.slow
 def test_an_epoch_at_512(tmp_path):
-    tree, experiment, record = one_epoch("mit", tmp_path, study="mit_512", options={"weights": "none"})
+    tree, experiment, record = one_epoch("mit", tmp_path, study="mit_512", options={"weights": "none", "accumulate": 3})
     check(tree, experiment, record)
     assert list(record.image_size) == [512, 512]
     assert list(record.feature_map)[:2] == [16, 16]
