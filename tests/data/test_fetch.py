@@ -446,13 +446,14 @@ def encrypted():
 
 
 BZIP2 = zipped(FILES, zipfile.ZIP_BZIP2)
+NAMELESS = zipped({"its name": b"1"}).replace(b"its name", bytes(8))
 
 
 @pytest.mark.parametrize(
     "content",
     [
         *(b"", b"PK", ARCHIVE[:-30], zipped({}), encrypted(), BZIP2[:5000] + bytes(9000) + BZIP2[14000:]),
-        lying(10, zipfile.crc32(bytes(10**6))),
+        *(lying(10, zipfile.crc32(bytes(10**6))), NAMELESS),
     ],
     ids=len,
 )

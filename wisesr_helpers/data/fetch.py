@@ -25,8 +25,8 @@ _LOGIN = (
     "set KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, to those of https://www.kaggle.com/settings "
     "(as environment variables or Colab secrets), or keep kaggle.json in ~/.kaggle"
 )
-# What zipfile raises on damaged input, beside its own error.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError)
+# What zipfile raises on damaged input, beside its own error; IndexError at an entry without a name.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, ValueError, IndexError)
 
 
 class FetchError(OSError):
