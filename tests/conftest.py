@@ -11,6 +11,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ["PYTHONWARNINGS"] = "ignore::DeprecationWarning"
 # IPython gives a kernel the packages of the environment that is named here, which is not always the one under test.
 os.environ.pop("VIRTUAL_ENV", None)
+# Of a test that runs these tests: a kernel that finds it captures nothing of its standard error.
+os.environ.pop("PYTEST_CURRENT_TEST", None)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
