@@ -30,7 +30,7 @@ $(BIN)/.ready-$(BACKEND): pyproject.toml constraints.txt
 		$(BIN)/python -m pip --disable-pip-version-check $(INSTALL); }
 	touch $@
 
-# Kernels that don't warn of others who might listen: what they say stays on this machine.
+# Kernels that log errors only: ipykernel warns at every start that it talks over TCP, here to this machine alone.
 demo book: export JUPYTER_PATH := $(CURDIR)/scripts/jupyter$(if $(JUPYTER_PATH),:$(JUPYTER_PATH))
 demo: setup
 	papermill notebooks/mit_512.ipynb runs/mit_512-gap.ipynb -p head gap -p scale demo
