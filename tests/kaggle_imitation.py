@@ -156,15 +156,16 @@ def closed_port():
 
 
 def refused(kind, data_dir, name="toy"):
-    """The message of a fetch that fails; every one names the dataset, the folder and the two ways."""
+    """The message of a fetch that fails: dataset, folder, and, unless the disk is at fault, the other way to get it."""
     with pytest.raises(kind) as caught:
         fetch.fetch(name, data_dir)
     message = str(caught.value)
     folder = pathlib.Path(data_dir) / name
     assert message.startswith(f"Toy Scenes could not be fetched to '{folder}': ")
-    assert f'python -m wisesr_helpers.data fetch {name} --data-dir "{data_dir}"' in message
-    assert "https://www.kaggle.com/datasets/someone/toy-scenes" in message
-    assert message.endswith(f"unpack it into '{folder}'.")
+    assert "wisesr_helpers.data fetch" not in message  # it has just failed
+    if "the disk is full" not in message and "a file or folder can't be used" not in message:
+        assert "Or by hand: open https://www.kaggle.com/datasets/someone/toy-scenes in a browser" in message
+        assert message.endswith(f"unpack it into '{folder}'.")
     assert "\n" not in message
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__

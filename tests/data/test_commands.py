@@ -20,6 +20,13 @@ def test_the_list_names_every_dataset(capsys):
         assert all(cell in line for cell in (source.name, source.title, source.address, source.terms))
 
 
+def test_alone_it_lists_its_commands_and_the_datasets(capsys):
+    assert command_line.main([]) == 2
+    said = capsys.readouterr().out
+    assert re.findall(r"^    (\w+) ", said, re.MULTILINE) == ["fetch", "prepare", "list"]
+    assert all(name in said for name in SOURCES)
+
+
 def test_it_fetches(server, tmp_path, capsys):
     assert command_line.main(["fetch", "toy", "--data-dir", str(tmp_path)]) == 0
     assert unpacked(tmp_path / "toy") == FILES

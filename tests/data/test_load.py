@@ -102,7 +102,9 @@ def test_damaged_pixels_without_their_files_are_refused(tmp_path):
     tree.root.rename(tmp_path / "elsewhere")
     (path,) = (tmp_path / "data").glob("prepared/*/train.images")
     path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(ValueError, match="are damaged, and their files are gone. Intel Image Classification was not"):
+    with pytest.raises(
+        ValueError, match="are damaged, and their files are gone. Intel Image Classification, .*, was not"
+    ):
         load_dataset("intel", 64, tmp_path / "data")
 
 

@@ -95,9 +95,12 @@ def test_unknown_names_are_refused():
 @pytest.mark.parametrize("name", BUILDERS)
 def test_the_message_names_the_dataset_the_places_and_the_ways_on(tmp_path, name):
     source, mine = SOURCES[name], tmp_path / "mine"
+    mine.mkdir()
     for data_dir, folder in ((None, tmp_path / "cache" / name), ("", tmp_path / "cache" / name), (mine, mine)):
         looked, _, ways = sources.missing(source, data_dir).partition(", nor in a subfolder of these. ")
-        assert looked.startswith(f"{source.title} was not found in any of '")
+        assert looked.startswith(
+            f"{source.title}, recognised by {' and '.join(source.files)}, was not found in any of '"
+        )
         assert all(f"'{place}'" in looked for place in sources.places(source, data_dir))
         assert ways == sources.how_to_get(source, folder)
         assert f"fetch {name}" in ways
@@ -105,10 +108,20 @@ def test_the_message_names_the_dataset_the_places_and_the_ways_on(tmp_path, name
         assert f"'{folder}'" in ways
 
 
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_given_folder_that_is_not_there_is_said_with_the_files_expected_in_it(tmp_path, name):
+    root = build(name, tmp_path / "there")
+    said = sources.missing(SOURCES[name], root.with_name("gone"))
+    assert said.startswith(f"There is no folder '{root.with_name('gone')}', and {SOURCES[name].title}, recognised by ")
+    assert f"'{root.with_name('gone') / name}'" not in said
+    expected = said.partition("recognised by ")[2].partition(", was not")[0].split(" and ")
+    assert all(list(root.rglob(file)) for file in expected)
+
+
 @pytest.mark.parametrize(("inner", "named"), [("mit", True), ("", True), (None, False)])
 def test_the_two_ways_name_the_folder_only_where_it_is_not_the_default(tmp_path, inner, named):
     folder = default_cache() / "mit" if inner is None else tmp_path / inner
     option = f' --data-dir "{tmp_path}"' if named else ""
     sentence = sources.how_to_get(SOURCES["mit"], folder)
-    assert f"python -m wisesr_helpers.data fetch mit{option};" in sentence
+    assert f"python -m wisesr_helpers.data fetch mit{option}, where there is a network; or by hand, open " in sentence
     assert sentence.endswith(f"unpack it into '{folder}'.")

@@ -53,7 +53,7 @@ def test_papermill_from_another_folder(tmp_path):
         (["-y", "options: {strat: uniform}"], "ValueError: Unknown option 'strat' for head 'wise'"),
         pytest.param(
             ["-p", "scale", "paper"],
-            "FileNotFoundError: MIT Indoor Scenes was not found in any of",
+            "FileNotFoundError: MIT Indoor Scenes, recognised by TrainImages.txt and TestImages.txt, was",
             marks=pytest.mark.slow,
         ),
     ],

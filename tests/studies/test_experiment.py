@@ -77,7 +77,9 @@ def test_mistakes_are_refused_before_anything_is_loaded(typed, message, monkeypa
 
 
 def test_paper_scale_never_falls_back():
-    with pytest.raises(FileNotFoundError, match="MIT Indoor Scenes was not found in any of .*data fetch mit"):
+    with pytest.raises(
+        FileNotFoundError, match="MIT Indoor Scenes, recognised by .*, was not found in any of .*data fetch mit"
+    ):
         experiment(scale="paper")
 
 

@@ -48,15 +48,19 @@ def main(arguments=None):
         arguments: List of strings; None for the process's own.
 
     Returns:
-        Exit status: 0, 1 after a failure that was told in a sentence, 130 after Ctrl-C.
+        Exit status: 0, 1 after a failure that was told in a sentence, 2 without a command, 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m wisesr_helpers.data", description="Fetch, prepare and list the datasets."
+        prog="python -m wisesr_helpers.data",
+        description=f"Fetch, prepare and list the datasets: {', '.join(SOURCES)}.",
     )
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(metavar="command", title="commands")
     for add in COMMANDS:
         add(commands)
     options = parser.parse_args(arguments)
+    if "run" not in options:
+        parser.print_help()
+        return 2
     try:
         options.run(options)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Batches of a split, for ``fit``: uint8 images, in an order and augmented as functions of (seed, epoch, index)."""
+"""Batches of a split, for training: uint8 images, in an order and augmented as functions of (seed, epoch, index)."""
 
 import concurrent.futures
 import functools
@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 
-from wisesr_helpers._keras import keras
 from wisesr_helpers.data.augment import apply_transform
 from wisesr_helpers.data.images import write_rgb
 from wisesr_helpers.storage import usable_cores
@@ -14,13 +13,12 @@ from wisesr_helpers.storage import usable_cores
 TASK = 4  # images a thread takes at once: handing over costs, and a batch should occupy all threads
 
 
-class Batches(keras.utils.PyDataset):
+class Batches:
     """The training split, shuffled and augmented anew for every epoch.
 
     Nothing random is kept: the order of an epoch is a function of (seed, epoch), an image's augmentation of
     (seed, epoch, its index in the split), whatever the number of threads. Whoever trains sets ``epoch`` before
-    each one: Keras calls its own hooks once more than there are epochs. While the model works on one batch, the
-    threads prepare the next.
+    each one. While the model works on one batch, the threads prepare the next.
 
     Args:
         split: A ``Split``.
@@ -34,7 +32,6 @@ class Batches(keras.utils.PyDataset):
     """
 
     def __init__(self, split, batch_size, seed, epoch=0, augmentation=None, threads=None, parts=1):
-        super().__init__()
         self.split = split
         self.batch_size = batch_size
         self.seed = seed

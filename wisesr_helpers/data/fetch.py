@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 import zlib
 
-from wisesr_helpers.data.sources import get_source, holds, how_to_get, keras_folder
+from wisesr_helpers.data.sources import by_hand, get_source, holds, keras_folder
 from wisesr_helpers.progress import ProgressBar
 from wisesr_helpers.storage import default_cache, describe_size, folder_lock
 
@@ -66,9 +66,8 @@ def fetch(name, data_dir=None):
         step(source, folder)
     except OSError as error:
         # Without the client's own exception: its text holds signed addresses.
-        raise FetchError(
-            f"{source.title} could not be fetched to '{folder}': {_reason(error)} {how_to_get(source, folder)}"
-        ) from None
+        instead = f" Or by hand: {by_hand(source, folder)}" if error.errno is None else ""
+        raise FetchError(f"{source.title} could not be fetched to '{folder}': {_reason(error)}{instead}") from None
     return folder
 
 

@@ -66,9 +66,9 @@ def exist(folder, *names):
     return all(os.path.exists(folder / name) for name in names)
 
 
-def folder_with(*names, below=("",)):
-    """A function: path → the first of the folders ``below`` it that holds all these names; None if none does."""
-    return lambda root: next((root / inner for inner in below if exist(root / inner, *names)), None)
+def folder_with(root, names, below=("",)):
+    """The first of the folders ``below`` a path that holds all these names; None if none does."""
+    return next((root / inner for inner in below if exist(root / inner, *names)), None)
 
 
 def _scan(folder):

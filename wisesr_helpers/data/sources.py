@@ -33,7 +33,9 @@ class Source:
         zip_bytes: Size of Kaggle's archive; None where it is not known.
         unpacked_bytes: The most that the archive may unpack to; more is refused.
         terms: What its owners allow, in a few words.
-        marker: Function: folder → the folder that holds the dataset's files, that one or one below it; None: neither.
+        files: Names of files and folders that it is recognised by, all in one folder.
+        below: Where that folder may be in the one that is given; "" is that one itself.
+        marker: Function: given folder, ``files``, ``below`` → the one that holds them; None: there is none.
         read: Function of :mod:`wisesr_helpers.data.listings` that reads the folder that ``marker`` found.
         classes: Class names of a dataset that comes as arrays; those of the others are read from the disk.
     """
@@ -44,7 +46,9 @@ class Source:
     zip_bytes: int | None = None
     unpacked_bytes: int = GIB
     terms: str
-    marker: Callable
+    files: tuple
+    below: tuple = ("",)
+    marker: Callable = folder_with
     read: Callable
     classes: tuple = ()
 
@@ -57,7 +61,7 @@ class Source:
 
     def base(self, root):
         """The folder that holds its files, ``root`` or one below it; None if neither does. No image is opened."""
-        return self.marker(pathlib.Path(root).expanduser())
+        return self.marker(pathlib.Path(root).expanduser(), self.files, self.below)
 
 
 SOURCES = {
@@ -70,7 +74,7 @@ SOURCES = {
             zip_bytes=2_753_347_742,
             unpacked_bytes=8 * GIB,
             terms="ImageNet's terms: non-commercial research and education",
-            marker=folder_with("train.csv", "test.csv"),
+            files=("train.csv", "test.csv"),
             read=listings.sub_imagenet,
         ),
         Source(
@@ -79,7 +83,7 @@ SOURCES = {
             kaggle="puneet6060/intel-image-classification",
             zip_bytes=363_152_213,
             terms="its authors' copyright: the images may not be passed on",
-            marker=folder_with("seg_train", "seg_test"),
+            files=("seg_train", "seg_test"),
             read=listings.intel,
         ),
         Source(
@@ -88,14 +92,15 @@ SOURCES = {
             kaggle="itsahmad/indoor-scenes-cvpr-2019",
             unpacked_bytes=8 * GIB,
             terms="research use only",
-            marker=lambda root: root if listings.mit_lists(root) else None,
+            files=("TrainImages.txt", "TestImages.txt"),
+            marker=lambda root, files, below: root if listings.mit_lists(root) else None,
             read=listings.mit,
         ),
         Source(
             name="mnist",
             title="MNIST",
             terms="CC BY-SA 3.0",
-            marker=folder_with("mnist.npz"),
+            files=("mnist.npz",),
             read=listings.mnist,
             classes=tuple("0123456789"),
         ),
@@ -103,14 +108,12 @@ SOURCES = {
             name="cifar10",
             title="CIFAR-10",
             terms="free to use with citation",
-            marker=folder_with(
-                *("data_batch_1", "test_batch"),
-                below=(  # Keras 3 unpacks it into a folder "…-target"
-                    "cifar-10-batches-py",
-                    "cifar-10-batches-py-target/cifar-10-batches-py",
-                    "cifar-10-batches-py/cifar-10-batches-py",
-                    "",
-                ),
+            files=("data_batch_1", "test_batch"),
+            below=(  # Keras 3 unpacks it into a folder "…-target"
+                "cifar-10-batches-py",
+                "cifar-10-batches-py-target/cifar-10-batches-py",
+                "cifar-10-batches-py/cifar-10-batches-py",
+                "",
             ),
             read=listings.cifar10,
             classes=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
@@ -121,10 +124,8 @@ SOURCES = {
             kaggle="akash2sharma/tiny-imagenet",
             unpacked_bytes=2 * GIB,
             terms="ImageNet's terms",
-            marker=folder_with(
-                *("wnids.txt", "train", "val"),
-                below=("", "tiny-imagenet-200", "tiny-imagenet-200/tiny-imagenet-200"),
-            ),
+            files=("wnids.txt", "train", "val"),
+            below=("", "tiny-imagenet-200", "tiny-imagenet-200/tiny-imagenet-200"),
             read=listings.tiny_imagenet,
         ),
     )
@@ -198,9 +199,14 @@ def _first(source, group):
 
 def missing(source, data_dir=None):
     """The message for a dataset that is in none of the places: where it was looked for, and how to get it."""
-    looked = ", ".join(f"'{place}'" for place in places(source, data_dir))
     folder = pathlib.Path(data_dir).expanduser() if data_dir else default_cache() / source.name
-    return f"{source.title} was not found in any of {looked}, nor in a subfolder of these. {how_to_get(source, folder)}"
+    absent = bool(data_dir) and not folder.is_dir()
+    looked = ", ".join(f"'{place}'" for place in places(source, None if absent else data_dir))
+    said = f"There is no folder '{folder}', and " if absent else ""
+    return (
+        f"{said}{source.title}, recognised by {' and '.join(source.files)}, was not found in any of {looked}, nor in a "
+        f"subfolder of these. {how_to_get(source, folder)}"
+    )
 
 
 def how_to_get(source, folder):
@@ -212,15 +218,20 @@ def how_to_get(source, folder):
     """
     folder = pathlib.Path(folder)
     command = f"python -m wisesr_helpers.data fetch {source.name}"
+    data_dir = folder.parent if folder.name == source.name else folder
+    if source.kaggle and data_dir != default_cache():
+        command += f' --data-dir "{data_dir}"'
+    return f"Two ways to get it: {command}, where there is a network; or by hand, {by_hand(source, folder)}"
+
+
+def by_hand(source, folder):
+    """How to get a dataset where ``fetch`` can't, as the end of a sentence; arguments as for :func:`how_to_get`."""
     if not source.kaggle:
         return (
-            f"Two ways to get it: run {command} where there is a network; or by hand, copy the folder "
-            f"~/.keras/datasets of a computer that has it to '{folder}' (about the data: {source.address})."
+            f"copy the folder ~/.keras/datasets of a computer that has it to '{folder}' (about the data: "
+            f"{source.address})."
         )
-    data_dir = folder.parent if folder.name == source.name else folder
-    if data_dir != default_cache():
-        command += f' --data-dir "{data_dir}"'
     return (
-        f"Two ways to get it: from Kaggle with {command}; or by hand, open {source.address} in a browser, download "
-        f"the archive and unpack it into '{folder}'."
+        f"open {source.address} in a browser, on any computer with a network, download the archive and unpack it into "
+        f"'{folder}'."
     )

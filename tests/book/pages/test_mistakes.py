@@ -18,7 +18,7 @@ ANSWERS = {
     "a negative number of epochs": (ValueError, "received -5", "a whole number, 0 or more", "epochs must be"),
     "the paper's scale without its photographs": (
         FileNotFoundError,
-        "MIT Indoor Scenes was not found in any of 'photos'",
+        "There is no folder 'photos', and MIT Indoor Scenes, recognised by TrainImages.txt and TestImages.txt, was",
         "Two ways to get it",
         'python -m wisesr_helpers.data fetch mit --data-dir "photos"',
     ),
