@@ -18,7 +18,7 @@ UV ?= $(BIN)/uv
 VERSIONS ?= --constraint constraints.txt
 INSTALL = install --quiet $(VERSIONS) --editable '.[$(BACKEND),all]'
 
-.PHONY: setup demo test test-slow test-newest test-oldest book results bench fuzz soak rehearsal lint lock address notebooks mutants
+.PHONY: setup demo test test-slow test-newest test-oldest book results bench fuzz soak rehearsal lint lock address notebooks mutants page
 
 setup: $(BIN)/.ready-$(BACKEND)
 
@@ -28,10 +28,10 @@ $(BIN)/.ready-$(BACKEND): pyproject.toml constraints.txt
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(UV) pip $(INSTALL) || { echo "make: uv failed; pip installs the same, in about two minutes." >&2; \
 		$(BIN)/python -m pip --disable-pip-version-check $(INSTALL); }
+	@# Kernels that don't warn of others who might listen: what they say stays on this machine.
+	install -m 644 scripts/kernel.json $(VENV)/share/jupyter/kernels/python3/kernel.json
 	touch $@
 
-# Kernels that log errors only: ipykernel warns at every start that it talks over TCP, here to this machine alone.
-demo book: export JUPYTER_PATH := $(CURDIR)/scripts/jupyter$(if $(JUPYTER_PATH),:$(JUPYTER_PATH))
 demo: setup
 	papermill notebooks/mit_512.ipynb runs/mit_512-gap.ipynb -p head gap -p scale demo
 	papermill notebooks/mit_512.ipynb runs/mit_512-wise.ipynb -p head wise -p scale demo
@@ -93,6 +93,13 @@ results: setup
 # The notebooks as they are stored: executed at demo scale (about 33 minutes on two cores, less where runs/ has their runs).
 notebooks: setup
 	python scripts/store_notebooks.py
+
+# An executed notebook as a page beside it, which any browser shows: make page NOTEBOOK=runs/mit_512-wise.ipynb
+page: setup
+	$(if $(NOTEBOOK),,$(error Say which: make page NOTEBOOK=runs/mit_512-wise.ipynb))
+	mystnb-docutils-html5 --nb-execution-mode=off --nb-output-folder="$(CURDIR)/_build/page" --image-loading=embed \
+		"$(NOTEBOOK)" "$(NOTEBOOK:.ipynb=.html)"
+	@echo "The page is $(NOTEBOOK:.ipynb=.html)."
 
 # make address URL=https://github.com/<owner>/<repository>
 address: setup

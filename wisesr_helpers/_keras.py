@@ -1,6 +1,10 @@
-"""The only module that imports Keras: it explains a missing backend, and drops what backends print when they start."""
+"""The only module that imports Keras: when the first of its names is used, so that checking what was typed needs none.
+
+It explains a missing backend, and drops what backends print when they start.
+"""
 
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -31,17 +35,30 @@ def quiet_stderr():
             os.close(original)
 
 
-try:
-    with quiet_stderr():
-        import keras
-except ModuleNotFoundError as error:
-    if error.name not in BACKENDS:
-        raise
-    raise ModuleNotFoundError(
-        f"Keras has no backend to run on: '{error.name}' is not installed. Install one with "
-        f"pip install 'wisesr_helpers[{error.name}]'. To use another one that is already installed, set the "
-        f"environment variable KERAS_BACKEND to {', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}.",
-        name=error.name,
-    ) from None
+class _Keras:
+    """The module ``keras``, imported when an attribute of it is used."""
+
+    def __getattr__(self, name):
+        return getattr(_import(), name)
+
+
+@functools.cache
+def _import():
+    try:
+        with quiet_stderr():
+            import keras
+    except ModuleNotFoundError as error:
+        if error.name not in BACKENDS:
+            raise
+        raise ModuleNotFoundError(
+            f"Keras has no backend to run on: '{error.name}' is not installed. Install one with "
+            f"pip install 'wisesr_helpers[{error.name}]'. To use another one that is already installed, set the "
+            f"environment variable KERAS_BACKEND to {', '.join(BACKENDS[:-1])} or {BACKENDS[-1]}.",
+            name=error.name,
+        ) from None
+    return keras
+
+
+keras = _Keras()
 
 __all__ = ["keras", "quiet_stderr"]

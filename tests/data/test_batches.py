@@ -1,4 +1,4 @@
-"""Batches: every epoch a permutation that is a function of (seed, epoch), also as ``fit`` asks for them."""
+"""Batches: every epoch a permutation that is a function of (seed, epoch)."""
 
 import dataclasses
 

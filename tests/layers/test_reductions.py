@@ -5,11 +5,10 @@ import pytest
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
+from wisesr_helpers.checks import INTERPOLATIONS, check_reduction
 from wisesr_helpers.layers.reductions import (
-    INTERPOLATIONS,
     FixedReduction2D,
     cell_weights,
-    check_reduction,
     reduction_layer,
 )
 from wisesr_helpers.models.heads import head_layers

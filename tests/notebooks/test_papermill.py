@@ -1,12 +1,16 @@
 """The notebooks' commands as users type them."""
 
+import contextlib
 import json
 import os
 import pathlib
+import re
+import signal
 import subprocess
 import sys
 
 import nbformat
+import papermill
 import pytest
 from trees import build_tree
 
@@ -50,6 +54,10 @@ def test_papermill_from_another_folder(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            ["-p", "heads", "wise"],
+            "ValueError: Unknown parameter 'heads'. Did you mean 'head'? Valid parameters: head, ",
+        ),
         (["-y", "options: {strat: uniform}"], "ValueError: Unknown option 'strat' for head 'wise'"),
         pytest.param(
             ["-p", "scale", "paper"],
@@ -61,8 +69,61 @@ def test_papermill_from_another_folder(tmp_path):
 def test_a_mistake_ends_papermill_with_the_sentence(words, message, tmp_path):
     done = run("papermill", ROOT / "notebooks/mit_512.ipynb", tmp_path / "out.ipynb", *words, env=EVERYWHERE)
     assert done.returncode == 1
-    assert message in done.stderr
-    assert (tmp_path / "out.ipynb").exists()
+    (error,) = errors(tmp_path / "out.ipynb")
+    assert error.traceback == [f"{error.ename}: {error.evalue}"]  # a sentence, and none of our lines above it
+    assert error.traceback[0].startswith(message)
+    assert done.stderr.rstrip().endswith(f"{error.traceback[0]}")
+
+
+def errors(path):
+    """The errors among the outputs of an executed notebook."""
+    outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])]
+    return [output for output in outputs if output.output_type == "error"]
+
+
+OTHERS = ["better_start", "deeper_networks", "explore", "own_images", "what_did_not_work", "where_it_looks"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_notebook_refuses_a_parameter_that_it_does_not_have(name, tmp_path):
+    with pytest.raises(papermill.PapermillExecutionError, match="Unknown parameter 'seedling'. "):
+        papermill.execute_notebook(
+            ROOT / f"notebooks/{name}.ipynb", tmp_path / "out.ipynb", {"seedling": 1}, progress_bar=False
+        )
+    assert len(errors(tmp_path / "out.ipynb")[0].traceback) == 1
+
+
+def test_an_executed_notebook_is_shown_as_a_page(tmp_path):
+    (tmp_path / "run.ipynb").write_bytes((ROOT / "notebooks/mit_512.ipynb").read_bytes())
+    command = ["make", "-o", "setup", f"VENV={sys.prefix}", "page", f"NOTEBOOK={tmp_path / 'run.ipynb'}"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    page = (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "small_patch + wise: top-1 " in page
+    stored = nbformat.read(ROOT / "notebooks/mit_512.ipynb", 4)
+    figures = [out for cell in stored.cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
+    assert page.count('src="data:image/png;base64,') == len(figures) > 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_on_the_terminal_what_is_kept_and_how_to_go_on(tmp_path):
+    words = ["-p", "epochs", "500", "-p", "runs_dir", tmp_path / "runs"]
+    command = [sys.executable, "-m", "papermill", ROOT / "notebooks/mit_512.ipynb", tmp_path / "out.ipynb", *words]
+    reader, terminal = os.openpty()
+    with subprocess.Popen(
+        [*map(str, command)], env=EVERYWHERE, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+    ) as typed:
+        os.close(terminal)
+        said = ""
+        with contextlib.suppress(OSError):  # the terminal's end
+            while text := os.read(reader, 2**16).decode(errors="replace"):
+                if "epoch 2 of 500" in said + text and "epoch 2 of 500" not in said:
+                    os.killpg(typed.pid, signal.SIGINT)
+                said += text
+        os.close(reader)
+    kept = re.search(r"Interrupted: '(\S+)' keeps (\d+) whole epochs?; the same command goes on from there\.", said)
+    assert int(kept[2]) >= 1
+    assert (tmp_path / "runs/mit_512--smoke--small_patch--wise--s0/checkpoints").is_dir()
+    assert "Traceback" not in said[kept.end() :]
 
 
 @pytest.mark.slow

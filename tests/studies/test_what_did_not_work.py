@@ -7,8 +7,9 @@ from scipy.stats import binomtest
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
+from wisesr_helpers.checks import INTERPOLATIONS
 from wisesr_helpers.layers import blocks
-from wisesr_helpers.layers.reductions import INTERPOLATIONS, FixedReduction2D, reduction_layer
+from wisesr_helpers.layers.reductions import FixedReduction2D, reduction_layer
 from wisesr_helpers.metrics import judge, paired_comparison
 from wisesr_helpers.studies import report, what_did_not_work
 from wisesr_helpers.training.runs import as_table

@@ -2,29 +2,13 @@
 
 import dataclasses
 import functools
-import numbers
 
 import numpy as np
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.checks import COVERS, SHARINGS, is_whole
 
 ops = keras.ops
-
-COVERS = ("blocks", "exact")
-SHARINGS = (None, "radial")
-
-
-def is_whole(value, least=1):
-    """Whether a value is a whole number, Python's or NumPy's but no bool, of at least ``least``."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least
-
-
-def check_whole(name, value, least=1, most=None):
-    """A whole number as an int; ValueError, with its bounds, for anything that :func:`is_whole` refuses."""
-    if not is_whole(value, least) or (most is not None and value > most):
-        bounds = f"{least} or more" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{name} must be a whole number, {bounds}; received {value!r}.")
-    return int(value)
 
 
 def default_pool_size(side):

@@ -9,40 +9,11 @@ pre-averaging alone. Cells are padded before averaging and count as cells.
 import numpy as np
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import check_pool_size, is_whole
+from wisesr_helpers.checks import check_reduction
+from wisesr_helpers.layers.blocks import check_pool_size
 from wisesr_helpers.layers.pooling import PACKAGE, START, check_known_shape
 
 ops = keras.ops
-
-INTERPOLATIONS = ("bilinear", "bicubic", "nearest", "area")
-REDUCTIONS = ("average", *INTERPOLATIONS, "depthwise")
-PADDINGS = ("none", "zeros", "ones")
-
-
-def check_reduction(reduction="average", padding="none", strides=0, pool_size=None):
-    """Check options of :func:`reduction_layer`, ``pool_size=None`` being not known yet; raise ValueError."""
-    for name, value, valid in (("reduction", reduction, REDUCTIONS), ("padding", padding, PADDINGS)):
-        if value not in valid:
-            raise ValueError(f"{name} must be one of {', '.join(valid)}; received {value!r}.")
-    if not is_whole(strides, least=0):
-        raise ValueError(f"strides must be a whole number of cells, 0 for the block's side; received {strides!r}.")
-    if pool_size is not None and not is_whole(pool_size):
-        raise ValueError(f"pool_size must be a whole number of cells, at least 1; received {pool_size!r}.")
-    if reduction != "average" and (padding, strides) != ("none", 0):
-        raise ValueError(
-            f"padding and strides belong to reduction='average'; received padding={padding!r} and strides={strides} "
-            f"with reduction={reduction!r}: leave them out."
-        )
-    if pool_size is not None and strides > pool_size:
-        raise ValueError(
-            f"A stride of {strides} would leave cells between blocks of {pool_size}×{pool_size} out; give strides "
-            f"from 1 to {pool_size}, 0 for the block's side, or a larger pool_size."
-        )
-    if pool_size == 1 and padding != "none":
-        raise ValueError(
-            f"A pool_size of 1 averages nothing, so there is nothing to pad; received padding={padding!r}: leave it "
-            "out, or give a pool_size of at least 2."
-        )
 
 
 def reduction_layer(pool_size, reduction="average", padding="none", strides=0):

@@ -5,11 +5,9 @@ import pathlib
 import re
 import warnings
 
+import wisesr_helpers as ws  # ws.layers is imported when it is used, and Keras with it
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.images import check_size
-from wisesr_helpers.layers.preprocessing import ImageNetPreprocessing, PatchEmbedding2D
-
-layers = keras.layers
 
 # These begin with a normalisation of their own, so the paper's preprocessing would be applied on top of it.
 NORMALISES_INSIDE = ("EfficientNet", "ConvNeXt", "MobileNetV3")
@@ -19,13 +17,13 @@ _OF_WEIGHTS["torch"] = ("DenseNet",)
 
 
 def _block(x, filters, size, strides, padding, name):
-    x = layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False, name=f"{name}_conv")(x)
+    x = keras.layers.Conv2D(filters, size, strides=strides, padding=padding, use_bias=False, name=f"{name}_conv")(x)
     return _normalised(x, name)
 
 
 def _normalised(x, name):
-    x = layers.BatchNormalization(momentum=0.95, name=f"{name}_bn")(x)  # short runs need quick statistics
-    return layers.ReLU(name=f"{name}_relu")(x)
+    x = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_bn")(x)  # short runs need quick statistics
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
 def small_patch(inputs, mode):
@@ -33,7 +31,7 @@ def small_patch(inputs, mode):
 
     What it sees of one patch can't depend on any other, so the head alone can bring in positions.
     """
-    x = _normalised(PatchEmbedding2D(64, 16, mode, name="patch1_conv")(inputs), "patch1")
+    x = _normalised(ws.layers.PatchEmbedding2D(64, 16, mode, name="patch1_conv")(inputs), "patch1")
     x = _block(x, 64, 1, 1, "valid", "mix1")
     x = _block(x, 96, 2, 2, "valid", "patch2")
     return _block(x, 96, 1, 1, "valid", "mix2")
@@ -50,17 +48,29 @@ def small_conv(inputs, mode):
 
 
 SMALL = {"small_patch": small_patch, "small_conv": small_conv}
+# The models of keras.applications, typed here so that a name is checked without importing Keras.
+APPLICATIONS = tuple(
+    (
+        "ConvNeXtBase ConvNeXtLarge ConvNeXtSmall ConvNeXtTiny ConvNeXtXLarge DenseNet121 DenseNet169 DenseNet201 "
+        "EfficientNetB0 EfficientNetB1 EfficientNetB2 EfficientNetB3 EfficientNetB4 EfficientNetB5 EfficientNetB6 "
+        "EfficientNetB7 EfficientNetV2B0 EfficientNetV2B1 EfficientNetV2B2 EfficientNetV2B3 EfficientNetV2L "
+        "EfficientNetV2M EfficientNetV2S InceptionResNetV2 InceptionV3 MobileNet MobileNetV2 MobileNetV3Large "
+        "MobileNetV3Small NASNetLarge NASNetMobile ResNet101 ResNet101V2 ResNet152 ResNet152V2 ResNet50 ResNet50V2 "
+        "VGG16 VGG19 Xception"
+    ).split()
+)
 
 
 def preprocess(inputs, mode):
     """Images behind the layer of that mode of preprocessing; none for "none"."""
-    return inputs if mode == "none" else ImageNetPreprocessing(mode, name="preprocessing", dtype="float32")(inputs)
+    if mode == "none":
+        return inputs
+    return ws.layers.ImageNetPreprocessing(mode, name="preprocessing", dtype="float32")(inputs)
 
 
 def backbone_names():
     """Every name that :func:`build_backbone` takes, the small ones first."""
-    applications = [name for name in dir(keras.applications) if name[0].isupper()]
-    return [*SMALL, *applications]
+    return [*SMALL, *APPLICATIONS]
 
 
 def check_backbone(name):
@@ -153,7 +163,7 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
         raise ValueError(
             f"{name} can't be built for images of {height}×{width} pixels; use larger ones. ({error})"
         ) from error
-    features = layers.Identity(name="features")(features)
+    features = keras.layers.Identity(name="features")(features)
     model = keras.Model(inputs, features, name=name)
     if weights not in (None, "imagenet"):
         _load_weights(model, name, weights)

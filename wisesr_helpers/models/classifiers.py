@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 import numpy as np
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.checks import is_whole
 from wisesr_helpers.data.images import (
     EXAMPLES,
     Unreadable,
@@ -15,7 +16,6 @@ from wisesr_helpers.data.images import (
     load_image,
     quiet_decoding,
 )
-from wisesr_helpers.layers.blocks import is_whole
 from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.heads import check_head, head_layers
 from wisesr_helpers.storage import usable_cores

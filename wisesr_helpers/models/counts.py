@@ -1,12 +1,11 @@
 """Parameters and floating-point operations of a model, counted from its layers."""
 
+import functools
 import math
 
+import wisesr_helpers as ws  # ws.layers is imported when it is used, and Keras with it
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import lay_out
 from wisesr_helpers.models.heads import head_layers
-
-layers = keras.layers
 
 
 def count_params(model):
@@ -38,7 +37,7 @@ def _layer_flops(layer):
         return count_flops(layer)
     if hasattr(layer, "count_flops"):  # the project's own layers know theirs
         return layer.count_flops(layer.input.shape)
-    for kind, rule in _RULES:
+    for kind, rule in _rules():
         if isinstance(layer, kind):
             return rule(layer, _size(layer.output))
     if type(layer).__name__ == "LayerScale":  # ConvNeXt's; keras.applications does not export its class
@@ -80,16 +79,25 @@ def _window(layer, outputs):
     return math.prod(layer.pool_size) * outputs
 
 
-_RULES = (  # the first that fits; subclasses before their parents
-    (layers.SeparableConv2D, _separable),
-    (layers.DepthwiseConv2D, _depthwise),
-    (layers.Conv2D, _conv),
-    (layers.Dense, _dense),
-    ((layers.BatchNormalization, layers.LayerNormalization, layers.Normalization), lambda layer, outputs: 2 * outputs),
-    (layers.Add, lambda layer, outputs: (len(layer.input) - 1) * outputs),
-    ((layers.MaxPooling2D, layers.AveragePooling2D), _window),
-    ((layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D), lambda layer, outputs: _size(layer.input)),
-)
+@functools.cache
+def _rules():
+    """Pairs (layer class, its rule); the first that fits counts, so subclasses come before their parents."""
+    return (
+        (keras.layers.SeparableConv2D, _separable),
+        (keras.layers.DepthwiseConv2D, _depthwise),
+        (keras.layers.Conv2D, _conv),
+        (keras.layers.Dense, _dense),
+        (
+            (keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.Normalization),
+            lambda layer, outputs: 2 * outputs,
+        ),
+        (keras.layers.Add, lambda layer, outputs: (len(layer.input) - 1) * outputs),
+        ((keras.layers.MaxPooling2D, keras.layers.AveragePooling2D), _window),
+        (
+            (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D),
+            lambda layer, outputs: _size(layer.input),
+        ),
+    )
 
 
 def head_params(head, feature_shape, classes, **options):
@@ -102,7 +110,7 @@ def head_params(head, feature_shape, classes, **options):
         **options: As :func:`wisesr_helpers.models.heads.head_layers` takes them.
     """
     return sum(
-        (shape[-1] + layer.use_bias) * layer.units if isinstance(layer, layers.Dense) else _built(layer, shape)
+        (shape[-1] + layer.use_bias) * layer.units if isinstance(layer, keras.layers.Dense) else _built(layer, shape)
         for layer, shape in _head_stages(head, feature_shape, classes, options)
     )
 
@@ -111,7 +119,7 @@ def head_flops(head, feature_shape, classes, **options):
     """Operations of a head for one image, its classifier included; arguments as for :func:`head_params`."""
     return sum(
         (2 * shape[-1] + layer.use_bias) * layer.units
-        if isinstance(layer, layers.Dense)
+        if isinstance(layer, keras.layers.Dense)
         else count_flops(keras.Sequential([keras.Input(shape), layer]))
         for layer, shape in _head_stages(head, feature_shape, classes, options)
     )
@@ -137,5 +145,5 @@ def cells_looked_at(height, width, pool_size=None):
 
     ``pool_size=None`` is the paper's rule.
     """
-    layout = lay_out(height, width, pool_size)
+    layout = ws.layers.blocks.lay_out(height, width, pool_size)
     return layout.inside, layout.window

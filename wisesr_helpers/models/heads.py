@@ -5,18 +5,9 @@ import functools
 import numbers
 from collections.abc import Callable, Mapping
 
+import wisesr_helpers as ws  # ws.layers is imported when it is used, and Keras with it
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import COVERS, check_pool_size, is_whole
-from wisesr_helpers.layers.pooling import (
-    START,
-    BlockAveragePooling2D,
-    GlobalDepthwisePooling2D,
-    GlobalWeightedAveragePooling2D,
-    SharedPositionPooling2D,
-)
-from wisesr_helpers.layers.reductions import PADDINGS, REDUCTIONS, check_reduction, reduction_layer
-
-layers = keras.layers
+from wisesr_helpers.checks import COVERS, PADDINGS, REDUCTIONS, check_reduction, is_whole
 
 DROPOUT_RATE = 0.5  # section 3.2
 VGG_UNITS = 4096  # section 1
@@ -92,7 +83,7 @@ class Head:
 
 def _weigh(pool_size=1, start="normal", sharing="none", bias=True, activation="none", **arguments):
     """Averaged blocks, then one weighted sum a channel, non-negative by default: (N, H, W, C) → (N, C)."""
-    pooling = GlobalDepthwisePooling2D(
+    pooling = ws.layers.GlobalDepthwisePooling2D(
         pool_size,
         use_bias=bias,
         depthwise_initializer="average" if start == "average" else None,
@@ -113,18 +104,18 @@ def _reduce_and_weigh(pool_size, cover="blocks", reduction="average", padding="n
     """As :func:`_weigh`, or another reduction of section 3.4 before it: (N, H, W, C) → (N, C)."""
     if (reduction, padding, strides) == AVERAGE:
         return _weigh(pool_size, cover=cover, **options)
-    return [reduction_layer(pool_size, reduction, padding, strides), *_weigh(**options)]
+    return [ws.layers.reductions.reduction_layer(pool_size, reduction, padding, strides), *_weigh(**options)]
 
 
 def _average_and_flatten(pool_size):
     """Averaged blocks, flattened: (N, H, W, C) → (N, (H // p)·(W // p)·C)."""
-    return [BlockAveragePooling2D(pool_size, name="average"), layers.Flatten(name="flatten")]
+    return [ws.layers.BlockAveragePooling2D(pool_size, name="average"), keras.layers.Flatten(name="flatten")]
 
 
 def _flatten_and_connect():
     """The map, flattened, and two rectified layers: (N, H, W, C) → (N, ``VGG_UNITS``)."""
-    hidden = [layers.Dense(VGG_UNITS, activation="relu", name=f"fc{k}") for k in (1, 2)]
-    return [layers.Flatten(name="flatten"), *hidden]
+    hidden = [keras.layers.Dense(VGG_UNITS, activation="relu", name=f"fc{k}") for k in (1, 2)]
+    return [keras.layers.Flatten(name="flatten"), *hidden]
 
 
 _ALL_OPTIONS = POOLING_OPTIONS | REDUCTION_OPTIONS
@@ -133,7 +124,7 @@ _HEADS = (
         "gap",
         "global average pooling: every position counts the same",
         "Figures 1a, 3a, 8a",
-        lambda: [layers.GlobalAveragePooling2D(name="pooling")],
+        lambda: [keras.layers.GlobalAveragePooling2D(name="pooling")],
     ),
     Head(
         "wise",
@@ -147,7 +138,7 @@ _HEADS = (
         "gap_dropout",
         "global average pooling, then dropout",
         "Figure 3b",
-        lambda: [layers.GlobalAveragePooling2D(name="pooling")],
+        lambda: [keras.layers.GlobalAveragePooling2D(name="pooling")],
         dropout_rate=DROPOUT_RATE,
     ),
     Head(
@@ -177,13 +168,13 @@ _HEADS = (
         "gwap",
         "global weighted average pooling after Qiu (2018): weights from the features, shared by all channels",
         "",
-        lambda: [GlobalWeightedAveragePooling2D(name="pooling")],
+        lambda: [ws.layers.GlobalWeightedAveragePooling2D(name="pooling")],
     ),
     Head(
         "gwap_fixed",
         "GWAP as the paper describes it: one learned matrix, shared by all channels",
         "Figure 1b",
-        lambda: [SharedPositionPooling2D(name="pooling")],
+        lambda: [ws.layers.SharedPositionPooling2D(name="pooling")],
     ),
     Head(
         "avg_fc",
@@ -196,7 +187,7 @@ _HEADS = (
         "flatten_fc",
         "connect every position of every channel to every class",
         "Figure 2",
-        lambda: [layers.Flatten(name="flatten")],
+        lambda: [keras.layers.Flatten(name="flatten")],
     ),
     Head(
         "vgg_fc",
@@ -289,7 +280,7 @@ def head_layers(
 
     Returns:
         List of Keras layers; the last is a float32 ``Dense`` named "predictions", its kernel started as in the
-        authors' code (``START``).
+        authors' code (``layers.pooling.START``).
 
     Raises:
         ValueError: The head doesn't take a value; the message names what it takes.
@@ -300,15 +291,15 @@ def head_layers(
             options[option] = head.options[option].old[value]
             _say_old_word(option, value, options[option])
     if head.pools:
-        options["pool_size"] = check_pool_size(pool_size, *feature_shape[:2])
+        options["pool_size"] = ws.layers.blocks.check_pool_size(pool_size, *feature_shape[:2])
     rate = head.dropout_rate if dropout_rate is None else float(dropout_rate)
     steps = head.build(**options)  # before the rest: each layer draws its seed when it is made
     if rate is not None:
-        steps.append(layers.Dropout(rate, name="dropout"))
-    classifier = layers.Dense(
+        steps.append(keras.layers.Dropout(rate, name="dropout"))
+    classifier = keras.layers.Dense(
         classes,
         activation=classifier_activation,
-        kernel_initializer=keras.initializers.RandomNormal(**START),
+        kernel_initializer=keras.initializers.RandomNormal(**ws.layers.pooling.START),
         dtype="float32",
         name="predictions",
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.checks import refusing
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.plots.figures import described
@@ -18,6 +19,7 @@ _OPTIONS = {
 }
 
 
+@refusing()
 def typed_rows(study):
     """What each row types, for ``ws.Rows``: title → keywords of ``ws.Experiment``.
 

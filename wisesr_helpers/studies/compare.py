@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from wisesr_helpers.checks import check_whole, refusing
 from wisesr_helpers.data.dataset import DEMO_NOTE, Dataset
-from wisesr_helpers.layers.blocks import check_whole
 from wisesr_helpers.metrics import (
     LEVEL,
     images_needed,
@@ -252,6 +252,7 @@ class Choice:
         ]
 
 
+@refusing()
 def choose(heads, backbone, weights=None, epochs=0, seeds=3, options=None, frozen=None, recipe=None):
     """Check the arguments of :func:`compare_heads`, whose names and defaults they have, before anything is loaded.
 

@@ -11,16 +11,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.checks import check_whole, refusing
 from wisesr_helpers.data.augment import CONVENTIONS
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.data.embedded import digits_dataset, scenes_dataset
 from wisesr_helpers.data.images import RESAMPLING
 from wisesr_helpers.data.load import is_prepared, load_dataset
 from wisesr_helpers.data.sources import find, get_source, missing
-from wisesr_helpers.layers.blocks import check_whole
 from wisesr_helpers.models.backbones import check_backbone
 from wisesr_helpers.models.heads import Head, check_head, get_head
-from wisesr_helpers.plots.heads import head_steps
 from wisesr_helpers.progress import duration, say, tell
 from wisesr_helpers.storage import accelerators, default_cache
 from wisesr_helpers.studies.grid import STUDIES, Demo, Study, get_study
@@ -111,6 +110,7 @@ class RunSpec:
         return shlex.join(words)
 
 
+@refusing()
 def resolve(study, head, backbone, scale, seed, epochs, data_dir, runs_dir, overwrite, options, dataset):
     """The ``RunSpec`` of what was typed; arguments and errors are those of :class:`Experiment`."""
     study = get_study(study, dataset)
@@ -346,6 +346,8 @@ class Experiment:
 
     def head_steps(self, model):
         """The steps of a built model's head, for ``ws.plots.head_diagram``."""
+        from wisesr_helpers.plots.heads import head_steps  # imports Keras
+
         names = [layer.name for layer in model.layers]
         features = names.index("features")
         return head_steps(model.layers[features + 1 :], model.layers[features].output.shape[1:])
@@ -387,6 +389,7 @@ class Rows:
         OSError: The runs folder can't be written.
     """
 
+    @refusing()
     def __init__(self, study, rows, only="", **common):
         if only and only not in rows:
             titles = ", ".join(f"'{title}'" for title in rows)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import check_whole
+from wisesr_helpers.checks import check_whole
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.models import attribution
 from wisesr_helpers.models.attribution import split_at

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from wisesr_helpers._keras import keras
+from wisesr_helpers.checks import refusing
 from wisesr_helpers.layers.blocks import default_pool_size
 from wisesr_helpers.layers.reductions import FixedReduction2D, cell_weights, reduction_layer
 from wisesr_helpers.models.backbones import build_backbone
@@ -77,6 +78,7 @@ def paper_pool_size(study, backbone=""):
     return default_pool_size(round(side * number("Section 3.3", "feature map side over image side", "Ratio")))
 
 
+@refusing()
 def typed_rows(study, backbone="", scale="auto", data_dir="", efficientnet=False):
     """What each row types, for ``ws.Rows``: title → keywords of ``ws.Experiment``.
 

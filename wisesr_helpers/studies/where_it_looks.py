@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import check_whole
+from wisesr_helpers.checks import check_whole, refusing
 from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, split_at
 from wisesr_helpers.models.heads import REGISTRY, get_head
 from wisesr_helpers.plots.figures import described, figure
@@ -139,6 +139,7 @@ class Pair:
         OSError: The runs folder can't be written.
     """
 
+    @refusing()
     def __init__(self, study, heads="gap, wise", images=3, **common):
         self.heads = two_heads(heads)
         self.images = check_whole("images", images)
