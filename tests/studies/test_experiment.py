@@ -29,6 +29,7 @@ def experiment(study="mit_512", **typed):
         ({"overwrite": "no"}, "overwrite must be True or False; received 'no'"),
         ({"epochs": -5}, "epochs must be a whole number, 0 or more; received -5"),
         ({"epochs": "3"}, "epochs must be a whole number, 0 or more; received '3'"),
+        ({"runs_dir": 2024}, "runs_dir must be the path of a folder; received 2024. With .*: -r runs_dir 2024"),
         ({"options": "start"}, "options must be a mapping of names to values; received 'start'. With papermill: -y"),
         (
             {"options": {"strat": 1}},
@@ -100,6 +101,7 @@ def test_auto_is_the_demo_and_the_environment_stands_in_for_it(monkeypatch):
 
     monkeypatch.delenv("WISESR_SCALE")
     assert chosen()[0] == "demo"
+    assert chosen(data_dir="/nowhere") == ("demo", f"{chosen()[1]}, and there is no folder '/nowhere'")
     monkeypatch.setenv("WISESR_SCALE", "smoke")
     assert chosen() == ("smoke", "WISESR_SCALE asks for it")
     assert chosen(scale="demo") == ("demo", "as asked")

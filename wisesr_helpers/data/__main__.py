@@ -12,7 +12,7 @@ from wisesr_helpers.storage import Held
 def add_fetch(commands):
     """``fetch NAME``: download a dataset."""
     parser = commands.add_parser("fetch", help="download a dataset, or go on with a download")
-    parser.add_argument("name", choices=SOURCES, metavar="name", help=", ".join(SOURCES))
+    parser.add_argument("name", choices=SOURCES, help="the dataset")
     parser.add_argument("--data-dir", metavar="DIR", help="folder for datasets (default: the per-user cache)")
     parser.set_defaults(run=lambda options: fetch(options.name, options.data_dir))
 
@@ -26,7 +26,7 @@ def add_list(commands):
 def add_prepare(commands):
     """``prepare NAME --image-size N``: decode a dataset, so that the first run need not."""
     parser = commands.add_parser("prepare", help="decode a dataset's images once, for one image size")
-    parser.add_argument("name", choices=SOURCES, metavar="name", help=", ".join(SOURCES))
+    parser.add_argument("name", choices=SOURCES, help="the dataset")
     parser.add_argument("--image-size", type=int, required=True, metavar="N", help="side in pixels")
     parser.add_argument("--data-dir", metavar="DIR", help="folder for datasets (default: the per-user cache)")
     parser.add_argument("--strict", action="store_true", help="refuse a dataset of which anything was left out")

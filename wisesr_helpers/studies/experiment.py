@@ -122,7 +122,7 @@ def resolve(study, head, backbone, scale, seed, epochs, data_dir, runs_dir, over
         raise ValueError(f"overwrite must be True or False; received {overwrite!r}.")
     if named:
         _check_option_names(options, named)
-    data_dir, runs_dir = (pathlib.Path(typed).expanduser() if typed else None for typed in (data_dir, runs_dir))
+    data_dir, runs_dir = _folder("data_dir", data_dir), _folder("runs_dir", runs_dir)
     scale, reason = choose_scale(scale, study, backbone, data_dir)
     backbone = backbone or (study.backbones[0] if scale == "paper" else "small_patch")
     spec = _spec(study, named or get_head(study.head_for(backbone)), backbone, scale, seed, epochs, options, dataset)
@@ -131,6 +131,16 @@ def resolve(study, head, backbone, scale, seed, epochs, data_dir, runs_dir, over
     return dataclasses.replace(
         spec, reason=reason, folder=folder, data_dir=data_dir, runs_dir=runs_dir, overwrite=overwrite
     )
+
+
+def _folder(name, typed):
+    """The path of a folder that was typed; None where it was left empty."""
+    if not isinstance(typed, (str, os.PathLike, type(None))):
+        raise ValueError(
+            f"{name} must be the path of a folder; received {typed!r}. With papermill, for a name that looks like a "
+            f"number: -r {name} {typed}."
+        )
+    return pathlib.Path(typed).expanduser() if typed else None
 
 
 def spec_of(run):
@@ -215,7 +225,8 @@ def choose_scale(scale, study, backbone, data_dir):
     if not study.source:
         return "demo", f"scale='auto' chose it: {study.dataset} have no other"
     if not prepared:
-        return "demo", f"scale='auto' chose it: {study.dataset} is not prepared on this machine"
+        absent = f", and there is no folder '{data_dir}'" if data_dir and not os.path.isdir(data_dir) else ""
+        return "demo", f"scale='auto' chose it: {study.dataset} is not prepared on this machine{absent}"
     if not accelerators():
         return "demo", f"scale='auto' chose it: {study.dataset} is here, but no accelerator"
     return "paper", f"scale='auto' chose it: {study.dataset} is prepared, and there is {accelerators()[0]}"
