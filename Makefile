@@ -28,7 +28,7 @@ $(BIN)/.ready-$(BACKEND): pyproject.toml constraints.txt
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(UV) pip $(INSTALL) || { echo "make: uv failed; pip installs the same, in about two minutes." >&2; \
 		$(BIN)/python -m pip --disable-pip-version-check $(INSTALL); }
-	@# Kernels that don't warn of others who might listen: what they say stays on this machine.
+	@# Kernels that don't warn of listeners, since what they say stays on this machine, nor of papermill's own signals.
 	install -m 644 scripts/kernel.json $(VENV)/share/jupyter/kernels/python3/kernel.json
 	touch $@
 

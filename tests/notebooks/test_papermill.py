@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,8 +68,13 @@ def test_papermill_from_another_folder(tmp_path):
     ],
 )
 def test_a_mistake_ends_papermill_with_the_sentence(words, message, tmp_path):
-    done = run("papermill", ROOT / "notebooks/mit_512.ipynb", tmp_path / "out.ipynb", *words, env=EVERYWHERE)
+    kernels = tmp_path / "kernels/python3"  # as make setup has them
+    kernels.mkdir(parents=True)
+    shutil.copy(ROOT / "scripts/kernel.json", kernels)
+    here = {**EVERYWHERE, "JUPYTER_PATH": str(tmp_path)}
+    done = run("papermill", ROOT / "notebooks/mit_512.ipynb", tmp_path / "out.ipynb", *words, env=here)
     assert done.returncode == 1
+    assert "IPKernelApp" not in done.stderr
     (error,) = errors(tmp_path / "out.ipynb")
     assert error.traceback == [f"{error.ename}: {error.evalue}"]  # a sentence, and none of our lines above it
     assert error.traceback[0].startswith(message)
