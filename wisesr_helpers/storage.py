@@ -14,6 +14,8 @@ import socket
 import filelock
 import numpy as np
 
+from wisesr_helpers._keras import keras
+
 # Files that are written whole or not at all.
 
 _NOT_SUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # a full or failing disk says otherwise
@@ -170,8 +172,6 @@ def usable_cores():
 
 def devices():
     """Names of the devices of Keras' backend: "cpu:0", "gpu:0", …."""
-    from wisesr_helpers._keras import keras
-
     if keras.backend.backend() != "torch":
         return keras.distribution.list_devices()
     import torch

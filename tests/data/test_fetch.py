@@ -481,10 +481,8 @@ def test_what_keras_says(tmp_path, monkeypatch, error, words):
         if error is not None:
             raise error
 
-    fake = types.ModuleType("wisesr_helpers._keras")
     cifar10 = types.SimpleNamespace(load_data=load_data)
-    fake.keras = types.SimpleNamespace(datasets=types.SimpleNamespace(cifar10=cifar10))
-    monkeypatch.setitem(sys.modules, "wisesr_helpers._keras", fake)
+    monkeypatch.setattr(fetch, "keras", types.SimpleNamespace(datasets=types.SimpleNamespace(cifar10=cifar10)))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     if error is None:
         assert fetch.fetch("cifar10") == tmp_path / "datasets"

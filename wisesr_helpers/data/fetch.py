@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 import zlib
 
+from wisesr_helpers._keras import keras
 from wisesr_helpers.data.sources import by_hand, get_source, holds, keras_folder
 from wisesr_helpers.progress import ProgressBar
 from wisesr_helpers.storage import default_cache, describe_size, folder_lock
@@ -87,8 +88,6 @@ def _from_keras(source, folder):
     where = f"'{folder}' (KERAS_HOME sets where)"
     print(f"Fetching {source.title} with Keras to {where}; terms: {source.terms}.", flush=True)
     try:
-        from wisesr_helpers._keras import keras
-
         getattr(keras.datasets, source.name).load_data()
     except OSError:
         raise

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from wisesr_helpers._keras import keras
 from wisesr_helpers.data.augment import Augmentation
 
 # The paper's runs are of 2021, before TensorFlow 2.9 brought Keras' own augmentation: its authors had the
@@ -53,8 +54,6 @@ class Recipe:
 
     def optimizer(self, train_images):
         """A fresh Keras optimiser with its schedule, for a training split of ``train_images`` images."""
-        from wisesr_helpers._keras import keras
-
         schedule = keras.optimizers.schedules.ExponentialDecay(
             self.learning_rate,
             decay_steps=self._decay_steps(train_images),
