@@ -29,6 +29,7 @@ SUBJECTS = {
         ["layers/pooling.py", "layers/blocks.py"],
         ["layers/test_pooling.py", "layers/test_blocks.py"],
     ),
+    "checks": (["checks.py"], ["test_checks.py", "layers/test_pooling.py", "layers/test_reductions.py"]),
     "heads": (["models/heads.py"], ["models/test_heads.py", "models/test_classifiers.py"]),
     "augment": (["data/augment.py"], ["data/test_augment.py"]),
     "metrics": (["metrics.py"], ["test_metrics.py"]),

@@ -46,6 +46,7 @@ BEFORE_KERAS = {
     'ws.Rows("mit_512", {"one": {"head": "vise"}})': "Unknown head 'vise'. Valid heads: gap, wise, gap_dropout, ",
     'better_start.typed_rows("mit")': "study must be one of the paper's four: ",
     'compare.choose("gap, vise", "small_patch")': "Unknown head 'vise'. Valid heads: gap, wise, gap_dropout, ",
+    'own_images.own_or_stand_in("/nowhere")': "There is no folder or file '/nowhere'. Give another path",
     'deeper_networks.rows("digits", "vise")': "Unknown head 'vise'. Valid heads: gap, wise, gap_dropout, ",
 }
 
@@ -59,7 +60,7 @@ assert ws.HEADS
 for typed in {list(BEFORE_KERAS)!r}:
     try:
         eval(typed)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(error)
 print(sorted({{"keras", "tensorflow", "jax", "torch"}} & set(sys.modules)))
 """

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from wisesr_helpers.checks import refusing
 from wisesr_helpers.data.dataset import Dataset
 from wisesr_helpers.data.images import check_resample, check_size, printable, some_of
 from wisesr_helpers.data.listings import (
@@ -171,6 +172,7 @@ class FolderCheck:
         return "\n".join(self.describe())
 
 
+@refusing()
 def check_folder(folder, image_size=224, cache=None, resample="nearest"):
     """Check a folder of images before training on it: what it holds, and what is wrong with it.
 

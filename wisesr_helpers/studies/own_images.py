@@ -10,6 +10,7 @@ import tempfile
 
 import numpy as np
 
+from wisesr_helpers.checks import refusing
 from wisesr_helpers.data.embedded import MIN_IMAGE_SIZE, class_pairs, draw_scenes
 from wisesr_helpers.data.folders import SCENES
 from wisesr_helpers.plots.figures import described
@@ -37,6 +38,7 @@ class Images:
     cache: object
 
 
+@refusing()
 def own_or_stand_in(folder="", new_images="", image_size=224, scale="auto"):
     """The reader's own images, or a stand-in of embedded scenes in a temporary folder.
 
@@ -176,6 +178,7 @@ def _intervals(ax, rows, titles, colours):
         yield y, row, ink
 
 
+@refusing()
 def check_model_path(path):
     """The file that a classifier is to be kept in, checked before anything is trained.
 
