@@ -113,8 +113,8 @@ class Study:
 
 # The paper's four. Classes and images: Table 2; recipes: Tables 3, 4 and 8.
 # Their demos have the paper's optimiser with Table 8's batch, for there are few images, and a staircase that falls
-# faster, for epochs are few. Colours change less than Table 3 says: an image darkened to nothing teaches a network of
-# four layers little in so short a time.
+# faster, for epochs are few; what the one at 512 has instead is said there. Colours change less than Table 3 says: an
+# image darkened to nothing teaches a network of four layers little in so short a time.
 
 _MILDER = dataclasses.replace(TABLE_3, channel_shift_range=10.0, brightness_range=(0.9, 1.1))
 _SHORT = Recipe(
@@ -209,9 +209,9 @@ _PAPER = (
             classes=6,
             train=1500,
             test=300,
-            # A third of Table 8's batch: three times the steps, with no more images to move.
-            recipe=dataclasses.replace(_SHORT, epochs=12, batch_size=5, decay_rate=0.75),
-            minutes=1.5,
+            # Time goes with the images that are moved: smaller batches and a higher rate need fewer of them.
+            recipe=dataclasses.replace(_SHORT, epochs=11, batch_size=10, learning_rate=0.1, decay_rate=0.73),
+            minutes=1.2,
             backbones={"small_patch": 2, "small_conv": 1},
         ),
     ),
