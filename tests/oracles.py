@@ -1,5 +1,6 @@
 """Poolings by loops, and gradients by differences and as the backend derives them: nothing shared with the package."""
 
+import fractions
 import itertools
 
 import numpy as np
@@ -20,11 +21,21 @@ SIDES = {
 }
 
 
+def exact_sides(length, p):
+    """Block ends at the whole numbers nearest to those of equal parts, a half upwards; behind the middle mirrored."""
+    count = length // p
+    ends = [int(fractions.Fraction(k * length, count) + fractions.Fraction(1, 2)) for k in range(count + 1)]
+    ends = [end if 2 * k <= count else length - ends[count - k] for k, end in enumerate(ends)]
+    return tuple(np.diff(ends).tolist())
+
+
 def blocks_of_weights(height, width, p, cover, sharing):
     """Lists of the blocks that share a weight, a block as slices; in the order of the weights."""
     axes = []
     for length in (height, width):
-        ends = np.cumsum([0, *(SIDES[length, p] if cover == "exact" and p > 1 else (p,) * (length // p))]).tolist()
+        ends = np.cumsum(
+            [0, *((SIDES.get((length, p)) or exact_sides(length, p)) if cover == "exact" else (p,) * (length // p))]
+        ).tolist()
         axes.append([slice(*pair) for pair in itertools.pairwise(ends)])
     groups = {}
     for (i, rows), (j, columns) in itertools.product(enumerate(axes[0]), enumerate(axes[1])):
@@ -68,6 +79,12 @@ def gradients_of_layer(layer, x):
             tape.watch(x)
             loss = tf.reduce_sum(layer(x) ** 2)
         return tape.gradient(loss, [x, *(weight.value for weight in layer.trainable_variables)])
+    if keras.backend.backend() == "torch":
+        import torch
+
+        x = torch.tensor(x, requires_grad=True)
+        weights = [weight.value for weight in layer.trainable_variables]
+        return [gradient.numpy() for gradient in torch.autograd.grad((layer(x) ** 2).sum(), [x, *weights])]
     jax = pytest.importorskip("jax")
     weights = [weight.value for weight in layer.trainable_variables]
 

@@ -29,6 +29,7 @@ _NAMES = {
     "load_dataset": "data.load",
     "load_runs": "training.runs",
     "predict": "models.classifiers",
+    "replace_pooling": "models.replace",
     "Rows": "studies.experiment",
     "STUDIES": "studies.grid",
 }

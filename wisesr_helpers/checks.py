@@ -28,6 +28,17 @@ def check_whole(name, value, least=1, most=None):
     return int(value)
 
 
+def whole_pool_size(pool_size):
+    """The side of a window in cells as an int, of a square one (p, p), too; ValueError for anything else."""
+    sides = [*pool_size] if isinstance(pool_size, (tuple, list)) else [pool_size] * 2
+    if len(sides) != 2 or sides[0] != sides[1] or not all(map(is_whole, sides)):
+        raise ValueError(
+            "pool_size must be a whole number of cells, at least 1 (1: no pre-averaging), or (p, p), twice the same; "
+            f"received {pool_size!r}."
+        )
+    return int(sides[0])
+
+
 def check_reduction(reduction="average", padding="none", strides=0, pool_size=None):
     """Check options of :func:`reduction_layer`, ``pool_size=None`` being not known yet; raise ValueError."""
     for name, value, valid in (("reduction", reduction, REDUCTIONS), ("padding", padding, PADDINGS)):
@@ -35,8 +46,8 @@ def check_reduction(reduction="average", padding="none", strides=0, pool_size=No
             raise ValueError(f"{name} must be one of {', '.join(valid)}; received {value!r}.")
     if not is_whole(strides, least=0):
         raise ValueError(f"strides must be a whole number of cells, 0 for the block's side; received {strides!r}.")
-    if pool_size is not None and not is_whole(pool_size):
-        raise ValueError(f"pool_size must be a whole number of cells, at least 1; received {pool_size!r}.")
+    if pool_size is not None:
+        pool_size = whole_pool_size(pool_size)
     if reduction != "average" and (padding, strides) != ("none", 0):
         raise ValueError(
             f"padding and strides belong to reduction='average'; received padding={padding!r} and strides={strides} "

@@ -16,6 +16,7 @@ from wisesr_helpers.layers.pooling import (
     GlobalWeightedAveragePooling2D,
     SharedPositionPooling2D,
 )
+from wisesr_helpers.layers.reductions import FixedReduction2D
 from wisesr_helpers.models import heads
 from wisesr_helpers.published import number, printed
 
@@ -219,28 +220,32 @@ def test_channels_first_is_refused_with_the_way_out(pooling, channels_first):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize("shape", [(None, None, None, 3), (None, 8, 3), (None, 8, 8, None), (None, None, 7, 5)])
-def test_an_input_of_unknown_size_is_refused(pooling, shape):
-    said = rf"{pooling.__name__} gives every position a weight, so it needs an input .* received \(None"
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        *(
+            (shape, r"gives every position a weight, so it needs an input .* received \(None")
+            for shape in [(None, None, None, 3), (None, 8, 8, None), (None, None, 7, 5)]
+        ),
+        ((None, 8, 3), r"takes feature maps, 4D .* received \(None, 8, 3\)\. Put it behind the last convolution"),
+    ],
+)
+def test_an_input_of_unknown_size_or_no_map_is_refused(pooling, shape, said):
+    with pytest.raises(ValueError, match=f"{pooling.__name__} {said}"):
         pooling().build(shape)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize(
-    ("arguments", "error", "said"),
+    ("arguments", "said"),
     [
-        ({"data_format": "channels_first"}, TypeError, "channels-last feature maps only: leave the argument out"),
-        ({"keepdims": True}, TypeError, r"always \(batch_size, channels\): leave the .*keras.layers.Reshape"),
-        ({"rates": 2}, ValueError, "Unrecognized keyword arguments"),
+        ({"data_format": "channels_first"}, "channels last; received data_format='channels_first': leave it out"),
+        ({"rates": 2}, "Unrecognized keyword arguments"),
     ],
 )
-def test_other_arguments_are_refused(pooling, arguments, error, said):
-    with pytest.raises(error, match=said) as refused:
+def test_other_arguments_are_refused(pooling, arguments, said):
+    with pytest.raises(ValueError, match=said):
         pooling(**arguments)
-    if error is TypeError:
-        ((name, value),) = arguments.items()
-        assert f"{pooling.__name__} has no argument {name}; received {name}={value!r}. " in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -249,12 +254,19 @@ def test_other_arguments_are_refused(pooling, arguments, error, said):
         ({"cover": "all"}, "cover must be one of 'blocks', 'exact'; received 'all'"),
         ({"sharing": "rings"}, "sharing must be one of None, 'radial'; received 'rings'"),
         ({"pool_size": 8}, "7×9 cells takes a pool_size from 1 to 7 .* received pool_size=8"),
-        ({"pool_size": True}, "7×9 cells takes a pool_size from 1 to 7 .* received pool_size=True"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments, said):
     with pytest.raises(ValueError, match=said):
         GlobalDepthwisePooling2D(**arguments).build((None, 7, 9, 3))
+
+
+@pytest.mark.parametrize("pool_size", [True, 0, 2.0, (2, 3), (2,), (2, 2, 2), (2.0, 2.0), "2"])
+def test_a_pool_size_that_is_no_square_is_refused_at_once(pool_size):
+    said = rf"pool_size must be a whole number .* or \(p, p\), .*; received {re.escape(repr(pool_size))}\."
+    for layer in (GlobalDepthwisePooling2D, FixedReduction2D):
+        with pytest.raises(ValueError, match=said):
+            layer(pool_size)
 
 
 def foreign_model(pooling):

@@ -173,7 +173,7 @@ def test_operations_by_hand(options, flops):
         ({"padding": "same"}, "padding must be one of none, zeros, ones; received 'same'"),
         ({"strides": -1}, "strides must be a whole number of cells, 0 for the block's side; received -1"),
         ({"strides": True}, "strides must be a whole number .* received True"),
-        ({"pool_size": 2.0}, "pool_size must be a whole number of cells, at least 1; received 2.0"),
+        ({"pool_size": 2.0}, "pool_size must be a whole number of cells, at least 1 .* received 2.0"),
         ({"reduction": "area", "padding": "ones"}, "belong to reduction='average'; received padding='ones'"),
         ({"reduction": "depthwise", "strides": 1}, "belong to reduction='average'; .* strides=1 with"),
         ({"strides": 3}, "A stride of 3 would leave cells between blocks of 2×2 out; give strides from 1 to 2"),

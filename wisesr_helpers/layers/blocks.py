@@ -192,9 +192,17 @@ def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
 
     Returns:
         Tensor (N, C).
+
+    Raises:
+        ValueError: The map has another number of blocks than the kernel, or an unknown one.
     """
     height, width = features.shape[1:3]
     rows, columns, channels, _ = kernel.shape
+    if None in (height, width) or (height // pool_size, width // pool_size) != (rows, columns):
+        raise ValueError(
+            f"A kernel {tuple(kernel.shape)} needs a feature map (N, H, W, {channels}) of {rows}×{columns} blocks of "
+            f"{pool_size}×{pool_size} cells; received {tuple(features.shape)}."
+        )
 
     @ops.custom_gradient
     def pool(x, weights):  # (N, H, W, C), (h·w, C)
@@ -215,7 +223,7 @@ def global_depthwise_pool(features, kernel, bias=None, pool_size=1):
 
 
 def _average_pool(x, pool_size):
-    return ops.average_pool(x, pool_size, strides=pool_size, padding="valid")
+    return ops.average_pool(x, pool_size, strides=pool_size, padding="valid", data_format="channels_last")
 
 
 def _spread(blocks, pool_size, height, width):

@@ -3,7 +3,8 @@
 import math
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import average_blocks, check_layout, global_depthwise_pool, is_whole, lay_out
+from wisesr_helpers.checks import whole_pool_size
+from wisesr_helpers.layers.blocks import average_blocks, check_layout, global_depthwise_pool, lay_out
 
 ops = keras.ops
 
@@ -27,51 +28,110 @@ class BlockAveragePooling2D(keras.layers.AveragePooling2D):
     """
 
     def call(self, inputs):
-        return average_blocks(inputs, self.pool_size[0])
+        side = self.pool_size[0]
+        blocks = (self.pool_size, self.strides, self.padding, self.data_format)
+        if blocks != ((side, side), (side, side), "valid", "channels_last") or None in tuple(inputs.shape[1:]):
+            return super().call(inputs)
+        return average_blocks(inputs, side)
 
 
-def check_known_shape(layer, input_shape):
-    """ValueError unless Keras is set to channels last and the shape (N, H, W, C) is known but for the batch."""
+def check_channels_last(layer, data_format=None):
+    """ValueError unless ``data_format``, by Keras' own setting for None, is "channels_last"."""
     name = type(layer).__name__
-    if keras.config.image_data_format() != "channels_last":
+    if data_format not in (None, "channels_last"):
+        raise ValueError(
+            f"{name} takes feature maps with their channels last; received data_format={data_format!r}: leave it out, "
+            "and put keras.layers.Permute((2, 3, 1)) before the layer."
+        )
+    if data_format is None and keras.config.image_data_format() != "channels_last":
         raise ValueError(
             f"{name} takes feature maps with their channels last, but keras.config.image_data_format() is "
             f"'{keras.config.image_data_format()}'; valid is 'channels_last': call "
             "keras.config.set_image_data_format('channels_last') before the model is built."
         )
-    if len(input_shape) != 4 or None in tuple(input_shape[1:]):
+
+
+def check_known_shape(layer, input_shape):
+    """ValueError unless the shape is (N, H, W, C) and known but for the batch."""
+    name = type(layer).__name__
+    if len(input_shape) != 4:
+        raise ValueError(
+            f"{name} takes feature maps, 4D (batch, height, width, channels); received {tuple(input_shape)}. Put it "
+            "behind the last convolution, before anything flattens or averages; one map is features[None]."
+        )
+    if None in tuple(input_shape[1:]):
         raise ValueError(
             f"{name} gives every position a weight, so it needs an input (batch, height, width, channels) with all but "
             f"the batch known; received {tuple(input_shape)}. Give the model an input of fixed size."
         )
 
 
-# Arguments of GlobalAveragePooling2D, which these layers replace → what to do without.
-_NOT_HERE = {
-    "data_format": "It takes channels-last feature maps only: leave the argument out, and set Keras to "
-    "'channels_last' if it isn't.",
-    "keepdims": "Its output is always (batch_size, channels): leave the argument out, and for "
-    "(batch_size, 1, 1, channels) add keras.layers.Reshape((1, 1, channels)) behind it.",
-}
+def check_map(layer, inputs):
+    """The inputs; an error unless they have the map that the layer was built for.
+
+    Keras checks ``input_spec``, too, but neither where a wrapper calls ``layer.call`` nor where a side is unknown
+    while TensorFlow traces; then the check is part of the graph.
+    """
+    expected, received = layer.input_spec.shape, tuple(inputs.shape)
+    if None in received[1:]:
+        import tensorflow as tf
+
+        return tf.ensure_shape(inputs, expected)
+    if len(received) != 4 or any(own not in (None, side) for own, side in zip(expected, received, strict=True)):
+        raise ValueError(
+            f"'{layer.name}' was built for feature maps {expected} and gives every position a weight; received "
+            f"{received}. Give it maps of that size, or make a new layer for these."
+        )
+    return inputs
+
+
+def wide(layer):
+    """The dtype that a layer computes in: its own, or float32 where that is half precision."""
+    return keras.backend.result_type(layer.compute_dtype, "float32")
 
 
 class PositionPooling2D(keras.layers.Layer):
     """What the poolings with weights by position share: (batch_size, height, width, channels) in, one vector out.
 
+    Under half precision the weights are read, and the sums made, in float32, as ``GlobalAveragePooling2D`` does.
+
+    Args:
+        data_format: None (default) or "channels_last".
+        keepdims: Whether the output is ``(batch_size, 1, 1, channels)``; default False: ``(batch_size, channels)``.
+
     Raises:
-        TypeError: A keyword argument of ``GlobalAveragePooling2D`` that has no counterpart here.
+        ValueError: Another ``data_format``, or Keras is set to channels first and it isn't given.
     """
 
-    def __init__(self, **kwargs):
-        for option, instead in _NOT_HERE.items():
-            if option in kwargs:
-                raise TypeError(
-                    f"{type(self).__name__} has no argument {option}; received {option}={kwargs[option]!r}. {instead}"
-                )
+    def __init__(self, data_format=None, keepdims=False, **kwargs):
         super().__init__(**kwargs)
+        check_channels_last(self, data_format)
+        self.keepdims = bool(keepdims)
+
+    def build(self, input_shape):
+        check_known_shape(self, input_shape)
+        self.input_spec = keras.InputSpec(shape=(None, *input_shape[1:]))
+
+    def add_weight(self, *args, **kwargs):
+        return super().add_weight(*args, autocast=False, **kwargs)
+
+    def call(self, inputs):
+        pooled = ops.cast(self.pool(ops.cast(check_map(self, inputs), wide(self))), self.compute_dtype)  # (N, C)
+        return ops.expand_dims(pooled, (1, 2)) if self.keepdims else pooled
 
     def compute_output_shape(self, input_shape):
-        return (input_shape[0], input_shape[3])
+        return (input_shape[0], *(1, 1) * self.keepdims, input_shape[3])
+
+    def check_built(self):
+        """ValueError unless the layer has its weights."""
+        if not self.built:
+            raise ValueError(
+                f"'{self.name}' has no weights yet: call it on a feature map, or layer.build((None, height, width, "
+                "channels)), first."
+            )
+
+    def get_config(self):
+        return {**super().get_config(), "data_format": "channels_last", "keepdims": self.keepdims}
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -90,13 +150,14 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
 
     Weights have the names, shapes and order of ``DepthwiseConv2D(depth_multiplier=1)``:
     ``depthwise_kernel`` (H // p, W // p, C, 1), then ``bias`` (C,). With ``sharing="radial"`` the first is
-    ``radial_kernel`` (distances, C), the centre's first.
+    ``radial_kernel`` (distances, C), the centre's first. A file of weights alone doesn't say which ``cover`` they were
+    trained with: load it into a layer of the same; a saved model has its own.
 
     The project's own and not the paper's are ``depthwise_initializer="average"``, ``cover="exact"`` and
     ``sharing="radial"``; each goes with each, and with every ``pool_size``.
 
     Args:
-        pool_size: Side p of the averaged blocks in cells. None: the paper's rule, the smallest
+        pool_size: Side p of the averaged blocks in cells, or (p, p). None: the paper's rule, the smallest
             p ≥ 2 with side // p ≤ 5. 1: no pre-averaging (Figures 3c and 3d).
         use_bias: Whether a bias is added per channel. Default True.
         depthwise_initializer: Default None: the paper's normal distribution (Tables 4 and 8), ``START``.
@@ -114,17 +175,20 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
             of a block from the kernel's centre, 6 for 5×5 blocks and 3 for 3×3. Initialiser, regulariser and
             constraint are those weights'. Blocks of several sizes that share one give all their cells the same.
         activation: Of the pooled vector, the bias added. Default None (section 2.4).
+        data_format: None (default) or "channels_last", so that a ``GlobalAveragePooling2D``'s configuration is taken.
+        keepdims: As there; default False.
 
     Input shape:
-        4D tensor ``(batch_size, height, width, channels)``; height and width must be known.
+        4D tensor ``(batch_size, height, width, channels)``; height and width must be known. A built layer takes maps
+        of its own size only.
 
     Output shape:
-        2D tensor ``(batch_size, channels)``.
+        2D tensor ``(batch_size, channels)``; with ``keepdims``, 4D ``(batch_size, 1, 1, channels)``.
 
     Raises:
-        TypeError: ``data_format`` or ``keepdims`` is given; neither has a counterpart here.
         ValueError: The input is not 4D, its height, width or channels are unknown, it is smaller than the
-            window, or Keras is set to channels first; or another ``cover`` or ``sharing``.
+            window, or not of the size that the layer was built for; another ``pool_size``, ``cover``, ``sharing`` or
+            ``data_format``, or Keras is set to channels first.
     """
 
     def __init__(
@@ -146,7 +210,7 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
         super().__init__(**kwargs)
         if depthwise_initializer is None:
             depthwise_initializer = keras.initializers.RandomNormal(**START)
-        self.pool_size = int(pool_size) if is_whole(pool_size) else pool_size  # a saved model holds no NumPy integers
+        self.pool_size = None if pool_size is None else whole_pool_size(pool_size)
         self.use_bias = use_bias
         self.starts_as_average = isinstance(depthwise_initializer, str) and depthwise_initializer == "average"
         self.depthwise_initializer = (
@@ -166,7 +230,7 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
         return lay_out(height, width, self.pool_size, self.cover, self.sharing)
 
     def build(self, input_shape):
-        check_known_shape(self, input_shape)
+        super().build(input_shape)
         _, height, width, channels = input_shape
         self.layout = self.lay_out(height, width)
         radial = self.sharing == "radial"
@@ -192,27 +256,39 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
         start = self.layout.averaging.repeat(shape[-1 if self.sharing else -2])
         return ops.convert_to_tensor(start.reshape(shape), dtype)
 
-    def call(self, inputs):
-        layout = self.layout
+    def pool(self, features):
+        """(N, H, W, C) → (N, C), in the features' dtype."""
+        layout, kernel = self.layout, ops.cast(self.kernel, features.dtype)
+        bias = None if self.bias is None else ops.cast(self.bias, features.dtype)
         if self.sharing is None and {*layout.rows, *layout.columns} == {layout.window}:
-            pooled = global_depthwise_pool(inputs, self.kernel, self.bias, layout.window)
+            pooled = global_depthwise_pool(features, kernel, bias, layout.window)
         else:
-            cells = ops.expand_dims(self._cell_weights(layout), -1)  # (H, W, C, 1)
-            pooled = global_depthwise_pool(inputs, cells, self.bias)
+            cells = ops.expand_dims(self._cell_weights(kernel), -1)  # (H, W, C, 1)
+            pooled = global_depthwise_pool(features, cells, bias)
         return self.activation(pooled)
 
-    def _cell_weights(self, layout):
-        return layout.cell_weights(ops.reshape(self.kernel, (layout.count, -1)))  # (H, W, C)
+    def _cell_weights(self, kernel):
+        return self.layout.cell_weights(ops.reshape(kernel, (self.layout.count, -1)))  # (H, W, C)
 
     def count_flops(self, input_shape):
         """Operations for one image: the averaging of blocks, the weighted sum of them, and the bias."""
-        channels = input_shape[3]
-        averaging = self.layout.covered * channels if self.layout.window > 1 else 0
-        return averaging + 2 * self.layout.numbers.size * channels + (channels if self.use_bias else 0)
+        _, height, width, channels = input_shape
+        layout = self.lay_out(height, width)
+        averaging = layout.covered * channels if layout.window > 1 else 0
+        return averaging + 2 * layout.numbers.size * channels + (channels if self.use_bias else 0)
 
     def position_weights(self, height, width):
-        """The weight of every cell of the map, (H, W, C), as a NumPy array; cells in no block have 0."""
-        return ops.convert_to_numpy(self._cell_weights(self.lay_out(height, width)))
+        """The weight of every cell of the map, (H, W, C), as a NumPy array; cells in no block have 0.
+
+        ValueError where the layer isn't built, or was for a map of another size.
+        """
+        self.check_built()
+        if (height, width) != (self.layout.height, self.layout.width):
+            raise ValueError(
+                f"'{self.name}' has weights for a map of {self.layout.height}×{self.layout.width} cells; received "
+                f"{height}×{width}."
+            )
+        return ops.convert_to_numpy(self._cell_weights(ops.cast(self.kernel, wide(self))))
 
     def get_config(self):
         initializer = self.depthwise_initializer
@@ -236,7 +312,8 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
 
 def weighted_sum(features, weights):
     """Sum of a feature map with a weight for every position: (N, H, W, C), (N or 1, H, W, 1) → (N, C)."""
-    positions = math.prod(features.shape[1:3])
+    height, width = ops.shape(features)[1:3]
+    positions = height * width
     rows = ops.reshape(weights, (-1, 1, positions))  # (N or 1, 1, H·W)
     columns = ops.reshape(features, (-1, positions, features.shape[3]))  # (N, H·W, C)
     return ops.matmul(rows, columns)[:, 0]
@@ -261,18 +338,22 @@ class GlobalWeightedAveragePooling2D(PositionPooling2D):
     """
 
     def build(self, input_shape):
-        check_known_shape(self, input_shape)
+        super().build(input_shape)
+        self.input_spec = keras.InputSpec(shape=(None, None, None, input_shape[3]))  # no weight belongs to a position
         self.kernel = self.add_weight(name="kernel", shape=(input_shape[3], 1), initializer="glorot_uniform")
         self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
 
     def position_weights(self, inputs):
         """The weight of every position of every image: (N, H, W, 1), summing to 1 an image."""
-        scores = ops.sigmoid(ops.matmul(inputs, self.kernel) + self.bias)  # (N, H, W, 1)
-        weights = ops.softmax(ops.reshape(scores, (-1, math.prod(scores.shape[1:]))), axis=1)  # (N, H·W)
-        return ops.reshape(weights, (-1, *scores.shape[1:]))
+        self.check_built()
+        kernel, bias = (ops.cast(weight, wide(self)) for weight in (self.kernel, self.bias))
+        scores = ops.sigmoid(ops.matmul(inputs, kernel) + bias)  # (N, H, W, 1)
+        height, width = ops.shape(scores)[1:3]
+        weights = ops.softmax(ops.reshape(scores, (-1, height * width)), axis=1)  # (N, H·W)
+        return ops.reshape(weights, (-1, height, width, 1))
 
-    def call(self, inputs):
-        return weighted_sum(inputs, self.position_weights(inputs))
+    def pool(self, features):
+        return weighted_sum(features, self.position_weights(features))
 
     def count_flops(self, input_shape):
         """Operations for one image: the 1×1 convolution with its bias, and the weighted sum."""
@@ -296,13 +377,13 @@ class SharedPositionPooling2D(PositionPooling2D):
     """
 
     def build(self, input_shape):
-        check_known_shape(self, input_shape)
+        super().build(input_shape)
         _, height, width, _ = input_shape
         start = keras.initializers.Constant(1 / (height * width))
         self.kernel = self.add_weight(name="kernel", shape=(height, width), initializer=start)
 
-    def call(self, inputs):
-        return weighted_sum(inputs, ops.expand_dims(self.kernel, (0, 3)))
+    def pool(self, features):
+        return weighted_sum(features, ops.expand_dims(ops.cast(self.kernel, features.dtype), (0, 3)))
 
     def count_flops(self, input_shape):
         """Operations for one image: the weighted sum."""

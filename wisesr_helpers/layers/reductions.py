@@ -9,9 +9,9 @@ pre-averaging alone. Cells are padded before averaging and count as cells.
 import numpy as np
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.checks import check_reduction
+from wisesr_helpers.checks import check_reduction, whole_pool_size
 from wisesr_helpers.layers.blocks import check_pool_size
-from wisesr_helpers.layers.pooling import PACKAGE, START, check_known_shape
+from wisesr_helpers.layers.pooling import PACKAGE, START, check_channels_last, check_known_shape, check_map, wide
 
 ops = keras.ops
 
@@ -81,7 +81,8 @@ class FixedReduction2D(keras.layers.Layer):
                 "reduction='depthwise' has weights to learn and is not fixed; reduction_layer makes its layer."
             )
         super().__init__(**kwargs)
-        self.pool_size = int(pool_size)  # a saved model holds no NumPy integers
+        check_channels_last(self)
+        self.pool_size = whole_pool_size(pool_size)
         self.reduction = reduction
         self.padding = padding
         self.strides = int(strides)
@@ -90,6 +91,7 @@ class FixedReduction2D(keras.layers.Layer):
         check_known_shape(self, input_shape)
         _, height, width, _ = input_shape
         check_pool_size(self.pool_size, height, width)
+        self.input_spec = keras.InputSpec(shape=(None, height, width, None))
         rows, columns = self._matrix(height), self._matrix(width)
         self.rows, self.columns = rows.astype(np.float32), columns.astype(np.float32)  # (h, H), (w, W)
         beside = 1 - np.outer(rows.sum(axis=1), columns.sum(axis=1))  # how much of each block lies beside the map
@@ -101,13 +103,15 @@ class FixedReduction2D(keras.layers.Layer):
         return interpolation_matrix(side, side // self.pool_size, self.reduction)
 
     def call(self, inputs):
+        inputs = ops.cast(check_map(self, inputs), wide(self))
         (h, height), (w, width) = self.rows.shape, self.columns.shape
         channels = inputs.shape[3]
-        rows, columns = (ops.cast(matrix, self.compute_dtype) for matrix in (self.rows, self.columns))
+        rows, columns = (ops.cast(matrix, inputs.dtype) for matrix in (self.rows, self.columns))
         x = ops.matmul(rows, ops.reshape(inputs, (-1, height, width * channels)))  # (N, h, W·C)
         x = ops.matmul(columns, ops.reshape(x, (-1, width, channels)))  # (N·h, w, C)
         x = ops.reshape(x, (-1, h, w, channels))
-        return x if self.constant is None else x + ops.cast(self.constant, self.compute_dtype)
+        x = x if self.constant is None else x + ops.cast(self.constant, x.dtype)
+        return ops.cast(x, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape

@@ -11,7 +11,8 @@ import weakref
 import numpy as np
 
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.blocks import is_whole, lay_out
+from wisesr_helpers.checks import is_whole
+from wisesr_helpers.layers.blocks import lay_out
 from wisesr_helpers.layers.pooling import (
     GlobalDepthwisePooling2D,
     GlobalWeightedAveragePooling2D,
@@ -148,7 +149,7 @@ def _split(model, layer):
         )
     features = _feature_map(model, layer)
     end, classifier = _end(model)
-    passed = [step for _, step in _ancestry(end, features)]
+    passed = [step for _, step in ancestry(end, until=features)]
     if any(isinstance(step, layers.InputLayer) for step in passed):
         raise ValueError(
             f"'{model.name}' can't be split at '{layer}': a path leads past it from the images to the class scores. "
@@ -159,7 +160,7 @@ def _split(model, layer):
 
 
 def _feature_map(model, layer):
-    maps = [(tensor, step) for tensor, step in _ancestry(model.outputs[0]) if len(tensor.shape) == 4]
+    maps = [(tensor, step) for tensor, step in ancestry(model.outputs[0]) if len(tensor.shape) == 4]
     found = [tensor for tensor, step in maps if step.name == layer]
     if len(found) != 1:
         names = list(dict.fromkeys(step.name for _, step in maps if not isinstance(step, layers.InputLayer)))
@@ -197,9 +198,9 @@ def _origin(tensor):
     return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
 
 
-def _ancestry(tensor, end=None):
-    """(tensor, its operation) of all that a Keras tensor is computed from, itself first, up to ``end``, left out."""
-    waiting, seen = [tensor], {id(end)}
+def ancestry(*tensors, until=None):
+    """(tensor, its operation) of all that Keras tensors are computed from, themselves first, up to ``until``, left out."""
+    waiting, seen = [*tensors], {id(until)}
     while waiting:
         tensor = waiting.pop(0)
         if id(tensor) not in seen:
