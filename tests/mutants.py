@@ -27,7 +27,7 @@ SECONDS = 300  # a mutant that runs longer hangs, which a test run notices
 SUBJECTS = {
     "pooling": (
         ["layers/pooling.py", "layers/blocks.py"],
-        ["layers/test_pooling.py", "layers/test_blocks.py"],
+        ["layers/test_pooling.py", "layers/test_blocks.py", "layers/test_any_model.py"],
     ),
     "checks": (["checks.py"], ["test_checks.py", "layers/test_pooling.py", "layers/test_reductions.py"]),
     "heads": (["models/heads.py"], ["models/test_heads.py", "models/test_classifiers.py"]),

@@ -13,11 +13,13 @@ ON_JAX = [
     "models/test_heads.py",
     "layers/test_blocks.py",
     "layers/test_pooling.py",
+    "layers/test_any_model.py",
     "layers/test_reductions.py",
     "training/test_training.py",
     "studies/test_run.py",
     "models/test_classifiers.py",
     "models/test_attribution.py",
+    "models/test_replace.py",
     "test_soak.py",
     "notebooks/test_papermill.py",
     "notebooks/test_nbval.py::test_every_cell_runs[where_it_looks]",
@@ -83,7 +85,7 @@ def test_notebook_training_and_resume_on_jax(tmp_path, root):
 
 def test_heads_and_a_smoke_run_on_torch(tmp_path, root):
     python = with_torch(tmp_path / "torch", root)
-    pytest_run(python, "torch", root, "models/test_heads.py")
+    pytest_run(python, "torch", root, "models/test_heads.py", "models/test_replace.py", "layers/test_any_model.py")
     changed = {**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": str(root)}
     done = subprocess.run(
         [python, "-c", SMOKE_RUN, tmp_path / "runs"], capture_output=True, text=True, cwd=tmp_path, env=changed

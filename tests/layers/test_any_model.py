@@ -159,7 +159,7 @@ def test_a_built_layer_refuses_another_map_and_names_both_sizes(name, other):
     layer(some_map(2, 8, 10, 3))
     x = some_map(2, *other, 3)
     said = both_sizes(layer, other)
-    for call in (layer, layer.call, traced(layer), lambda x: layer(keras.Input(other + (3,)))):
+    for call in (layer, layer.call, traced(layer), lambda x: layer(keras.Input((*other, 3)))):
         with pytest.raises(ValueError, match=said):
             call(x)
     with pytest.raises(ValueError, match=r"was built for feature maps \(None, 8, 10, .* received \(\d+, \d+, 3\)"):

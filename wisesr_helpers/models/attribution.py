@@ -175,12 +175,12 @@ def _feature_map(model, layer):
 def _end(model):
     """(tensor, classifier): the input of the fully connected layer that makes the logits, or the logits and None."""
     tensor = model.outputs[0]
-    last, sources = _origin(tensor)
+    last, sources = origin(tensor)
     activation = getattr(last, "activation", None)
     separate = isinstance(last, layers.Softmax) or (isinstance(last, layers.Activation) and activation is SOFTMAX)
     if separate:  # what goes into it are the logits, whatever made them
         tensor = sources[0]
-        last, sources = _origin(tensor)
+        last, sources = origin(tensor)
         activation = getattr(last, "activation", None)
     if isinstance(last, layers.Dense) and (activation is LINEAR or (activation is SOFTMAX and not separate)):
         return sources[0], last
@@ -192,20 +192,20 @@ def _end(model):
     )
 
 
-def _origin(tensor):
+def origin(tensor):
     """The operation that gives a Keras tensor, and the Keras tensors that it takes in that call, one of several."""
     history = tensor._keras_history  # Keras has no public name for it
     return history.operation, history.operation._inbound_nodes[history.node_index].input_tensors
 
 
 def ancestry(*tensors, until=None):
-    """(tensor, its operation) of all that Keras tensors are computed from, themselves first, up to ``until``, left out."""
+    """(tensor, its operation) of all that Keras tensors are computed from, themselves first; ``until`` is left out."""
     waiting, seen = [*tensors], {id(until)}
     while waiting:
         tensor = waiting.pop(0)
         if id(tensor) not in seen:
             seen.add(id(tensor))
-            operation, sources = _origin(tensor)
+            operation, sources = origin(tensor)
             yield tensor, operation
             waiting += sources
 
