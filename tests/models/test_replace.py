@@ -277,6 +277,14 @@ def test_prediction_and_attribution_take_it():
     np.testing.assert_allclose(*maps, atol=1e-6)
 
 
+def test_measurements_may_join_behind_the_pooling():
+    photograph, measured = keras.Input((33, 33, 3), name="photograph"), keras.Input((4,), name="measured")
+    x = layers.Concatenate()([average()(convolutions(photograph)), measured])
+    model = keras.Model({"photograph": photograph, "measured": measured}, layers.Dense(3)(x))
+    given = {"photograph": np.ones((2, 33, 33, 3)), "measured": np.ones((2, 4))}
+    np.testing.assert_allclose(numbers(ws.replace_pooling(model)(given)), numbers(model(given)), atol=1e-6)
+
+
 class Subclassed(keras.Model):
     def call(self, x):
         return x
@@ -284,6 +292,12 @@ class Subclassed(keras.Model):
 
 def two_branches(x):
     return layers.Dense(3)(layers.Concatenate()([average()(x), layers.GlobalMaxPooling2D()(x)]))
+
+
+def two_photographs():
+    inputs = [keras.Input((33, 33, 3)) for _ in range(2)]
+    x = layers.Concatenate()([average()(convolutions(photograph)) for photograph in inputs])
+    return keras.Model(inputs, layers.Dense(3)(x))
 
 
 def of_any_size():
@@ -295,10 +309,11 @@ def of_any_size():
     ("build", "said"),
     [
         (lambda: functional(lambda x: layers.Dense(3)(layers.Flatten()(x))), "has no average pooling to replace"),
-        (lambda: functional(two_branches), "in which everything passes one GlobalAveragePooling2D"),
+        (lambda: functional(two_branches), "in which all that comes from the images passes one Glob"),
         (lambda: functional(lambda x: layers.Flatten()(layers.AveragePooling2D(2)(x))), "no average pooling"),
         (lambda: functional(average(data_format="channels_first")), "has no average pooling to replace"),
         (lambda: keras.Sequential([average(), layers.Dense(3)]), "functional model, or a sequential one that is built"),
+        (two_photographs, "has no average pooling to replace"),
         (Subclassed, "yourself"),
         (lambda: ws.build_classifier("small_conv", "wise", 3, image_size=96), "has no average pooling to replace"),
         (of_any_size, r"needs an input .* received \(None, None, None, 3\). Give the model an input of fixed size"),

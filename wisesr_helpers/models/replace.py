@@ -16,7 +16,7 @@ def replace_pooling(model, cover="exact", depthwise_initializer="average", **arg
     Args:
         model: ``keras.Model``, functional or sequential, with an input of fixed size: one of ``keras.applications``
             with ``include_top=True``, or one of your own; the pooling may be in a model that is nested in it. All
-            that leads to the scores has to pass the pooling; what follows it stays as it is.
+            that comes from the images has to pass the pooling; what follows it stays as it is.
         cover: As for ``ws.layers.GlobalDepthwisePooling2D``; default "exact", here.
         depthwise_initializer: As there; default "average", here. None: the paper's.
         **arguments: Its other arguments, with its own defaults: ``pool_size`` (the paper's rule, which leaves a map
@@ -35,9 +35,9 @@ def replace_pooling(model, cover="exact", depthwise_initializer="average", **arg
     if pooling is None:
         raise ValueError(
             f"'{model.name}' has no average pooling to replace: that needs a functional model, or a sequential one "
-            "that is built, in which everything passes one GlobalAveragePooling2D (or AveragePooling2D of the whole "
-            "map), channels last, on the way to the scores. In another one, put ws.layers.GlobalDepthwisePooling2D "
-            "behind the last feature map yourself."
+            "that is built, in which all that comes from the images passes one GlobalAveragePooling2D (or "
+            "AveragePooling2D of the whole map), channels last. In another one, put "
+            "ws.layers.GlobalDepthwisePooling2D behind the last feature map yourself."
         )
     kept = {"name": pooling.name, "dtype": pooling.dtype_policy, "keepdims": getattr(pooling, "keepdims", True)}
     learned = GlobalDepthwisePooling2D(
@@ -88,12 +88,13 @@ def _twin(layer):
 
 
 def _average_pooling(model):
-    """The last average pooling that everything passes, in a model or in one that is nested in it; None if none is."""
+    """The last average pooling that all images pass, in a model or in one that is nested in it; None if none is."""
     outputs = getattr(model, "outputs", None) or ()
     for tensor, layer in ancestry(*outputs):
         nested = isinstance(layer, keras.Model)
         if (nested or _averages_map(tensor)) and not any(
-            isinstance(step, layers.InputLayer) for _, step in ancestry(*outputs, until=tensor)
+            isinstance(step, layers.InputLayer) and len(past.shape) > 3
+            for past, step in ancestry(*outputs, until=tensor)
         ):
             found = _average_pooling(layer) if nested else layer
             if found:
