@@ -152,7 +152,7 @@ def both_sizes(layer, other):
     return r"[\s\S]*".join(re.escape(f"{height}, {width}") for height, width in ((8, 10), other))
 
 
-@pytest.mark.parametrize("other", [(10, 12), (16, 20), (9, 10), (10, 8), (7, 9), (8, 11)])
+@pytest.mark.parametrize("other", [(10, 12), (9, 10), (10, 8)])
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_built_layer_refuses_another_map_and_names_both_sizes(name, other):
     layer = LAYERS[name]()

@@ -239,7 +239,7 @@ def test_an_input_of_unknown_size_or_no_map_is_refused(pooling, shape, said):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"data_format": "channels_first"}, "channels last; received data_format='channels_first': leave it out"),
+        ({"data_format": "channels_first"}, "channels last, but data_format is 'channels_first'; valid is"),
         ({"rates": 2}, "Unrecognized keyword arguments"),
     ],
 )

@@ -37,17 +37,13 @@ class BlockAveragePooling2D(keras.layers.AveragePooling2D):
 
 def check_channels_last(layer, data_format=None):
     """ValueError unless ``data_format``, by Keras' own setting for None, is "channels_last"."""
-    name = type(layer).__name__
-    if data_format not in (None, "channels_last"):
+    origin = "keras.config.image_data_format()" if data_format is None else "data_format"
+    data_format = data_format or keras.config.image_data_format()
+    if data_format != "channels_last":
         raise ValueError(
-            f"{name} takes feature maps with their channels last; received data_format={data_format!r}: leave it out, "
-            "and put keras.layers.Permute((2, 3, 1)) before the layer."
-        )
-    if data_format is None and keras.config.image_data_format() != "channels_last":
-        raise ValueError(
-            f"{name} takes feature maps with their channels last, but keras.config.image_data_format() is "
-            f"'{keras.config.image_data_format()}'; valid is 'channels_last': call "
-            "keras.config.set_image_data_format('channels_last') before the model is built."
+            f"{type(layer).__name__} takes feature maps with their channels last, but {origin} is {data_format!r}; "
+            "valid is 'channels_last': call keras.config.set_image_data_format('channels_last') before the model is "
+            "built."
         )
 
 
@@ -146,7 +142,8 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
 
     >>> outputs = keras.layers.Dense(67, "softmax")(GlobalDepthwisePooling2D()(backbone.output))
 
-    A saved model loads with ``keras.models.load_model`` after ``import wisesr_helpers.layers``.
+    Its weights start near zero, as the paper's; with ``depthwise_initializer="average", cover="exact"`` it starts as
+    the average. A saved model loads with ``keras.models.load_model`` after ``import wisesr_helpers.layers``.
 
     Weights have the names, shapes and order of ``DepthwiseConv2D(depth_multiplier=1)``:
     ``depthwise_kernel`` (H // p, W // p, C, 1), then ``bias`` (C,). With ``sharing="radial"`` the first is
