@@ -26,7 +26,8 @@ OPTIONS = {
     "sharing": [None, "radial"],
     "activation": [None, "relu"],
 }
-ROUNDING = {"float32": 0, "mixed_float16": 2**-11, "float16": 2**-11, "mixed_bfloat16": 2**-8}  # of a result, its share
+HALVES = {"mixed_float16": 2**-11, "float16": 2**-11, "mixed_bfloat16": 2**-8, "bfloat16": 2**-8}
+ROUNDING = {"float32": 0, **HALVES}  # of a result, its share
 POOLINGS = {
     "blocks": lambda **kwargs: GlobalDepthwisePooling2D(2, **kwargs),
     "exact": lambda **kwargs: GlobalDepthwisePooling2D(3, cover="exact", **kwargs),
@@ -127,17 +128,23 @@ def average_of(dtype, layer=GlobalDepthwisePooling2D, **options):
     return layer(cover="exact", depthwise_initializer="average", dtype=dtype, **options)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "mixed_float16"])
+@pytest.mark.parametrize("dtype", HALVES)
 def test_a_large_constant_is_what_global_average_pooling_makes_of_it(dtype):
-    x = np.full((1, 64, 64, 2), 3000, "float16")
-    for layer in (average_of(dtype), average_of(dtype, pool_size=1), SharedPositionPooling2D(dtype=dtype)):
-        np.testing.assert_array_equal(numbers(layer(x)), numbers(keras.layers.GlobalAveragePooling2D(dtype=dtype)(x)))
-        np.testing.assert_array_equal(numbers(layer(x)), 3000)
-    np.testing.assert_array_equal(numbers(GlobalWeightedAveragePooling2D(dtype=dtype)(x)), 3000)
-    np.testing.assert_array_equal(numbers(FixedReduction2D(32, dtype=dtype)(x)), 3000)
+    x = keras.ops.full((1, 64, 64, 2), 3000, dtype=keras.DTypePolicy(dtype).compute_dtype)
+    expected = numbers(keras.layers.GlobalAveragePooling2D(dtype=dtype)(x))
+    assert (expected == (3008 if "bfloat16" in dtype else 3000)).all()
+    for layer in (
+        average_of(dtype),
+        average_of(dtype, pool_size=1),
+        SharedPositionPooling2D(dtype=dtype),
+        GlobalWeightedAveragePooling2D(dtype=dtype),
+        FixedReduction2D(64, dtype=dtype),
+        BlockAveragePooling2D(64, dtype=dtype),
+    ):
+        np.testing.assert_array_equal(numbers(layer(x)).reshape(expected.shape), expected)
 
 
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("side", [7, 33, 64])
 def test_half_precision_errs_no_more_than_global_average_pooling(dtype, side):
     policy = keras.DTypePolicy(dtype)
@@ -195,16 +202,40 @@ def test_a_subclassed_model_refuses_another_map(name):
         model(some_map(2, 10, 12, 3))
 
 
+@pytest.mark.parametrize("name", POOLINGS)
+def test_a_model_of_images_of_any_size_is_checked_when_it_runs(name):
+    layer, inputs, x = POOLINGS[name](), keras.Input((None, None, 3)), some_map(2, 8, 10, 3)
+    expected = layer(x)
+    with pytest.raises(ValueError, match=r"was built for .* received \(None, None, None, 3\)\. Give it maps of that"):
+        layer.call(inputs)
+    model = keras.Model(inputs, layer(inputs))
+    np.testing.assert_allclose(model.predict(x, verbose=0), numbers(expected), atol=1e-6)
+    for call in (model, functools.partial(model.predict, verbose=0)):
+        with pytest.raises(Exception, match="8, ?10, ?3") as refused:  # TensorFlow's own where it has traced
+            call(some_map(2, 10, 12, 3))
+        assert re.search("10, ?12, ?3", str(refused.value))
+
+
+def test_a_reduction_refuses_images_of_any_size():
+    layer = FixedReduction2D(2)
+    layer(some_map(2, 8, 10, 3))
+    with pytest.raises(
+        ValueError, match=r"needs an input .* received \(None, None, None, 3\)\. Give the model an input"
+    ):
+        layer(keras.Input((None, None, 3)))
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow traces with sides that are unknown")
+@pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("name", [*LAYERS, "computed"])
-def test_a_side_that_is_unknown_while_tracing_is_checked_when_it_runs(name):
+def test_a_side_that_is_unknown_while_tracing_is_checked_when_it_runs(name, jit_compile):
     import tensorflow as tf
 
     layer = {**LAYERS, "computed": GlobalWeightedAveragePooling2D}[name]()
     x, other = some_map(2, 8, 10, 3), some_map(2, 10, 8, 3)
     expected = layer(x)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3))])
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, None))], jit_compile=jit_compile)
     def pooled_and_gradient(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -271,6 +302,27 @@ def test_weights_of_another_map_are_refused():
     layer.build((None, 8, 10, 3))
     with pytest.raises(ValueError, match=r"'mine' has weights for a map of 8×10 cells; received 10×8"):
         layer.position_weights(10, 8)
+
+
+def test_a_file_of_weights_is_refused_by_a_layer_of_another_cover(tmp_path, monkeypatch):
+    def model(side, cover):
+        return keras.Sequential([keras.Input((side, 8, 3)), GlobalDepthwisePooling2D(2, cover=cover, name="mine")])
+
+    path, ones = tmp_path / "model.weights.h5", some_map(2, 7, 8, 3) * 0 + 1
+    saved = {cover: model(7, cover) for cover in ("blocks", "exact")}
+    for (cover, own), other in zip(saved.items(), ("exact", "blocks"), strict=True):
+        own.save_weights(path)
+        same = model(7, cover)
+        same.load_weights(path)
+        np.testing.assert_allclose(numbers(same(ones)), numbers(own(ones)))
+        with pytest.raises(ValueError, match=f"with cover='{cover}', and 'mine' has cover='{other}': make it with the"):
+            model(7, other).load_weights(path)
+    GlobalDepthwisePooling2D(2).save_own_variables({})  # not built, with nothing to say
+    model(6, "blocks").save_weights(path)
+    model(6, "exact").load_weights(path)  # the blocks are the same
+    monkeypatch.setattr(GlobalDepthwisePooling2D, "save_own_variables", keras.layers.Layer.save_own_variables)
+    saved["blocks"].save_weights(path)  # as files were before
+    model(7, "exact").load_weights(path)
 
 
 @pytest.mark.parametrize("arguments", [{"strides": 1}, {"padding": "same"}, {"pool_size": (1, 3)}], ids=str)

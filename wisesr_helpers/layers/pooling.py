@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
+
 from wisesr_helpers._keras import keras
-from wisesr_helpers.checks import whole_pool_size
+from wisesr_helpers.checks import COVERS, whole_pool_size
 from wisesr_helpers.layers.blocks import average_blocks, check_layout, global_depthwise_pool, lay_out
 
 ops = keras.ops
@@ -16,6 +18,8 @@ START = {"mean": 0.0, "stddev": 0.01}  # normal distribution of the first weight
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class BlockAveragePooling2D(keras.layers.AveragePooling2D):
     """``AveragePooling2D`` of separate blocks, by :func:`average_blocks`: the same values, a faster gradient under XLA.
+
+    Under half precision the sums are made in float32.
 
     Args:
         pool_size: Side of a block in cells.
@@ -32,7 +36,7 @@ class BlockAveragePooling2D(keras.layers.AveragePooling2D):
         blocks = (self.pool_size, self.strides, self.padding, self.data_format)
         if blocks != ((side, side), (side, side), "valid", "channels_last") or None in tuple(inputs.shape[1:]):
             return super().call(inputs)
-        return average_blocks(inputs, side)
+        return ops.cast(average_blocks(ops.cast(inputs, wide(self)), side), self.compute_dtype)
 
 
 def check_channels_last(layer, data_format=None):
@@ -69,7 +73,7 @@ def check_map(layer, inputs):
     while TensorFlow traces; then the check is part of the graph.
     """
     expected, received = layer.input_spec.shape, tuple(inputs.shape)
-    if None in received[1:]:
+    if None in received[1:] and keras.backend.backend() == "tensorflow" and not keras.utils.is_keras_tensor(inputs):
         import tensorflow as tf
 
         return tf.ensure_shape(inputs, expected)
@@ -89,7 +93,7 @@ def wide(layer):
 class PositionPooling2D(keras.layers.Layer):
     """What the poolings with weights by position share: (batch_size, height, width, channels) in, one vector out.
 
-    Under half precision the weights are read, and the sums made, in float32, as ``GlobalAveragePooling2D`` does.
+    Under half precision the weights are kept, and the sums made, in float32, as ``GlobalAveragePooling2D`` sums.
 
     Args:
         data_format: None (default) or "channels_last".
@@ -109,7 +113,8 @@ class PositionPooling2D(keras.layers.Layer):
         self.input_spec = keras.InputSpec(shape=(None, *input_shape[1:]))
 
     def add_weight(self, *args, **kwargs):
-        return super().add_weight(*args, autocast=False, **kwargs)
+        dtype = keras.backend.result_type(self.variable_dtype, "float32")
+        return super().add_weight(*args, dtype=dtype, autocast=False, **kwargs)
 
     def call(self, inputs):
         pooled = ops.cast(self.pool(ops.cast(check_map(self, inputs), wide(self))), self.compute_dtype)  # (N, C)
@@ -147,8 +152,8 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
 
     Weights have the names, shapes and order of ``DepthwiseConv2D(depth_multiplier=1)``:
     ``depthwise_kernel`` (H // p, W // p, C, 1), then ``bias`` (C,). With ``sharing="radial"`` the first is
-    ``radial_kernel`` (distances, C), the centre's first. A file of weights alone doesn't say which ``cover`` they were
-    trained with: load it into a layer of the same; a saved model has its own.
+    ``radial_kernel`` (distances, C), the centre's first. A file of weights says which ``cover`` they belong to, where
+    that makes a difference; a layer of the other one refuses it.
 
     The project's own and not the paper's are ``depthwise_initializer="average"``, ``cover="exact"`` and
     ``sharing="radial"``; each goes with each, and with every ``pool_size``.
@@ -266,6 +271,21 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
 
     def _cell_weights(self, kernel):
         return self.layout.cell_weights(ops.reshape(kernel, (self.layout.count, -1)))  # (H, W, C)
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        if self.built and (self.layout.height % self.layout.window or self.layout.width % self.layout.window):
+            store["cover"] = np.array(COVERS.index(self.cover))
+
+    def load_own_variables(self, store):
+        saved = {name: store[name] for name in sorted(store.keys())}
+        cover = COVERS[int(saved.pop("cover", COVERS.index(self.cover)))]
+        if cover != self.cover:
+            raise ValueError(
+                f"These weights are of a layer with cover={cover!r}, and '{self.name}' has cover={self.cover!r}: make "
+                "it with the same, or use its set_weights if that is meant."
+            )
+        super().load_own_variables(saved)
 
     def count_flops(self, input_shape):
         """Operations for one image: the averaging of blocks, the weighted sum of them, and the bias."""

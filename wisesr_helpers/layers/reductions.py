@@ -105,7 +105,7 @@ class FixedReduction2D(keras.layers.Layer):
     def call(self, inputs):
         inputs = ops.cast(check_map(self, inputs), wide(self))
         (h, height), (w, width) = self.rows.shape, self.columns.shape
-        channels = inputs.shape[3]
+        channels = ops.shape(inputs)[3]
         rows, columns = (ops.cast(matrix, inputs.dtype) for matrix in (self.rows, self.columns))
         x = ops.matmul(rows, ops.reshape(inputs, (-1, height, width * channels)))  # (N, h, W·C)
         x = ops.matmul(columns, ops.reshape(x, (-1, width, channels)))  # (N·h, w, C)
@@ -114,6 +114,7 @@ class FixedReduction2D(keras.layers.Layer):
         return ops.cast(x, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
+        check_known_shape(self, input_shape)
         batch, height, width, channels = input_shape
         return (batch, len(self._matrix(height)), len(self._matrix(width)), channels)
 
