@@ -259,18 +259,17 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
         return ops.convert_to_tensor(start.reshape(shape), dtype)
 
     def pool(self, features):
-        """(N, H, W, C) → (N, C), in the features' dtype."""
-        layout, kernel = self.layout, ops.cast(self.kernel, features.dtype)
-        bias = None if self.bias is None else ops.cast(self.bias, features.dtype)
+        """(N, H, W, C) → (N, C)."""
+        layout = self.layout
         if self.sharing is None and {*layout.rows, *layout.columns} == {layout.window}:
-            pooled = global_depthwise_pool(features, kernel, bias, layout.window)
+            pooled = global_depthwise_pool(features, self.kernel, self.bias, layout.window)
         else:
-            cells = ops.expand_dims(self._cell_weights(kernel), -1)  # (H, W, C, 1)
-            pooled = global_depthwise_pool(features, cells, bias)
+            cells = ops.expand_dims(self._cell_weights(), -1)  # (H, W, C, 1)
+            pooled = global_depthwise_pool(features, cells, self.bias)
         return self.activation(pooled)
 
-    def _cell_weights(self, kernel):
-        return self.layout.cell_weights(ops.reshape(kernel, (self.layout.count, -1)))  # (H, W, C)
+    def _cell_weights(self):
+        return self.layout.cell_weights(ops.reshape(self.kernel, (self.layout.count, -1)))  # (H, W, C)
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -305,7 +304,7 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
                 f"'{self.name}' has weights for a map of {self.layout.height}×{self.layout.width} cells; received "
                 f"{height}×{width}."
             )
-        return ops.convert_to_numpy(self._cell_weights(ops.cast(self.kernel, wide(self))))
+        return ops.convert_to_numpy(self._cell_weights())
 
     def get_config(self):
         initializer = self.depthwise_initializer
@@ -363,8 +362,7 @@ class GlobalWeightedAveragePooling2D(PositionPooling2D):
     def position_weights(self, inputs):
         """The weight of every position of every image: (N, H, W, 1), summing to 1 an image."""
         self.check_built()
-        kernel, bias = (ops.cast(weight, wide(self)) for weight in (self.kernel, self.bias))
-        scores = ops.sigmoid(ops.matmul(inputs, kernel) + bias)  # (N, H, W, 1)
+        scores = ops.sigmoid(ops.matmul(inputs, self.kernel) + self.bias)  # (N, H, W, 1)
         height, width = ops.shape(scores)[1:3]
         weights = ops.softmax(ops.reshape(scores, (-1, height * width)), axis=1)  # (N, H·W)
         return ops.reshape(weights, (-1, height, width, 1))
@@ -400,7 +398,7 @@ class SharedPositionPooling2D(PositionPooling2D):
         self.kernel = self.add_weight(name="kernel", shape=(height, width), initializer=start)
 
     def pool(self, features):
-        return weighted_sum(features, ops.expand_dims(ops.cast(self.kernel, features.dtype), (0, 3)))
+        return weighted_sum(features, ops.expand_dims(self.kernel, (0, 3)))
 
     def count_flops(self, input_shape):
         """Operations for one image: the weighted sum."""
