@@ -280,7 +280,8 @@ def test_interval_and_p_of_counts_always_say_the_same():
         assert judge({0: compared})[0].reason == ""
 
 
-INTERVAL, P = "the interval decides: it counts the luck of training too, and contains 0", "the corrected p decides"
+INTERVAL = "the interval decides, and contains 0: unlike p, it counts the luck of other trainings too"
+P = "the corrected p decides"
 
 
 @pytest.mark.parametrize(

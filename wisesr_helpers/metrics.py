@@ -98,7 +98,7 @@ class Difference:
         if self.word != NO_DIFFERENCE or (self.low <= 0 <= self.high and self.p >= LEVEL):
             return ""
         if self.p_corrected < LEVEL:
-            return "the interval decides: it counts the luck of training too, and contains 0"
+            return "the interval decides, and contains 0: unlike p, it counts the luck of other trainings too"
         return f"the corrected p decides: it is not below {LEVEL:g}"
 
     def in_words(self, sign="+"):

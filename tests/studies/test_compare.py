@@ -1,9 +1,12 @@
 """Comparing heads: what is trained, what is called better and what is admitted to be open."""
 
 import dataclasses
+import signal
+import sys
 
 import numpy as np
 import pytest
+import soak
 from brightness import RECIPE, brightness
 from scipy.stats import norm
 
@@ -11,6 +14,8 @@ import wisesr_helpers as ws
 from wisesr_helpers.metrics import judge, paired_comparison, wilson_interval
 from wisesr_helpers.studies import compare, own_images
 from wisesr_helpers.studies.compare import Comparison, choose, compare_heads
+from wisesr_helpers.studies.frozen import FrozenFeatures
+from wisesr_helpers.training import loop
 
 PARAMS = {"gap": 100, "wise": 150, "avg_fc": 300}
 
@@ -48,13 +53,80 @@ def test_too_little_memory_is_answered_with_what_can_be_changed_here(monkeypatch
         raise MemoryError("Split each step with -y options; whole epochs are kept.")
 
     monkeypatch.setattr(compare, "train", train)
-    with pytest.raises(MemoryError, match=r"gap on small_patch and \d+ images at once .* not kept\. Take a smaller"):
+    with pytest.raises(MemoryError, match=r"gap on small_patch and \d+ images at once .* memory\. Take a smaller"):
         compare_heads(brightness(), ("gap", "wise"), "small_patch", seeds=1)
 
 
-def test_what_is_printed_before_names_the_augmentation_and_what_is_not_kept():
+WHOLE = dataclasses.replace(RECIPE, epochs=3, momentum=0.9, learning_rate=0.05)
+COMPARE = """
+import dataclasses, sys
+sys.path.insert(0, 'tests')
+from studies.test_compare import WHOLE, brightness, compare_heads
+compare_heads(brightness(), 'gap_dropout, wise', 'small_patch', seeds=1, recipe=WHOLE, runs_dir=sys.argv[1])
+"""
+
+
+def no_training(*args):
+    raise AssertionError("trained again")
+
+
+def test_a_killed_comparison_goes_on_and_a_finished_one_is_taken_from_its_folder(tmp_path, capsys, monkeypatch):
+    def compared(runs_dir, heads="gap_dropout, wise"):
+        return compare_heads(brightness(), heads, "small_patch", seeds=1, recipe=WHOLE, runs_dir=runs_dir)
+
+    def equal(one, other):
+        assert {head: right.tolist() for head, right in one.correct.items()} == {
+            head: right.tolist() for head, right in other.correct.items()
+        }
+        for head, model in one.models.items():
+            for ours, theirs in zip(model.get_weights(), other.models[head].get_weights(), strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+    words = [sys.executable, "-c", COMPARE, tmp_path]
+    assert soak.start(tmp_path, "within:2:3", words=words).returncode == -signal.SIGKILL
+    gone_on = compared(tmp_path)
+    assert "gap_dropout, seed 0, goes on after epoch 1:\nepoch 2 of 3" in capsys.readouterr().out
+    whole = compared(tmp_path / "whole")
+    equal(gone_on, whole)
+    monkeypatch.setattr(loop, "train_epoch", no_training)
+    equal(compared(tmp_path), whole)
+    said = capsys.readouterr().out
+    assert "wise, seed 0: trained before, taken from '" in said
+    for others in ({"dataset": brightness(seed=1)}, {"options": {"wise": {"bias": False}}}, {"epochs": 4}):
+        settings = {"dataset": brightness(), "recipe": WHOLE, "runs_dir": tmp_path, "seeds": 1} | others
+        with pytest.raises(AssertionError, match="trained again"):
+            compare_heads(heads="wise, gap_dropout", backbone="small_patch", **settings)
+
+
+def test_trained_heads_are_kept_where_features_are_frozen(tmp_path, capsys, monkeypatch):
+    def interrupted(self, trained, name, *others):
+        if name.startswith("wise"):
+            raise KeyboardInterrupt
+        return train(self, trained, name, *others)
+
+    def compared():
+        return compare_heads(brightness(), "gap, wise", seeds=2, frozen=True, recipe=RECIPE, cache=tmp_path)
+
+    train = FrozenFeatures._train
+    monkeypatch.setattr(FrozenFeatures, "_train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compared()
+    assert "keeps what is trained; the same command goes on from there." in capsys.readouterr().out
+    monkeypatch.setattr(FrozenFeatures, "_train", train)
+    first = compared()
+    said = capsys.readouterr().out
+    assert [line.endswith("trained before") for line in said.splitlines() if ", seed " in line][-4:] == [1, 1, 0, 0]
+    monkeypatch.setattr(FrozenFeatures, "_train", no_training)
+    again = compared()
+    test = brightness().test.rgb(range(19))
+    for head, model in first.models.items():
+        np.testing.assert_array_equal(again.correct[head], first.correct[head])
+        np.testing.assert_array_equal(again.models[head].predict(test), model.predict(test))
+
+
+def test_what_is_printed_before_names_the_augmentation_and_what_is_kept():
     whole = " ".join(choose("gap, wise", "small_conv").describe())
-    assert "Trainings are not kept" in whole
+    assert "It is kept: interrupted, the same command goes on from there." in whole
     assert "rotation ±360°" in whole
     heads = " ".join(choose("gap, wise", "DenseNet121", "imagenet").describe())
     assert "with their own preprocessing, torch" in heads
@@ -187,6 +259,7 @@ def test_one_lucky_seed_is_no_difference():
     assert not row["shown"]
     assert "more seeds would help first" in compared.recommendation
     assert compared.tables()[1]["shown"][0].startswith("no: the interval decides")
+    assert "the interval decides, and contains 0: unlike p, it counts the luck of other" in compared.recommendation
 
 
 def test_with_three_heads_the_open_and_the_shown_are_told_apart():

@@ -52,6 +52,40 @@ def test_they_are_computed_once_and_anew_for_other_images_or_weights(tmp_path, m
     np.testing.assert_array_equal(again.test, expected)
 
 
+def test_an_interrupted_computation_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(frozen, "NOTED", 2)
+    monkeypatch.setattr(frozen, "BATCH", 4)
+    seen = []
+
+    def dies_at(place):
+        def build(*args):
+            model = build_backbone(*args)
+            predict = model.predict_on_batch
+
+            def predict_on_batch(images):
+                if len(seen) == place:
+                    raise KeyboardInterrupt
+                seen.append(len(images))
+                return predict(images)
+
+            model.predict_on_batch = predict_on_batch
+            return model
+
+        return build
+
+    build_backbone = frozen.build_backbone
+    whole = FrozenFeatures(brightness(), "small_conv", cache=tmp_path / "whole")
+    monkeypatch.setattr(frozen, "build_backbone", dies_at(5))
+    with pytest.raises(KeyboardInterrupt):
+        FrozenFeatures(brightness(), "small_conv", cache=tmp_path)
+    monkeypatch.setattr(frozen, "build_backbone", dies_at(-1))
+    again = FrozenFeatures(brightness(), "small_conv", cache=tmp_path)
+    assert sum(seen) == 59 + 4  # the fifth batch was not noted
+    np.testing.assert_array_equal(again.train, whole.train)
+    np.testing.assert_array_equal(again.test, whole.test)
+    assert {path.suffix for path in (tmp_path / "features").iterdir()} == {".npy"}
+
+
 def test_imagenet_weights_get_their_own_preprocessing_and_features_of_another_are_not_taken(tmp_path, monkeypatch):
     asked = []
 

@@ -1,8 +1,58 @@
-"""The notebook of one's own images: where a classifier is kept."""
+"""The notebook of one's own images: what a classifier says of them, and where it is kept."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import wisesr_helpers as ws
 from wisesr_helpers.studies import own_images
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder with 30, 10 and 4 pictures in three classes."""
+    rng = np.random.default_rng(0)
+    for name, count in {"cat": 30, "dog": 10, "owl": 4}.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for k in range(count):
+            picture = Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8))
+            picture.save(tmp_path / "photos" / name / f"{k}.png")
+    return tmp_path / "photos"
+
+
+def test_predictions_name_files_and_true_classes(photos):
+    dataset = ws.image_folder(photos, 64)
+    model = ws.build_classifier("small_patch", "gap", 3, 64)
+    model.class_names = dataset.classes
+    table = own_images.predictions(model, dataset)
+    assert list(table.columns[:3]) == ["file", "true class", "class"]
+    assert list(table["true class"][:4]) == ["cat", "dog", "owl", "cat"]
+    assert list(table["true class"]) == [file.partition("/")[0] for file in table["file"]]
+    alone = ws.predict(model, [photos / file for file in table["file"]])
+    np.testing.assert_allclose(table["probability"], alone["probability"], rtol=1e-5)
+    new = own_images.predictions(model, dataset, photos / "..")
+    assert "true class" not in new
+    assert "photos/cat/0.png" in set(new["file"])
+    (one,) = own_images.predictions(model, dataset, photos / "cat/0.png")["file"]
+    assert one == "0.png"
+
+
+def test_a_kept_classifier_is_used_as_the_terminal_says(photos, tmp_path, capsys, monkeypatch):
+    model = ws.build_classifier("small_patch", "gap", 3, 64)
+    model.class_names = ("cat", "dog", "owl")
+    own_images.keep_classifier(model, None)
+    assert "Add -p keep best.keras to the command" in capsys.readouterr().out
+    path = own_images.check_model_path(str(tmp_path / "it's best.keras"))
+    own_images.keep_classifier(model, path)
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert "it's best.keras', with the names of its classes" in first
+    monkeypatch.chdir(photos)
+    code = (
+        "\n".join(line.strip() for line in lines).replace("folder of photographs", "dog").replace("ws.pr", "a = ws.pr")
+    )
+    exec(code, space := {})
+    assert len(space["a"]) == 10
+    assert set(space["a"]["class"]) <= {"cat", "dog", "owl"}
 
 
 @pytest.mark.parametrize(

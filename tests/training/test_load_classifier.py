@@ -8,6 +8,7 @@ from records import keep
 
 import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
+from wisesr_helpers.training.runs import save_classifier
 
 CLASSES_OF_RECORDS = tuple("abcdef")  # as tests/records.py writes them
 
@@ -71,11 +72,11 @@ def test_load_classifier_refuses_other_epochs(tmp_path, epoch):
 def test_load_classifier_says_what_is_missing(tmp_path, epoch):
     with pytest.raises(FileNotFoundError, match=r"holds no trained classifier \(model\.keras\). Train the run first"):
         ws.load_classifier(tmp_path, epoch)
-    with pytest.raises(FileNotFoundError, match="There is no folder '.*typo'. Give a run's, such as 'runs/mit_512--"):
+    with pytest.raises(FileNotFoundError, match="no folder or file '.*typo'. Give a run's folder, such as 'runs/"):
         ws.load_classifier(tmp_path / "typo", epoch)
-    (tmp_path / "model.keras").write_bytes(b"")
-    with pytest.raises(ValueError, match="takes a run's folder; '.*' is a file. Give the folder that it lies in"):
-        ws.load_classifier(tmp_path / "model.keras", epoch)
+    (tmp_path / "record.json").write_bytes(b"")
+    with pytest.raises(ValueError, match="takes a run's folder or a .keras file; '.*record.json' is another file"):
+        ws.load_classifier(tmp_path / "record.json", epoch)
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "no zip", "a byte of the weights", "another archive"])
@@ -126,3 +127,22 @@ def test_class_names_that_are_not_the_models_own_are_not_taken(tmp_path):
     folder = keep_run(tmp_path, seed=1, model=classifier())
     (folder / "record.json").write_text("{")
     assert not hasattr(ws.load_classifier(folder), "class_names")
+
+
+def test_class_names_travel_with_a_file(tmp_path):
+    """Out of its folder, and Keras loads it as any other."""
+    model = classifier()
+    model.class_names = ("käse", "b", *CLASSES_OF_RECORDS[2:])
+    save_classifier(model, tmp_path / "kept.keras")
+    (tmp_path / "elsewhere").mkdir()
+    moved = (tmp_path / "kept.keras").rename(tmp_path / "elsewhere/moved.keras")
+    loaded = ws.load_classifier(str(moved))
+    assert loaded.class_names == model.class_names
+    assert same_weights(loaded, model)
+    assert same_weights(keras.models.load_model(moved), model)
+    answers = ws.predict(loaded, np.zeros((1, *model.input_shape[1:]), np.uint8))
+    assert answers["class"][0] in model.class_names
+    run = keep_run(tmp_path / "run", model=classifier())
+    assert ws.load_classifier(run / "model.keras").class_names == CLASSES_OF_RECORDS
+    model.save(tmp_path / "plain.keras")
+    assert not hasattr(ws.load_classifier(tmp_path / "plain.keras"), "class_names")

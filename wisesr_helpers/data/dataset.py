@@ -22,12 +22,14 @@ class Split:
         digest: SHA-256 that stands for the images, hexadecimal.
         size: (H, W) that a model gets; smaller images are enlarged as they are read, by Pillow's nearest.
             None: that of ``images``, an array.
+        files: Names of the files in the order of the images, where each is one; else empty.
     """
 
     images: Sequence
     labels: np.ndarray
     digest: str
     size: tuple | None = None
+    files: tuple = ()
 
     def __post_init__(self):
         object.__setattr__(self, "size", tuple(self.size or self.images.shape[1:3]))
@@ -68,6 +70,15 @@ class Dataset:
     photographs: bool
     left_out: Mapping = dataclasses.field(default_factory=dict)
     noticed: Mapping = dataclasses.field(default_factory=dict)
+
+    @property
+    def counts(self):
+        """DataFrame with a row for each class: its images, in the columns "training" and "test"."""
+        import pandas as pd
+
+        counted = {"training": self.train.labels, "test": self.test.labels}
+        counted = {name: np.bincount(labels, minlength=len(self.classes)) for name, labels in counted.items()}
+        return pd.DataFrame(counted, index=pd.Index(self.classes, name="class"))
 
     @property
     def note(self):

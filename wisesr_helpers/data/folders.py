@@ -26,7 +26,7 @@ from wisesr_helpers.data.listings import (
     subfolders,
     usable_entries,
 )
-from wisesr_helpers.data.prepare import PLAIN, SPLITS, find_copies, prepare, prepared_split
+from wisesr_helpers.data.prepare import PLAIN, SPLITS, TURNED, find_copies, prepare, prepared_split
 from wisesr_helpers.storage import default_cache
 
 # Reasons in ``Listing.problems`` and ``FolderCheck``.
@@ -36,6 +36,8 @@ NOT_TRAINED = "in a class without training images"
 NO_TEST = "class without test images"
 FEW = 20  # images of a class below which little can be learned, and less be measured
 FEW_IMAGES = f"class with fewer than {FEW} images"
+FEW_TESTED = 10  # test images of a class, of which an interval is half as wide as all that is possible
+FEW_TEST_IMAGES = f"class with fewer than {FEW_TESTED} test images, too few to say anything about it alone"
 UNEQUAL = 5  # how many times as large as the smallest class the largest may be before it is noticed
 FAR_APART = f"classes whose sizes are more than {UNEQUAL} times apart"
 # Why a name is in no split, beside what a decoder says; for every other reason it is only noticed.
@@ -179,7 +181,8 @@ def check_folder(folder, image_size=224, cache=None, resample="nearest"):
     Every image is decoded and kept, so that :func:`image_folder` need not decode it again. The check reports the
     number of images in every class, files that can't be decoded and why, files beside the class folders, empty
     folders, the same file in two places (in two classes, or in train and test), images of one colour, images smaller
-    than ``image_size``, classes with few images, and classes of very unequal size.
+    than ``image_size``, images that are turned upright as their EXIF data say, classes with few images, and classes of
+    very unequal size.
 
     Args:
         folder: A folder with one subfolder for each class; or with such folders under "train" and "test" (or "val",
@@ -203,15 +206,16 @@ def check_folder(folder, image_size=224, cache=None, resample="nearest"):
 def image_folder(folder, image_size=224, test_share=0.25, seed=0, cache=None, resample="nearest"):
     """A folder of images as a dataset; the images are decoded once and memory-mapped afterwards.
 
-    Where the folder doesn't name its test images, each image becomes one with the probability ``test_share``, drawn
-    from its bytes and the seed: adding, removing or renaming a file moves no other file to the other split, and copies
-    stay in one split. Only where a class would have no training or no test images, one image changes its split.
+    Where the folder doesn't name its test images, they are the stated share of every class, to the nearest whole image:
+    those with the smallest numbers drawn from their bytes and the seed. So copies stay in one split, renaming moves
+    nothing, and adding or removing an image moves at most one other, of its own class. A class of two images or more
+    has both training and test images. Photographs are turned upright as their EXIF data say.
 
     Args:
         folder: As for :func:`check_folder`.
         image_size: Side in pixels, or (height, width); default 224.
-        test_share: Expected share of test images in each class, above 0 and below 1; default 0.25. Has no effect
-            where the folder names its test images.
+        test_share: Share of test images in each class, above 0 and below 1; default 0.25. Has no effect where the
+            folder names its test images.
         seed: Seed of the draw, 0 or more; default 0.
         cache: Folder for the decoded images; None: a per-user cache folder.
         resample: How larger images are reduced; default "nearest". Give the same to ``ws.predict``.
@@ -245,7 +249,7 @@ class _Found:
         self.photographs = not (listing.root / SCENES).exists()
         self.divided = bool(listing.test)
         self.folder = _prepared_folder(path, self.size, cache, resample)
-        self.lines = prepare(listing, self.size, self.folder, resample)
+        self.lines = prepare(listing, self.size, self.folder, resample, upright=True)
         trained = {line["label"] for line in self.lines["train"] if "shape" in line}
         self.classes = tuple(name for label, name in enumerate(listing.classes) if label in trained)
         self._labels = {label: k for k, label in enumerate(sorted(trained))}
@@ -292,9 +296,10 @@ class _Found:
             tested = _divide([line for _, line in chosen["train"]], test_share, seed)
             chosen["test"] = [each for each in chosen["train"] if each[1]["sha256"] in tested]
             chosen["train"] = [each for each in chosen["train"] if each[1]["sha256"] not in tested]
-        absent = set(range(len(self.classes))) - set(self.labels(chosen["test"]).tolist())
-        if absent:
-            noticed[NO_TEST] = [self.classes[label] for label in sorted(absent)]
+        tests = np.bincount(self.labels(chosen["test"]), minlength=len(self.classes))
+        for reason, found in ((NO_TEST, tests == 0), (FEW_TEST_IMAGES, (tests > 0) & (tests < FEW_TESTED))):
+            if found.any():
+                noticed[reason] = [self.classes[label] for label in np.flatnonzero(found)]
         splits = {split: self._split(split, lines) for split, lines in chosen.items()}
         return Dataset(
             self.name, self.classes, **splits, photographs=self.photographs, left_out=self.left_out, noticed=noticed
@@ -315,8 +320,9 @@ class _Found:
             elif line["label"] not in self._labels:
                 left_out[NOT_TRAINED].append(line["file"])
             else:
-                if "plain" in line:
-                    noticed[PLAIN].append(line["file"])
+                for key, reason in (("plain", PLAIN), ("turned", TURNED)):
+                    if key in line:
+                        noticed[reason].append(line["file"])
                 if any(side < full for side, full in zip(line["shape"], self.size, strict=False)):
                     noticed[f"smaller than {self.size[0]}×{self.size[1]} pixels"].append(line["file"])
         noticed |= find_copies({split: [line for _, line in self.good(split)] for split in SPLITS})
@@ -336,23 +342,20 @@ def _two_of_a_class(lines):
 
 def _divide(lines, test_share, seed):
     """Set of the SHA-256 of the files that are test images."""
-    drawn = {line["sha256"]: _draw(seed, line["sha256"]) for line in lines}
-    tested = {digest for digest, number in drawn.items() if number < test_share}
-    classes = collections.defaultdict(set)
+    classes, tested, trained = collections.defaultdict(set), set(), set()
     for line in lines:
         classes[line["label"]].add(line["sha256"])
-    for digests in classes.values():
-        # The image nearest to the other side changes over; a single image is trained on.
-        if digests <= tested:
-            tested.discard(max(digests, key=drawn.get))
-        elif not digests & tested and len(digests) > 1:
-            tested.add(min(digests, key=drawn.get))
+    for _, digests in sorted(classes.items()):
+        wanted = min(max(1, int(test_share * len(digests) + 0.5)), len(digests) - 1)
+        # The same bytes in two classes are where the first of them has put them.
+        free = sorted(digests - tested - trained, key=lambda digest: _draw(seed, digest))
+        tested.update(free[: max(0, wanted - len(digests & tested))])
+        trained |= digests - tested
     return tested
 
 
 def _draw(seed, digest):
-    """A number from 0 to below 1, as if drawn at random."""
-    return int(hashlib.sha256(f"{seed} {digest}".encode()).hexdigest()[:12], 16) / 16**12
+    return hashlib.sha256(f"{seed} {digest}".encode()).digest()
 
 
 def _prepared_folder(path, size, cache, resample):

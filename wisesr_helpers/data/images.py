@@ -21,6 +21,7 @@ _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 RESAMPLING = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 # What Pillow may open here. Others, such as PostScript, would start programs.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+ORIENTATION = 0x0112  # of an EXIF tag: 1 is upright, 2 to 8 are turned or mirrored
 MAX_PIXELS = 89_478_485  # Pillow's default; a limit of our own, as many a notebook switches Pillow's off
 
 
@@ -28,16 +29,17 @@ class Unreadable(Exception):
     """A file that is no image; its text is the reason, in a few words."""
 
 
-def decode(data, size=None, resample="nearest"):
+def decode(data, size=None, resample="nearest", upright=False):
     """Decode an image file.
 
-    The content decides, not the name. Alpha is dropped, palettes are resolved, the first frame is taken, and a
-    rotation in the EXIF data is ignored: all as ``keras.utils.load_img`` does. No side is enlarged.
+    The content decides, not the name. Alpha is dropped, palettes are resolved, and the first frame is taken, all as
+    ``keras.utils.load_img`` does. No side is enlarged.
 
     Args:
         data: The file's bytes.
         size: (height, width) to reduce to, each side by itself; None: as large as it is.
         resample: One of ``RESAMPLING``; the authors' is "nearest".
+        upright: Turn the image as its EXIF data say; default False, as ``load_img``.
 
     Returns:
         uint8 array (h, w, 3), or (h, w) for a grey image, whose three channels would be equal.
@@ -46,7 +48,7 @@ def decode(data, size=None, resample="nearest"):
         Unreadable: The bytes are no image that Pillow decodes, with the reason. Damage that it doesn't notice, such as
             many a JPEG's tail of zeros, is decoded as it does.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not data:
         raise Unreadable("empty file")
@@ -54,6 +56,8 @@ def decode(data, size=None, resample="nearest"):
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Unreadable("too many pixels")
+            if upright and is_turned(data):
+                image = ImageOps.exif_transpose(image)
             pixels = _sound_jpeg(data) if image.format == "JPEG" and image.mode == "RGB" else None
             if pixels is None:
                 colour = "L" if image.mode in ("1", "L") else "RGB"
@@ -67,6 +71,19 @@ def decode(data, size=None, resample="nearest"):
     except Exception as error:  # a damaged file can make Pillow fail in any of its decoders, in any way
         raise Unreadable("truncated or damaged") from error
     return pixels if size is None else _reduce(pixels, size, resample)
+
+
+def is_turned(data):
+    """Whether the EXIF data of an image file say that it has to be turned or mirrored to be upright."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            # Of a PNG file, Pillow would decode all pixels to look for EXIF data behind them.
+            known = image.format != "PNG" or "exif" in image.info
+            return known and image.getexif().get(ORIENTATION, 1) in range(2, 9)
+    except Exception:  # damaged EXIF data can make Pillow fail in any way, and the pixels may be whole
+        return False
 
 
 def _sound_jpeg(data):
@@ -250,13 +267,14 @@ def find_images(files):
     return images
 
 
-def load_image(source, size, resample):
+def load_image(source, size, resample, upright=True):
     """An image as a model takes it, resized as the training data is.
 
     Args:
         source: A path, or an array (h, w), (h, w, 1) or (h, w, 3) with values 0..255.
         size: (H, W). A longer side is reduced, a shorter one enlarged by Pillow's nearest.
         resample: How sides are reduced, see :func:`wisesr_helpers.data.images.decode`.
+        upright: Turn a file's image as its EXIF data say; default True.
 
     Returns:
         Array (H, W, 3): uint8, or float32 of an array of floats.
@@ -272,7 +290,7 @@ def load_image(source, size, resample):
             data = pathlib.Path(source).read_bytes()
         except OSError as error:
             raise Unreadable(f"can't be read ({error.strerror or error})") from error
-        image = decode(data, size, resample)
+        image = decode(data, size, resample, upright)
     return write_rgb(enlarge(image, size), np.empty((*size, 3), image.dtype))
 
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wisesr_helpers.data.dataset import Split
-from wisesr_helpers.data.images import Unreadable, decode, printable, quiet_decoding
+from wisesr_helpers.data.images import Unreadable, decode, is_turned, printable, quiet_decoding
 from wisesr_helpers.progress import ProgressBar
 from wisesr_helpers.storage import folder_lock, usable_cores, write_whole
 from wisesr_helpers.versions import VERSIONS
@@ -33,6 +33,7 @@ PLAIN = "one colour only"
 SAME_BYTES = "in train and test, byte for byte"
 TWO_LABELS = "same bytes, different labels"
 COPY = "same bytes as another of its class"
+TURNED = "turned upright, as the EXIF data say"
 
 
 class PreparedImages(Sequence):
@@ -58,7 +59,7 @@ class PreparedImages(Sequence):
         return self._pixels[self._offsets[place] : self._offsets[place + 1]].reshape(self._shapes[place])
 
 
-def prepare(listing, size, folder, resample="nearest", threads=None):
+def prepare(listing, size, folder, resample="nearest", threads=None, upright=False):
     """Decode a listing's images into ``folder``, or what is missing of them.
 
     Args:
@@ -68,17 +69,19 @@ def prepare(listing, size, folder, resample="nearest", threads=None):
         resample: See :func:`wisesr_helpers.data.images.decode`.
         threads: That decode; None: one more than this process may use cores, as each waits for the interpreter
             now and then.
+        upright: Turn images as their EXIF data say; default False.
 
     Returns:
         dict, split → list with a dict a file, in the listing's order: "file", "label", and either "shape", "sha256"
-        (of the file), "pixels" (CRC-32 of the decoded image) and perhaps "plain", or "left_out" (the reason).
+        (of the file), "pixels" (CRC-32 of the decoded image) and perhaps "plain" and "turned", or "left_out" (the
+        reason).
 
     Raises:
         Held: Another process is preparing the same folder.
         OSError: The folder can't be written, or the disk is full; what is prepared stays.
     """
     folder = pathlib.Path(folder)
-    plan = {split: _plan(listing, split, size, resample) for split in SPLITS}
+    plan = {split: _plan(listing, split, size, resample, upright) for split in SPLITS}
     header = read_header(folder)
     if header and header["plan"] == plan:
         accounts = {split: read_account(folder, split)[1] for split in SPLITS}
@@ -92,7 +95,8 @@ def prepare(listing, size, folder, resample="nearest", threads=None):
         with folder_lock(folder, "prepared"), quiet_decoding():
             (folder / HEADER).unlink(missing_ok=True)
             accounts = {
-                split: _prepare_split(listing, split, size, folder, resample, plan[split], threads) for split in SPLITS
+                split: _prepare_split(listing, split, size, folder, resample, plan[split], threads, upright)
+                for split in SPLITS
             }
             content = {"schema": 1, "plan": plan, "classes": listing.classes, "problems": dict(listing.problems)}
             write_whole(folder / HEADER, json.dumps(content))
@@ -123,7 +127,7 @@ def prepared_split(folder, split, account, size, labels=None, places=None):
     taken = decoded if places is None else [decoded[place] for place in places]
     digest = hashlib.sha256("".join(line["sha256"] + line["pixels"] for line in taken).encode()).hexdigest()
     labels = np.array([line["label"] for line in taken]) if labels is None else labels
-    return Split(images, labels, digest, size)
+    return Split(images, labels, digest, size, tuple(line["file"] for line in taken))
 
 
 def find_copies(accounts):
@@ -170,7 +174,7 @@ def read_account(folder, split):
     return plan, lines
 
 
-def _plan(listing, split, size, resample):
+def _plan(listing, split, size, resample, upright=False):
     """All that the prepared split depends on: settings, the decoder's version, every file's name, size and time."""
     files = hashlib.sha256()
     for entry in getattr(listing, split):
@@ -179,10 +183,11 @@ def _plan(listing, split, size, resample):
             files.update(f"{entry.path}\0{entry.label}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="replace"))
         except OSError:
             files.update(f"{entry.path}\0{entry.label}\0gone\n".encode(errors="replace"))
-    return {"decode": VERSIONS["decode"], "size": list(size), "resample": resample, "files": files.hexdigest()}
+    plan = {"decode": VERSIONS["decode"], "size": list(size), "resample": resample, "files": files.hexdigest()}
+    return plan | ({"upright": True} if upright else {})
 
 
-def _prepare_split(listing, split, size, folder, resample, plan, threads):
+def _prepare_split(listing, split, size, folder, resample, plan, threads, upright):
     entries = getattr(listing, split)
     lines = _take_up(folder, split, plan)
     if lines:
@@ -196,7 +201,7 @@ def _prepare_split(listing, split, size, folder, resample, plan, threads):
         if not lines and account.tell() == 0:
             account.write(_line(plan))
         try:
-            for line, pixels in _in_order(pool, listing.root, entries[len(lines) :], size, resample):
+            for line, pixels in _in_order(pool, listing.root, entries[len(lines) :], size, resample, upright):
                 if pixels is not None:
                     images.write(pixels.data)
                 account.write(_line(line))
@@ -260,7 +265,7 @@ def _checksum(pixels):
     return f"{zlib.crc32(pixels.data):08x}"
 
 
-def _decode_entry(root, entry, size, resample):
+def _decode_entry(root, entry, size, resample, upright=False):
     """(line of the account, pixels or None) of one file."""
     line = {"file": printable(entry.path), "label": entry.label}
     try:
@@ -268,13 +273,15 @@ def _decode_entry(root, entry, size, resample):
     except OSError as error:
         return {**line, "left_out": f"can't be read ({error.strerror})"}, None
     try:
-        pixels = decode(data, size, resample)
+        pixels = decode(data, size, resample, upright)
     except Unreadable as error:
         return {**line, "left_out": str(error)}, None
     line |= {"shape": list(pixels.shape), "sha256": hashlib.sha256(data).hexdigest()}
     line |= {"pixels": _checksum(pixels)}
     if pixels.min() == pixels.max():
         line["plain"] = True
+    if upright and is_turned(data):
+        line["turned"] = True
     return line, pixels
 
 

@@ -1,13 +1,18 @@
 """Heads compared on the same test images, each trained with several seeds, with the backbone frozen or trained."""
 
+import contextlib
 import dataclasses
 import functools
+import hashlib
 import itertools
+import json
+import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from wisesr_helpers._keras import keras
 from wisesr_helpers.checks import check_whole, refusing
 from wisesr_helpers.data.dataset import DEMO_NOTE, Dataset
 from wisesr_helpers.metrics import (
@@ -24,12 +29,15 @@ from wisesr_helpers.models.backbones import check_backbone, check_weights, prepr
 from wisesr_helpers.models.counts import count_params
 from wisesr_helpers.models.heads import check_head
 from wisesr_helpers.progress import duration, say, tell
+from wisesr_helpers.storage import folder_lock
 from wisesr_helpers.studies.frozen import RECIPE, FrozenFeatures
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.run import count, describe_augmentation, describe_steps, seeded_classifier
+from wisesr_helpers.training.checkpoints import Checkpoints
 from wisesr_helpers.training.loop import train
 from wisesr_helpers.training.recipes import Recipe
-from wisesr_helpers.training.runs import RunParameters, unpack
+from wisesr_helpers.training.runs import RunParameters, default_runs_dir, shown, unpack, write_errors
+from wisesr_helpers.versions import behaviour
 
 POINTS = 0.02  # a difference that the sentence about the number of images asks for
 
@@ -240,14 +248,13 @@ class Choice:
             f"The backbone {self.backbone} ({weights}) is run once over all images, without augmentation, and only the "
             "heads are trained."
             if self.frozen
-            else f"Whole models are trained, each a backbone {self.backbone} ({weights}) with a head. Trainings are "
-            "not kept: interrupted, the comparison starts again."
+            else f"Whole models are trained, each a backbone {self.backbone} ({weights}) with a head."
         )
         augmented = [describe_augmentation(recipe.augmentation)] if recipe.augmentation and not self.frozen else []
         return [
             f"Heads: {', '.join(self.heads)}; {count(self.seeds, 'seed')} each.",
             way,
-            f"Each training: {describe_steps(recipe)}.",
+            f"Each training: {describe_steps(recipe)}. It is kept: interrupted, the same command goes on from there.",
             *augmented,
         ]
 
@@ -303,13 +310,15 @@ def compare_heads(
     cache=None,
     frozen=None,
     recipe=None,
+    runs_dir="",
 ):
     """Train several heads alike on one dataset, and say which is better where the test images can show it.
 
     Either the backbone's features are computed once and only heads are trained on them, each in seconds ("vgg_fc" takes
-    longer: it is as large as a whole network); or whole models are trained. Features are kept and trainings are not: an
-    interrupted comparison trains all heads again. Accuracies are those of the last epoch, so nothing but the
-    recommended head is chosen on the test images.
+    longer: it is as large as a whole network); or whole models are trained. Features, trained heads and the whole
+    epochs of whole models are kept, each under all that it depends on, so that an interrupted comparison goes on from
+    there, and one with more heads or seeds trains only those. Accuracies are those of the last epoch, so nothing but
+    the recommended head is chosen on the test images.
 
     Args:
         dataset: ``Dataset``, such as ``ws.image_folder`` returns.
@@ -322,6 +331,7 @@ def compare_heads(
         cache: Folder to keep features in; None: a per-user cache folder.
         frozen: True: train only heads, on frozen features; None (default): True where there are ``weights``.
         recipe: ``Recipe``; None: the demo's for whole models, :data:`wisesr_helpers.studies.frozen.RECIPE` for heads.
+        runs_dir: Where trainings are kept; empty: see :func:`wisesr_helpers.training.runs.default_runs_dir`.
 
     Returns:
         Comparison: its ``heads``, ``runs`` and ``differences`` are tables, ``recommendation`` is in words, and
@@ -331,7 +341,8 @@ def compare_heads(
         TypeError: ``dataset`` is no ``Dataset``.
         ValueError: A value that can't be used, with those that can, or a training diverged.
         FileNotFoundError: The weights file isn't there.
-        OSError: The ImageNet weights can't be downloaded, or there is no room for the features.
+        OSError: The ImageNet weights can't be downloaded, or there is no room for the features or a training.
+        Held: Another process is training one of the heads.
         MemoryError: The device's memory is too small.
     """
     choice = choose(heads, backbone, weights, epochs, seeds, options, frozen, recipe)
@@ -340,14 +351,19 @@ def compare_heads(
             f"compare_heads takes a dataset, such as ws.image_folder('photos') returns; received {dataset!r}."
         )
     features = FrozenFeatures(dataset, choice.backbone, choice.weights, cache) if choice.frozen else None
+    runs_dir = pathlib.Path(runs_dir).expanduser() if runs_dir else default_runs_dir()
     correct, models = {}, {}
-    for head in choice.heads:
-        right = []
-        for seed in range(choice.seeds):
-            model, of_seed = _train(dataset, features, choice, head, seed)
-            right.append(of_seed)
-            models.setdefault(head, model)
-        correct[head] = np.array(right)
+    try:
+        for head in choice.heads:
+            right = []
+            for seed in range(choice.seeds):
+                model, of_seed = _train(dataset, features, choice, head, seed, runs_dir)
+                right.append(of_seed)
+                models.setdefault(head, model)
+            correct[head] = np.array(right)
+    except KeyboardInterrupt:
+        say(f"Interrupted: '{shown(runs_dir)}' keeps what is trained; the same command goes on from there.")
+        raise
     comparison = Comparison(
         backbone=choice.backbone,
         correct=correct,
@@ -361,30 +377,66 @@ def compare_heads(
     return comparison
 
 
-def _train(dataset, features, choice, head, seed):
-    """(classifier, which test images it gets right): trained whole, or its head alone where there are features."""
+def _train(dataset, features, choice, head, seed, runs_dir):
+    """(classifier, which test images it gets right): trained whole, or its head alone where there are features.
+
+    A training that was interrupted goes on, and one that was finished is taken from its folder.
+    """
     recipe, options = choice.recipe, choice.options.get(head, {})
-    if features is not None:
-        return features.train_head(head, seed, recipe, **options)
-    parameters = RunParameters("own_images", "own", choice.backbone, head, seed)
+    settings = _settings(dataset, features, choice, head)
+    parameters = RunParameters("own_images", "own", choice.backbone, head, seed, settings)
+    folder = runs_dir / parameters.identity
+    checkpoints = Checkpoints(folder / "checkpoints", {"settings": settings})
+    with contextlib.ExitStack() as stack:
+        with write_errors(folder, "The training"):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(folder_lock(folder, "trained"))
+        if features is not None:
+            return features.train_head(head, seed, recipe, checkpoints, **options)
+        return _train_whole(dataset, choice, parameters, checkpoints, options)
+
+
+def _settings(dataset, features, choice, head):
+    """All that a training depends on but backbone, head and seed, as JSON gives it back."""
+    weights = choice.weights if features is None else features.state
+    if features is None and weights not in (None, "imagenet"):
+        weights = hashlib.sha256(pathlib.Path(weights).expanduser().read_bytes()).hexdigest()
+    settings = {
+        "recipe": dataclasses.asdict(choice.recipe) | {"weights": weights},
+        "options": dict(choice.options.get(head, {})),
+        "frozen": choice.frozen,
+        "data": dataset.fingerprint,
+        "size": dataset.train.size,
+        "versions": behaviour(dataset.photographs),
+        "backend": keras.backend.backend(),  # each draws other random numbers from a seed
+    }
+    return json.loads(json.dumps(settings))
+
+
+def _train_whole(dataset, choice, parameters, checkpoints, options):
+    head, seed, recipe = parameters.head, parameters.seed, choice.recipe
     model = seeded_classifier(parameters, len(dataset.classes), dataset.train.size, recipe, options)
     model.class_names = dataset.classes
-    say(f"{head}, seed {seed}:")
+    start = checkpoints.newest()
+    done = start.epoch if start else 0
+    if done == recipe.epochs:
+        say(f"{head}, seed {seed}: trained before, taken from '{shown(checkpoints.folder.parent)}'.")
+    else:
+        say(f"{head}, seed {seed}, goes on after epoch {done}:" if done else f"{head}, seed {seed}:")
     try:
-        training = train(model, dataset, recipe, seed, say_speed=_say_speed)
+        training = train(model, dataset, recipe, seed, checkpoints, start, say_speed=_say_speed)
     except MemoryError as error:
         raise MemoryError(
-            f"{head} on {choice.backbone} and {recipe.batch_size} images at once don't fit into this device's memory, "
-            "and what was trained before is not kept. Take a smaller backbone or smaller images, or train heads on "
-            "frozen features, with weights."
+            f"{head} on {choice.backbone} and {recipe.batch_size} images at once don't fit into this device's memory. "
+            "Take a smaller backbone or smaller images, or train heads on frozen features, with weights."
         ) from error
     if training.status != "complete":
         where = training.divergence
         raise ValueError(
-            f"{head}, seed {seed}, diverged in epoch {where['epoch']}, step {where['step']}, and what was trained "
-            "before it is not kept. Take another backbone, or call ws.compare_heads with a recipe of a lower learning "
-            f"rate than {recipe.learning_rate:g}."
+            f"{head}, seed {seed}, diverged in epoch {where['epoch']}, step {where['step']}. Take another backbone, or "
+            f"call ws.compare_heads with a recipe of a lower learning rate than {recipe.learning_rate:g}."
         )
+    checkpoints.prune({recipe.epochs})
     return model, unpack(training.correct, len(dataset.test))
 
 

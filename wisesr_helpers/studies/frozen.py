@@ -6,6 +6,7 @@ No image is augmented, since its features are computed once. They are kept as fl
 
 import hashlib
 import math
+import os
 import pathlib
 import shutil
 
@@ -20,15 +21,17 @@ from wisesr_helpers.models.backbones import build_backbone, preprocessing_of_wei
 from wisesr_helpers.models.classifiers import connect, predict_split
 from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.progress import ProgressBar, ProgressLine
-from wisesr_helpers.storage import default_cache, describe_size, whole_path
+from wisesr_helpers.storage import default_cache, describe_size, write_whole
+from wisesr_helpers.training.checkpoints import Checkpoint
 from wisesr_helpers.training.loop import compile_model, reseed, train_epoch
 from wisesr_helpers.training.recipes import Recipe
-from wisesr_helpers.training.runs import canonical, shown
+from wisesr_helpers.training.runs import canonical, pack, shown, unpack
 from wisesr_helpers.versions import VERSIONS
 
 # Adam, because the features of backbones differ in size and its steps don't; the last epoch's rate is a twentieth.
 RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-3, momentum=None, decay_rate=0.9, decay_epochs=1)
 BATCH = 32  # images that the backbone sees at once
+NOTED = 16  # batches between two moments from which an interrupted computation of features goes on
 
 
 class FrozenFeatures:
@@ -44,6 +47,7 @@ class FrozenFeatures:
 
     Attributes:
         backbone: ``keras.Model``, images in, features out.
+        state: SHA-256 of its weights and layers, hexadecimal.
         train: float16 array (N, h, w, C) of the training images.
         test: The same of the test images.
 
@@ -61,8 +65,8 @@ class FrozenFeatures:
         self.backbone = build_backbone(backbone, dataset.train.size, weights, preprocessing)
         self.backbone.trainable = False
         folder = (pathlib.Path(cache).expanduser() if cache else default_cache()) / "features"
-        state = _digest(self.backbone)
-        paths = {split: folder / f"{backbone}-{_name(getattr(dataset, split), state)}.npy" for split in SPLITS}
+        self.state = _digest(self.backbone)
+        paths = {split: folder / f"{backbone}-{_name(getattr(dataset, split), self.state)}.npy" for split in SPLITS}
         self._make_room(folder, paths)
         self.train, self.test = (self._features(split, path) for split, path in paths.items())
 
@@ -92,11 +96,10 @@ class FrozenFeatures:
         images = getattr(self.dataset, split)
         shape = (len(images), *self.backbone.output_shape[1:])
         if _read(path, shape) is None:
-            with whole_path(path) as temporary:
-                _compute(self.backbone, images, temporary, shape, f"features of {split}")
+            _compute(self.backbone, images, path, shape, f"features of {split}")
         return _read(path, shape)
 
-    def train_head(self, head, seed, recipe=RECIPE, **options):
+    def train_head(self, head, seed, recipe=RECIPE, checkpoints=None, **options):
         """Train one head on the features.
 
         Args:
@@ -104,6 +107,7 @@ class FrozenFeatures:
             seed: Seed of its first weights, the order of the images and its dropout.
             recipe: ``Recipe``; default Adam, batches of 32, 30 epochs. Its augmentation, weights and precision have no
                 effect.
+            checkpoints: ``Checkpoints`` that the trained head is kept in, and taken from where it is; None: nowhere.
             **options: The head's options, see :func:`wisesr_helpers.models.heads.head_layers`.
 
         Returns:
@@ -117,27 +121,39 @@ class FrozenFeatures:
         keras.utils.set_random_seed(seed)
         layers = head_layers(head, shape, classes, **options)
         trained = keras.Sequential([keras.Input(shape), *layers])
-        compile_model(trained, recipe, len(self.train), classes)
-        batches = _Batches(_Maps(self.train, self.dataset.train.labels, ""), recipe.batch_size, seed)
-        line = ProgressLine()
-        for epoch in range(recipe.epochs):
-            line.show(f"{head}, seed {seed}: epoch {epoch + 1} of {recipe.epochs}")
-            reseed(trained, seed, epoch)
-            *_, diverged = train_epoch(trained, batches, epoch, lambda epoch, step, loss: None)
-            if diverged is not None:
-                raise ValueError(
-                    f"{head}, seed {seed}: the loss stopped being finite in epoch {epoch + 1}. Give a recipe with a "
-                    f"lower learning rate than {recipe.learning_rate:g}."
-                )
-        test = _Maps(self.test, self.dataset.test.labels, "")
-        correct = top_k_correct(predict_split(trained, test, BATCH), test.labels)
-        line.show(f"{head}, seed {seed}: {correct.sum():,} of {len(correct):,} test images", final=True)
+        kept, line = checkpoints.newest() if checkpoints else None, ProgressLine()
+        if kept is None:
+            correct = self._train(trained, f"{head}, seed {seed}", seed, recipe, line)
+            if checkpoints:
+                names = [variable.path for variable in trained.weights]
+                checkpoints.save(Checkpoint(recipe.epochs, names, trained.get_weights(), {"correct": pack(correct)}))
+        else:
+            trained.set_weights(kept.arrays)
+            correct = unpack(kept.state["correct"], len(self.test))
+        before = ", trained before" if kept else ""
+        line.show(f"{head}, seed {seed}: {correct.sum():,} of {len(correct):,} test images{before}", final=True)
         copies = head_layers(head, shape, classes, **options)
         model = connect(self.backbone, copies, f"{self.backbone.name}_{head}")
         for copy, layer in zip(copies, layers, strict=True):
             copy.set_weights(layer.get_weights())
         model.class_names = self.dataset.classes
         return model, correct
+
+    def _train(self, trained, name, seed, recipe, line):
+        """Train a head's layers; returns which test images they get right."""
+        compile_model(trained, recipe, len(self.train), len(self.dataset.classes))
+        batches = _Batches(_Maps(self.train, self.dataset.train.labels, ""), recipe.batch_size, seed)
+        for epoch in range(recipe.epochs):
+            line.show(f"{name}: epoch {epoch + 1} of {recipe.epochs}")
+            reseed(trained, seed, epoch)
+            *_, diverged = train_epoch(trained, batches, epoch, lambda epoch, step, loss: None)
+            if diverged is not None:
+                raise ValueError(
+                    f"{name}: the loss stopped being finite in epoch {epoch + 1}. Give a recipe with a "
+                    f"lower learning rate than {recipe.learning_rate:g}."
+                )
+        test = _Maps(self.test, self.dataset.test.labels, "")
+        return top_k_correct(predict_split(trained, test, BATCH), test.labels)
 
 
 class _Maps(Split):
@@ -176,26 +192,40 @@ def _name(split, state):
     return hashlib.sha256(canonical(basis).encode()).hexdigest()[:16]
 
 
-def _read(path, shape):
+def _read(path, shape, mode="r"):
     """The features at a path, memory-mapped; None if there are none, or not of this shape."""
     try:
-        features = np.load(path, mmap_mode="r")
+        features = np.load(path, mmap_mode=mode)
     except (OSError, ValueError, EOFError):
         return None
     return features if features.shape == shape and features.dtype == np.float16 else None
 
 
 def _compute(model, split, path, shape, what):
-    features = np.lib.format.open_memmap(path, "w+", np.float16, shape)
-    bar = ProgressBar(what, len(split), "images")
-    for start in range(0, len(split), BATCH):
+    """Compute a split's features into the file ``path``, or what an interrupted computation of them left to do."""
+    part, note = path.with_suffix(".part"), path.with_suffix(".done")
+    features, done = _read(part, shape, "r+"), 0
+    if features is None:
+        note.unlink(missing_ok=True)
+        features = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+    elif note.exists():
+        done = int(note.read_text())
+    bar = ProgressBar(what, len(split), "images", done)
+    for start in range(done, len(split), BATCH):
         chosen = np.arange(start, min(start + BATCH, len(split)))
         maps = keras.ops.convert_to_numpy(model.predict_on_batch(split.rgb(chosen)))
         largest = float(np.abs(maps).max())
         if not largest < float(np.finfo(np.float16).max):
+            part.unlink()
             raise ValueError(
                 f"The features of {model.name} reach {largest:.3g}, more than float16 can hold: take another backbone."
             )
         features[chosen] = maps
+        if (start // BATCH + 1) % NOTED == 0:
+            features.flush()  # the note promises that they are there
+            write_whole(note, str(start + len(chosen)))
         bar.show(start + len(chosen))
     features.flush()
+    del features  # some systems rename no file that is mapped
+    note.unlink(missing_ok=True)
+    os.replace(part, path)

@@ -3,6 +3,7 @@
 import atexit
 import dataclasses
 import functools
+import itertools
 import os
 import pathlib
 import shutil
@@ -13,14 +14,19 @@ import numpy as np
 from wisesr_helpers.checks import refusing
 from wisesr_helpers.data.embedded import MIN_IMAGE_SIZE, class_pairs, draw_scenes
 from wisesr_helpers.data.folders import SCENES
+from wisesr_helpers.data.images import some_of
+from wisesr_helpers.models.classifiers import predict
 from wisesr_helpers.plots.figures import described
 from wisesr_helpers.plots.runs import CHANCE, colour
+from wisesr_helpers.progress import say
+from wisesr_helpers.training.runs import save_classifier, shown
 
 # A folder of embedded scenes as image files, where a reader has no images of their own at hand: no photographs.
 
 CLASSES = 2
-# Scale → (training, test, new) scenes.
-COUNTS = {"demo": (800, 300, 4), "smoke": (24, 16, 4)}
+# Scale → (training, test) scenes.
+COUNTS = {"demo": (800, 300), "smoke": (24, 16)}
+SHOWN = 12  # test images whose predictions are shown
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,7 +72,7 @@ def own_or_stand_in(folder="", new_images="", image_size=224, scale="auto"):
     if image_size < MIN_IMAGE_SIZE:
         raise ValueError(f"The stand-in needs image_size={MIN_IMAGE_SIZE} or more; received {image_size}.")
     made = _made(image_size, *COUNTS["demo" if asked == "auto" else asked])
-    return Images(made / "embedded_scenes", new_images or made / "new", made / "cache")
+    return Images(made / "embedded_scenes", new_images or None, made / "cache")
 
 
 def default_backbone(folder=""):
@@ -81,29 +87,23 @@ def default_backbone(folder=""):
     return "small_conv" if folder else "small_patch"
 
 
-def write_scenes(folder, image_size, train, test, new=0, seed=0):
-    """Write embedded scenes as PNG files: "embedded_scenes/train/<class>", "embedded_scenes/test/<class>", "new".
+def write_scenes(folder, image_size, train, test, seed=0):
+    """Write embedded scenes as PNG files: "embedded_scenes/train/<class>" and "embedded_scenes/test/<class>".
 
     Args:
         folder: Where; made if missing.
         image_size: Side in pixels, at least 192.
         train: Number of training scenes; the two classes take turns.
         test: Number of test scenes, from handwriting that no training scene holds.
-        new: Number of scenes like the test ones, in none of the splits; their names say their class.
         seed: Every scene is a function of (seed, split, index).
     """
     from PIL import Image
 
     folder, pairs = pathlib.Path(folder), class_pairs(CLASSES)
     names = [f"{a} inside, {b} outside" for a, b in pairs]
-    drawn = {"train": draw_scenes(pairs, image_size, "train", train, seed)}
-    drawn["test"] = draw_scenes(pairs, image_size, "test", test + new, seed)
-    for split, scenes in drawn.items():
-        for index, scene in enumerate(scenes):
-            name = names[index % CLASSES]
-            path = folder / "embedded_scenes" / split / name / f"{index:04d}.png"
-            if split == "test" and index >= test:
-                path = folder / "new" / f"{name} {index - test}.png"
+    for split, count in (("train", train), ("test", test)):
+        for index, scene in enumerate(draw_scenes(pairs, image_size, split, count, seed)):
+            path = folder / "embedded_scenes" / split / names[index % CLASSES] / f"{index:04d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(scene).save(path, compress_level=1)
     (folder / "embedded_scenes" / SCENES).touch()
@@ -116,6 +116,55 @@ def _made(*counts):
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     write_scenes(folder, *counts)
     return folder
+
+
+def describe_split(dataset, check):
+    """Sentences: a dataset's counts, and what is noticed of its split beside what its ``FolderCheck`` has said."""
+    counts = dataset.describe()[0]
+    new = {reason: names for reason, names in dataset.noticed.items() if reason not in check.noticed}
+    return [counts, *(f"Note: {len(names):,} {reason} ({some_of(names)})." for reason, names in new.items())]
+
+
+def predictions(model, dataset, new=None):
+    """What a classifier says of new images, or of some test images, whose true classes stand beside it.
+
+    Args:
+        model: Classifier, see :func:`wisesr_helpers.models.classifiers.predict`.
+        dataset: ``Dataset`` whose test images are shown, the classes in turn.
+        new: Path of an image or a folder; None: test images.
+
+    Returns:
+        DataFrame as that of ``predict``: "file" is relative to ``new``; of test images it is followed by "true class".
+    """
+    if new is not None:
+        table, base = predict(model, new), pathlib.Path(new).expanduser()
+        base = base if base.is_dir() else base.parent
+        return table.assign(file=[os.path.relpath(os.path.expanduser(file), base) for file in table["file"]])
+    test = dataset.test
+    by_class = [np.flatnonzero(test.labels == label) for label in range(len(dataset.classes))]
+    in_turn = (place for places in itertools.zip_longest(*by_class) for place in places if place is not None)
+    chosen = list(itertools.islice(in_turn, SHOWN))
+    table = predict(model, test.rgb(chosen)).assign(file=[test.files[place] for place in chosen])
+    table.insert(1, "true class", [dataset.classes[test.labels[place]] for place in chosen])
+    return table
+
+
+def keep_classifier(model, path):
+    """Keep a classifier with its class names in a file, and say how to use it, on the terminal, too.
+
+    Args:
+        model: ``keras.Model`` with ``class_names``.
+        path: As :func:`check_model_path` returns it; None: it is said how to keep one.
+    """
+    if path is None:
+        say("The classifier is not kept. Add -p keep best.keras to the command: its trainings are not repeated.")
+        return
+    save_classifier(model, path)
+    say(
+        f"The classifier is kept in '{shown(path)}', with the names of its classes. In Python:\n"
+        f"  import wisesr_helpers as ws\n"
+        f"  ws.predict(ws.load_classifier({str(path)!r}), 'folder of photographs')"
+    )
 
 
 # The figures of a comparison.

@@ -11,7 +11,7 @@ from wisesr_helpers.models.backbones import SMALL
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
 from wisesr_helpers.progress import duration, say
-from wisesr_helpers.storage import accelerators, folder_lock, sweep, whole_path
+from wisesr_helpers.storage import accelerators, folder_lock, sweep
 from wisesr_helpers.studies.grid import STUDIES, get_study
 from wisesr_helpers.training import runs
 from wisesr_helpers.training.checkpoints import Checkpoints
@@ -256,6 +256,7 @@ def _train(spec, dataset):
     checkpoints = Checkpoints(folder / "checkpoints", origin, execution["commit"])
     start = _start(spec, checkpoints)
     model = seeded_classifier(spec.parameters, len(dataset.classes), spec.image_size, spec.recipe, spec.head_options)
+    model.class_names = dataset.classes
 
     def keep(training):
         outcome = _outcome(spec, dataset, model, training)
@@ -347,18 +348,13 @@ def _keep_models(folder, model, training, checkpoints):
     if checkpoint is not None:
         final = [array.copy() for array in model_state(model)[1]]
         restore_weights(model, checkpoint.arrays)
-        _save(model, folder / BEST_MODEL)
+        runs.save_classifier(model, folder / BEST_MODEL)
         restore_weights(model, final)
     elif best == last:
         (folder / BEST_MODEL).unlink(missing_ok=True)
     elif not (folder / BEST_MODEL).exists():
         say(f"The weights of the best epoch ({best}) are not there any more; those of the last one are kept.")
-    _save(model, folder / FINAL_MODEL)
-
-
-def _save(model, path):
-    with whole_path(path) as temporary:
-        keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)  # without the optimiser's state
+    runs.save_classifier(model, folder / FINAL_MODEL)
 
 
 def seeded_classifier(parameters, classes, image_size, recipe, options=None):

@@ -11,12 +11,13 @@ import os
 import pathlib
 import platform
 import subprocess
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
 
 from wisesr_helpers.data.dataset import DEMO_NOTE
-from wisesr_helpers.storage import devices, usable_cores, write_whole
+from wisesr_helpers.storage import devices, usable_cores, whole_path, write_whole
 from wisesr_helpers.versions import are_current
 
 SCHEMA = 3
@@ -24,6 +25,7 @@ READABLE = (2, SCHEMA)  # 2 has a hash of the code in place of versions: such a 
 RECORD = "record.json"
 FINAL_MODEL = "model.keras"  # with the weights of the last whole epoch
 BEST_MODEL = "best.keras"  # with those of the best epoch, where it is another
+CLASS_NAMES = "class_names.json"  # in the archive that a .keras file is; Keras passes over it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -461,21 +463,39 @@ def _processor():
         return platform.processor() or "unknown"
 
 
-def load_classifier(run, epoch="final"):
-    """The trained classifier of a run.
+def save_classifier(model, path):
+    """Save a classifier with its ``class_names`` as one ``.keras`` file, without its optimiser's state.
 
     Args:
-        run: The run's folder, a str or path.
-        epoch: "final" (default): with the weights of the last epoch. "best": of the epoch with the highest top-1
-            on the test split; it was chosen on that split, so its accuracy is optimistic.
+        model: ``keras.Model`` with the attribute ``class_names``.
+        path: The file, which ``keras.models.load_model`` can load, too.
+
+    Raises:
+        OSError: The file can't be written; what stood there before stays.
+    """
+    from wisesr_helpers._keras import keras
+
+    with whole_path(path) as temporary:
+        keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(CLASS_NAMES, json.dumps(list(model.class_names)))
+
+
+def load_classifier(run, epoch="final"):
+    """The trained classifier of a run, or the one that a file holds.
+
+    Args:
+        run: The run's folder, a str or path; or a ``.keras`` file.
+        epoch: Of a folder: "final" (default): with the weights of the last epoch. "best": of the epoch with the
+            highest top-1 on the test split; it was chosen on that split, so its accuracy is optimistic.
 
     Returns:
         ``keras.Model``: uint8 or float RGB (N, H, W, 3), 0..255, in; float32 (N, classes) out. Its attribute
-        ``class_names``, a tuple in the order of the outputs, is set if the run's record can be read and has as
-        many names as the model has outputs.
+        ``class_names``, a tuple in the order of the outputs, is set if the file or the run's record has as many names
+        as the model has outputs.
 
     Raises:
-        ValueError: ``epoch`` is neither, ``run`` is a file, or the model's file can't be loaded.
+        ValueError: ``epoch`` is neither, ``run`` is another file, or the model's file can't be loaded.
         FileNotFoundError: The folder doesn't exist or holds no trained classifier, or the best epoch's was not kept.
     """
     from wisesr_helpers import layers  # noqa: F401 — registers what the file is made of
@@ -483,18 +503,20 @@ def load_classifier(run, epoch="final"):
 
     if epoch not in ("final", "best"):
         raise ValueError(f"epoch must be 'final' (the last one) or 'best'; received {epoch!r}.")
-    folder = pathlib.Path(run).expanduser()
-    if folder.is_file():
-        raise ValueError(f"load_classifier takes a run's folder; '{run}' is a file. Give the folder that it lies in.")
-    if not folder.is_dir():
+    given = pathlib.Path(run).expanduser()
+    if given.is_file() and given.suffix != ".keras":
+        raise ValueError(f"load_classifier takes a run's folder or a .keras file; '{run}' is another file.")
+    if not given.exists():
         raise FileNotFoundError(
-            f"There is no folder '{run}'. Give a run's, such as 'runs/mit_512--demo--small_patch--wise--s0'."
+            f"There is no folder or file '{run}'. Give a run's folder, such as "
+            "'runs/mit_512--demo--small_patch--wise--s0', or a .keras file."
         )
+    folder = given.parent if given.is_file() else given
     try:
         record = read_run(folder)
     except (OSError, ValueError):
         record = None
-    path = _model_file(folder, epoch, record)
+    path = given if given.is_file() else _model_file(folder, epoch, record)
     try:
         model = keras.models.load_model(path)
     except MemoryError:
@@ -505,9 +527,20 @@ def load_classifier(run, epoch="final"):
             f"'{path}' can't be loaded: it is damaged, or was saved by a newer version ({reason}). Train the run again "
             "with overwrite=True."
         ) from error
-    if record is not None and len(record.classes) == model.output_shape[-1]:
-        model.class_names = record.classes
+    of_run = record is not None and path.name in (FINAL_MODEL, BEST_MODEL)
+    names = _kept_names(path) or (tuple(record.classes) if of_run else ())
+    if len(names) == model.output_shape[-1]:
+        model.class_names = names
     return model
+
+
+def _kept_names(path):
+    """The class names in a ``.keras`` file; () where there are none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(json.loads(archive.read(CLASS_NAMES)))
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile):
+        return ()
 
 
 def _model_file(folder, epoch, record):
