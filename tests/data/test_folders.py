@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from wisesr_helpers.data import folders, prepare
 from wisesr_helpers.data.folders import check_folder, image_folder
 from wisesr_helpers.data.images import load_image, quiet_decoding
-from wisesr_helpers.studies.own_images import describe_split, own_or_stand_in, write_scenes
+from wisesr_helpers.studies.own_images import own_or_stand_in, say_split, write_scenes
 
 SIZE = 32
 
@@ -127,17 +127,20 @@ def test_the_same_bytes_in_two_classes_are_in_one_split_of_both():
         assert [len(tested & {f"{k}" for k in numbers}) for numbers in classes.values()] == [10, 10]
 
 
-def test_few_test_images_are_said_by_class(tmp_path):
+def test_few_test_images_are_said_by_class(tmp_path, capsys):
     root = by_class(tmp_path / "few", cat=44, dog=36, owl=3, rat=1)
     dataset = image_folder(root, SIZE)
     assert dataset.counts["test"].to_dict() == {"cat": 11, "dog": 9, "owl": 1, "rat": 0}
     assert dataset.noticed[folders.FEW_TEST_IMAGES] == ["dog", "owl"]
     assert dataset.noticed[folders.NO_TEST] == ["rat"]
-    said = describe_split(dataset, check_folder(root, SIZE))
-    assert said[0] == "few: 63 training and 21 test images in 4 classes."
-    assert [sentence.partition(" (")[0] for sentence in said[1:]] == [
-        "Note: 1 class without test images",
-        "Note: 2 class with fewer than 10 test images, too few to say anything about it alone",
+    check = check_folder(root, SIZE)
+    capsys.readouterr()
+    say_split(dataset, check)
+    counts, *notes = capsys.readouterr().out.splitlines()
+    assert counts == "few: 63 training and 21 test images in 4 classes."
+    assert sorted(notes) == [
+        "Note: 1 ('rat') without test images.",
+        "Note: 2 ('dog', 'owl') with fewer than 10 test images, too few to say anything about such a class alone.",
     ]  # and nothing that the check has said
 
 

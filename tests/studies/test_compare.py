@@ -124,6 +124,14 @@ def test_trained_heads_are_kept_where_features_are_frozen(tmp_path, capsys, monk
         np.testing.assert_array_equal(again.models[head].predict(test), model.predict(test))
 
 
+def test_the_time_of_all_trainings_is_said_where_it_is_a_minute_or_more(capsys):
+    compare._say_speed(4, 24, 0.6, 24)
+    assert capsys.readouterr().out == ""
+    compare._say_speed(4, 24, 2.5, 20)
+    said = "An epoch takes about 2 s here, a training 1 min 0 s, all 4 of them 4 min 0 s."
+    assert capsys.readouterr().out == f"{said}\n"
+
+
 def test_what_is_printed_before_names_the_augmentation_and_what_is_kept():
     whole = " ".join(choose("gap, wise", "small_conv").describe())
     assert "It is kept: interrupted, the same command goes on from there." in whole
@@ -258,7 +266,7 @@ def test_one_lucky_seed_is_no_difference():
     assert row["luck"]
     assert not row["shown"]
     assert "more seeds would help first" in compared.recommendation
-    assert compared.tables()[1]["shown"][0].startswith("no: the interval decides")
+    assert compared.tables()[1]["shown"][0] == "no: the interval decides, and contains 0"
     assert "the interval decides, and contains 0: unlike p, it counts the luck of other" in compared.recommendation
 
 

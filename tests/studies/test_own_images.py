@@ -6,6 +6,7 @@ from PIL import Image
 
 import wisesr_helpers as ws
 from wisesr_helpers.studies import own_images
+from wisesr_helpers.studies.compare import Comparison
 
 
 @pytest.fixture
@@ -40,10 +41,15 @@ def test_predictions_name_files_and_true_classes(photos):
 def test_a_kept_classifier_is_used_as_the_terminal_says(photos, tmp_path, capsys, monkeypatch):
     model = ws.build_classifier("small_patch", "gap", 3, 64)
     model.class_names = ("cat", "dog", "owl")
-    own_images.keep_classifier(model, None)
-    assert "Add -p keep best.keras to the command" in capsys.readouterr().out
+    correct = {"gap": np.array([[True] * 9 + [False]] * 2), "wise": np.zeros((2, 10), bool)}
+    labels = np.arange(10) % 3
+    comparison = Comparison(
+        "small_patch", correct, {"gap": 1, "wise": 2}, {"gap": model}, labels, model.class_names, True
+    )
+    own_images.keep_classifier(comparison, None)
+    assert capsys.readouterr().out.startswith("gap on small_patch, of seed 0 (9 of 10 test images right), is not kept.")
     path = own_images.check_model_path(str(tmp_path / "it's best.keras"))
-    own_images.keep_classifier(model, path)
+    own_images.keep_classifier(comparison, path)
     first, *lines = capsys.readouterr().out.splitlines()
     assert "it's best.keras', with the names of its classes" in first
     monkeypatch.chdir(photos)

@@ -161,7 +161,8 @@ class Comparison:
                 "95 % interval": f"{points(row.low)} to {points(row.high)}",
                 "p": p_text(row.p),
                 "p, corrected": p_text(row.p_corrected),
-                "shown": "yes" if row.shown else f"no: {row.reason}" if row.reason else "no",
+                # A page cuts off what is longer; the recommendation has all of the reason.
+                "shown": "yes" if row.shown else f"no: {row.reason.partition(':')[0]}".removesuffix(": "),
                 f"images needed for {100 * POINTS:g} points": "" if row.shown else f"{_rounded(row.images_needed):,}",
                 "larger share of luck": "seeds" if row.luck else "images" if seeds > 1 else "not known from one seed",
             }
@@ -419,12 +420,14 @@ def _train_whole(dataset, choice, parameters, checkpoints, options):
     model.class_names = dataset.classes
     start = checkpoints.newest()
     done = start.epoch if start else 0
+    trainings = len(choice.heads) * choice.seeds if seed == 0 else 0  # said once for each head
+    say_speed = functools.partial(_say_speed, trainings, recipe.epochs)
     if done == recipe.epochs:
         say(f"{head}, seed {seed}: trained before, taken from '{shown(checkpoints.folder.parent)}'.")
     else:
         say(f"{head}, seed {seed}, goes on after epoch {done}:" if done else f"{head}, seed {seed}:")
     try:
-        training = train(model, dataset, recipe, seed, checkpoints, start, say_speed=_say_speed)
+        training = train(model, dataset, recipe, seed, checkpoints, start, say_speed=say_speed)
     except MemoryError as error:
         raise MemoryError(
             f"{head} on {choice.backbone} and {recipe.batch_size} images at once don't fit into this device's memory. "
@@ -440,7 +443,11 @@ def _train_whole(dataset, choice, parameters, checkpoints, options):
     return model, unpack(training.correct, len(dataset.test))
 
 
-def _say_speed(seconds, epochs):
-    """Print how long a training takes, if it takes a minute or more."""
-    if seconds * epochs >= 60:
-        say(f"An epoch takes about {duration(seconds)} here, a training {duration(seconds * epochs)}.")
+def _say_speed(trainings, epochs, seconds, _):
+    """Print how long an epoch, a training and all of them take, if that is a minute or more."""
+    whole = seconds * epochs
+    if whole * trainings >= 60:
+        say(
+            f"An epoch takes about {duration(seconds)} here, a training {duration(whole)}, all {trainings} of them "
+            f"{duration(whole * trainings)}."
+        )

@@ -118,11 +118,12 @@ def _made(*counts):
     return folder
 
 
-def describe_split(dataset, check):
-    """Sentences: a dataset's counts, and what is noticed of its split beside what its ``FolderCheck`` has said."""
-    counts = dataset.describe()[0]
-    new = {reason: names for reason, names in dataset.noticed.items() if reason not in check.noticed}
-    return [counts, *(f"Note: {len(names):,} {reason} ({some_of(names)})." for reason, names in new.items())]
+def say_split(dataset, check):
+    """Say a dataset's counts, and what is noticed of its split beside what its ``FolderCheck`` has noticed."""
+    say(dataset.describe()[0])
+    for reason, names in dataset.noticed.items():
+        if reason not in check.noticed:
+            say(f"Note: {len(names):,} ({some_of(names)}) {reason}.")
 
 
 def predictions(model, dataset, new=None):
@@ -149,19 +150,22 @@ def predictions(model, dataset, new=None):
     return table
 
 
-def keep_classifier(model, path):
-    """Keep a classifier with its class names in a file, and say how to use it, on the terminal, too.
+def keep_classifier(comparison, path):
+    """Keep the recommended head's classifier of seed 0 in a file, and say how to use it, on the terminal, too.
 
     Args:
-        model: ``keras.Model`` with ``class_names``.
+        comparison: ``Comparison``.
         path: As :func:`check_model_path` returns it; None: it is said how to keep one.
     """
+    head = comparison.recommended
+    right = f"{comparison.correct[head][0].sum():,} of {comparison.images:,} test images right"
+    said = f"{head} on {comparison.backbone}, of seed 0 ({right}), is"
     if path is None:
-        say("The classifier is not kept. Add -p keep best.keras to the command: its trainings are not repeated.")
+        say(f"{said} not kept. Add -p keep best.keras to the command: nothing is trained again.")
         return
-    save_classifier(model, path)
+    save_classifier(comparison.models[head], path)
     say(
-        f"The classifier is kept in '{shown(path)}', with the names of its classes. In Python:\n"
+        f"{said} kept in '{shown(path)}', with the names of its classes. In Python:\n"
         f"  import wisesr_helpers as ws\n"
         f"  ws.predict(ws.load_classifier({str(path)!r}), 'folder of photographs')"
     )
