@@ -15,7 +15,6 @@ from wisesr_helpers.checks import refusing
 from wisesr_helpers.data.embedded import MIN_IMAGE_SIZE, class_pairs, draw_scenes
 from wisesr_helpers.data.folders import SCENES
 from wisesr_helpers.data.images import some_of
-from wisesr_helpers.models.classifiers import predict
 from wisesr_helpers.plots.figures import described
 from wisesr_helpers.plots.runs import CHANCE, colour
 from wisesr_helpers.progress import say
@@ -137,6 +136,8 @@ def predictions(model, dataset, new=None):
     Returns:
         DataFrame as that of ``predict``: "file" is relative to ``new``; of test images it is followed by "true class".
     """
+    from wisesr_helpers.models.classifiers import predict  # which loads Keras
+
     if new is not None:
         table, base = predict(model, new), pathlib.Path(new).expanduser()
         base = base if base.is_dir() else base.parent
@@ -161,12 +162,12 @@ def keep_classifier(comparison, path):
     right = f"{comparison.correct[head][0].sum():,} of {comparison.images:,} test images right"
     said = f"{head} on {comparison.backbone}, of seed 0 ({right}), is"
     if path is None:
-        say(f"{said} not kept. Add -p keep best.keras to the command: nothing is trained again.")
+        say(f"{said} not kept. Say where with keep (-p keep best.keras), and nothing is trained again.")
         return
     save_classifier(comparison.models[head], path)
     say(
         f"{said} kept in '{shown(path)}', with the names of its classes. In Python:\n"
-        f"  import wisesr_helpers as ws\n"
+        "  import wisesr_helpers as ws\n"
         f"  ws.predict(ws.load_classifier({str(path)!r}), 'folder of photographs')"
     )
 
