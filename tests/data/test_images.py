@@ -117,6 +117,12 @@ def test_no_program_is_started_for_a_file():
         decode(postscript)
 
 
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif", b"qt  "])
+def test_what_a_telephone_stores_is_named(brand):
+    with pytest.raises(Unreadable, match="^HEIC, AVIF or a film: save photographs as JPEG$"):
+        decode(b"\0\0\0\x18ftyp" + brand + bytes(400))
+
+
 def test_a_grey_image_stays_one_channel():
     assert decode(encode(picture().convert("L"), "PNG")).shape == (48, 64)
 

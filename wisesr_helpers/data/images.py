@@ -65,7 +65,8 @@ def decode(data, size=None, resample="nearest", upright=False):
     except Unreadable:
         raise
     except UnidentifiedImageError:
-        raise Unreadable("not an image") from None
+        media = data[4:8] == b"ftyp"  # as telephones store photographs, and films beside them
+        raise Unreadable("HEIC, AVIF or a film: save photographs as JPEG" if media else "not an image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Unreadable("too many pixels") from None
     except Exception as error:  # a damaged file can make Pillow fail in any of its decoders, in any way

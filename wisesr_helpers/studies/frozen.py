@@ -4,6 +4,7 @@ No image is augmented, since its features are computed once. They are kept as fl
 7×7×2,048 values an image still make a gigabyte for 5,000 images.
 """
 
+import contextlib
 import hashlib
 import math
 import os
@@ -149,8 +150,8 @@ class FrozenFeatures:
             *_, diverged = train_epoch(trained, batches, epoch, lambda epoch, step, loss: None)
             if diverged is not None:
                 raise ValueError(
-                    f"{name}: the loss stopped being finite in epoch {epoch + 1}. Give a recipe with a "
-                    f"lower learning rate than {recipe.learning_rate:g}."
+                    f"{name}: the loss stopped being finite in epoch {epoch + 1}. Give a recipe with a lower learning "
+                    f"rate than {recipe.learning_rate:g}."
                 )
         test = _Maps(self.test, self.dataset.test.labels, "")
         return top_k_correct(predict_split(trained, test, BATCH), test.labels)
@@ -216,7 +217,7 @@ def _compute(model, split, path, shape, what):
         maps = keras.ops.convert_to_numpy(model.predict_on_batch(split.rgb(chosen)))
         largest = float(np.abs(maps).max())
         if not largest < float(np.finfo(np.float16).max):
-            part.unlink()
+            part.unlink(missing_ok=True)
             raise ValueError(
                 f"The features of {model.name} reach {largest:.3g}, more than float16 can hold: take another backbone."
             )
@@ -228,4 +229,5 @@ def _compute(model, split, path, shape, what):
     features.flush()
     del features  # some systems rename no file that is mapped
     note.unlink(missing_ok=True)
-    os.replace(part, path)
+    with contextlib.suppress(FileNotFoundError):  # another process has computed the same, and was first
+        os.replace(part, path)
