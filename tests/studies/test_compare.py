@@ -100,9 +100,10 @@ def test_a_killed_comparison_goes_on_and_a_finished_one_is_taken_from_its_folder
 
 def test_trained_heads_are_kept_where_features_are_frozen(tmp_path, capsys, monkeypatch):
     def interrupted(self, trained, name, *others):
-        if name.startswith("wise"):
-            raise KeyboardInterrupt
-        return train(self, trained, name, *others)
+        return stopped() if name.startswith("wise") else train(self, trained, name, *others)
+
+    def stopped(*args):
+        raise KeyboardInterrupt
 
     def compared():
         return compare_heads(brightness(), "gap, wise", seeds=2, frozen=True, recipe=RECIPE, cache=tmp_path)
@@ -111,7 +112,14 @@ def test_trained_heads_are_kept_where_features_are_frozen(tmp_path, capsys, monk
     monkeypatch.setattr(FrozenFeatures, "_train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         compared()
-    assert "keeps what is trained; the same command goes on from there." in capsys.readouterr().out
+    said = "Interrupted: what the backbone computed is kept, and '"
+    assert said in (printed := capsys.readouterr().out)
+    assert printed.endswith("' keeps what is trained; the same command goes on from there.\n")
+    monkeypatch.setattr(compare, "FrozenFeatures", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        compared()
+    assert said in capsys.readouterr().out
+    monkeypatch.setattr(compare, "FrozenFeatures", FrozenFeatures)
     monkeypatch.setattr(FrozenFeatures, "_train", train)
     first = compared()
     said = capsys.readouterr().out

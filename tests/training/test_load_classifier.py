@@ -96,6 +96,8 @@ def test_a_damaged_classifier_is_said_in_one_sentence(tmp_path, damage):
         ws.load_classifier(tmp_path)
     assert "\n" not in str(said.value)
     assert str(said.value).endswith("Train the run again with overwrite=True.")
+    with pytest.raises(ValueError, match=r"model\.keras' can't be loaded: it is damaged, .* Keep it again\.$"):
+        ws.load_classifier(path)
 
 
 def test_a_loaded_classifier_knows_its_classes_and_can_be_saved(tmp_path):

@@ -74,11 +74,7 @@ class Dataset:
     @property
     def counts(self):
         """DataFrame with a row for each class: its images, in the columns "training" and "test"."""
-        import pandas as pd
-
-        counted = {"training": self.train.labels, "test": self.test.labels}
-        counted = {name: np.bincount(labels, minlength=len(self.classes)) for name, labels in counted.items()}
-        return pd.DataFrame(counted, index=pd.Index(self.classes, name="class"))
+        return class_counts(self.classes, training=self.train.labels, test=self.test.labels)
 
     @property
     def note(self):
@@ -120,6 +116,14 @@ class Dataset:
         """What is wrong with the data, a sentence part a reason: "3 listed but absent ('a.jpg', 'b.jpg', …)"."""
         reasons = [*self.left_out.items(), *self.noticed.items()]
         return [f"{len(names):,} {reason} ({some_of(names)})" for reason, names in reasons]
+
+
+def class_counts(classes, **labels):
+    """DataFrame with a row for each class: how often its number is among each of the labels, a column each."""
+    import pandas as pd
+
+    counted = {name: np.bincount(of_split, minlength=len(classes)) for name, of_split in labels.items()}
+    return pd.DataFrame(counted, index=pd.Index(classes, name="class"))
 
 
 def _counted(reasons):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from wisesr_helpers.checks import refusing
-from wisesr_helpers.data.dataset import Dataset
+from wisesr_helpers.data.dataset import Dataset, class_counts
 from wisesr_helpers.data.images import check_resample, check_size, printable, some_of
 from wisesr_helpers.data.listings import (
     ABSENT,
@@ -265,14 +265,9 @@ class _Found:
 
     def counts(self):
         """``FolderCheck.counts``."""
-        import pandas as pd
-
-        columns = {"train": "train", "test": "test"} if self.divided else {"train": "images"}
-        counted = {
-            column: np.bincount(self.labels(self.good(split)), minlength=len(self.classes))
-            for split, column in columns.items()
-        }
-        return pd.DataFrame(counted, index=pd.Index(self.classes, name="class"))
+        columns = {"train": "train", "test": "test"} if self.divided else {"images": "train"}
+        labels = {column: self.labels(self.good(split)) for column, split in columns.items()}
+        return class_counts(self.classes, **labels)
 
     def stops(self):
         """Yield the sentences of ``FolderCheck.stops``."""

@@ -268,14 +268,13 @@ def find_images(files):
     return images
 
 
-def load_image(source, size, resample, upright=True):
-    """An image as a model takes it, resized as the training data is.
+def load_image(source, size, resample):
+    """An image as a model takes it: turned upright as its EXIF data say, and resized as the training data is.
 
     Args:
         source: A path, or an array (h, w), (h, w, 1) or (h, w, 3) with values 0..255.
         size: (H, W). A longer side is reduced, a shorter one enlarged by Pillow's nearest.
         resample: How sides are reduced, see :func:`wisesr_helpers.data.images.decode`.
-        upright: Turn a file's image as its EXIF data say; default True.
 
     Returns:
         Array (H, W, 3): uint8, or float32 of an array of floats.
@@ -291,7 +290,7 @@ def load_image(source, size, resample, upright=True):
             data = pathlib.Path(source).read_bytes()
         except OSError as error:
             raise Unreadable(f"can't be read ({error.strerror or error})") from error
-        image = decode(data, size, resample, upright)
+        image = decode(data, size, resample, upright=True)
     return write_rgb(enlarge(image, size), np.empty((*size, 3), image.dtype))
 
 

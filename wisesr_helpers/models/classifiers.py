@@ -84,11 +84,12 @@ def predict_split(model, split, batch_size=15):
     return np.concatenate([keras.ops.convert_to_numpy(model.predict_on_batch(batch)) for batch in batches])
 
 
-def predict(model, files, classes=None, resample="nearest", batch_size=15, upright=True):
+def predict(model, files, classes=None, resample="nearest", batch_size=15):
     """The most probable classes of images, a row an image in the order given.
 
     Images are resized to the model's input as its training data was: a side that is too long is reduced by
-    ``resample``, one that is too short enlarged by Pillow's nearest; the aspect is ignored.
+    ``resample``, one that is too short enlarged by Pillow's nearest; the aspect is ignored. Photographs are turned
+    upright as their EXIF data say, which those of the paper's datasets are not.
     Only one batch is decoded at a time. Images without a prediction are named in a printed sentence.
 
     Args:
@@ -104,8 +105,6 @@ def predict(model, files, classes=None, resample="nearest", batch_size=15, uprig
         resample: How larger images are reduced: "nearest" (default, the authors'), "bilinear", "bicubic", "lanczos",
             "box" or "hamming". Take what the model was trained with.
         batch_size: Images decoded and predicted at once; default 15.
-        upright: Turn photographs as their EXIF data say (default), as :func:`wisesr_helpers.data.folders.image_folder`
-            does; False: as they are stored, which is how the paper's datasets are read.
 
     Returns:
         DataFrame: ``file`` (the path as given or found; of an array its number, from 0), ``class`` and
@@ -133,7 +132,7 @@ def predict(model, files, classes=None, resample="nearest", batch_size=15, uprig
 
     def load(image):
         try:
-            return load_image(image[1], size, resample, upright), ""
+            return load_image(image[1], size, resample), ""
         except Unreadable as error:
             return np.zeros((*size, 3), np.uint8), str(error)  # batches stay of one size: each is compiled for
 

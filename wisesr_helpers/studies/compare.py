@@ -351,10 +351,10 @@ def compare_heads(
         raise TypeError(
             f"compare_heads takes a dataset, such as ws.image_folder('photos') returns; received {dataset!r}."
         )
-    features = FrozenFeatures(dataset, choice.backbone, choice.weights, cache) if choice.frozen else None
     runs_dir = pathlib.Path(runs_dir).expanduser() if runs_dir else default_runs_dir()
     correct, models = {}, {}
     try:
+        features = FrozenFeatures(dataset, choice.backbone, choice.weights, cache) if choice.frozen else None
         for head in choice.heads:
             right = []
             for seed in range(choice.seeds):
@@ -363,7 +363,8 @@ def compare_heads(
                 models.setdefault(head, model)
             correct[head] = np.array(right)
     except KeyboardInterrupt:
-        say(f"Interrupted: '{shown(runs_dir)}' keeps what is trained; the same command goes on from there.")
+        kept = "what the backbone computed is kept, and " if choice.frozen else ""
+        say(f"Interrupted: {kept}'{shown(runs_dir)}' keeps what is trained; the same command goes on from there.")
         raise
     comparison = Comparison(
         backbone=choice.backbone,

@@ -17,7 +17,7 @@ from wisesr_helpers.data.folders import SCENES
 from wisesr_helpers.data.images import some_of
 from wisesr_helpers.plots.figures import described
 from wisesr_helpers.plots.runs import CHANCE, colour
-from wisesr_helpers.progress import say
+from wisesr_helpers.progress import say, tell
 from wisesr_helpers.training.runs import save_classifier, shown
 
 # A folder of embedded scenes as image files, where a reader has no images of their own at hand: no photographs.
@@ -118,8 +118,12 @@ def _made(*counts):
 
 
 def say_split(dataset, check):
-    """Say a dataset's counts, and what is noticed of its split beside what its ``FolderCheck`` has noticed."""
+    """Say a dataset's counts, and what is noticed of its split beside what its ``FolderCheck`` has noticed.
+
+    The counts by class, a table, are told to the terminal alone: the notebook shows ``dataset.counts``.
+    """
     say(dataset.describe()[0])
+    tell(f"{dataset.counts}")
     for reason, names in dataset.noticed.items():
         if reason not in check.noticed:
             say(f"Note: {len(names):,} ({some_of(names)}) {reason}.")
@@ -168,7 +172,7 @@ def keep_classifier(comparison, path):
     say(
         f"{said} kept in '{shown(path)}', with the names of its classes. In Python:\n"
         "  import wisesr_helpers as ws\n"
-        f"  ws.predict(ws.load_classifier({str(path)!r}), 'folder of photographs')"
+        f"  print(ws.predict(ws.load_classifier({str(path)!r}), 'folder of photographs').to_string())"
     )
 
 

@@ -523,9 +523,9 @@ def load_classifier(run, epoch="final"):
         raise
     except Exception as error:  # a damaged file can make Keras fail in any of its readers, in any way
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        again = "Keep it again" if given.is_file() else "Train the run again with overwrite=True"
         raise ValueError(
-            f"'{path}' can't be loaded: it is damaged, or was saved by a newer version ({reason}). Train the run again "
-            "with overwrite=True."
+            f"'{path}' can't be loaded: it is damaged, or was saved by a newer version ({reason}). {again}."
         ) from error
     of_run = record is not None and path.name in (FINAL_MODEL, BEST_MODEL)
     names = _kept_names(path) or (tuple(record.classes) if of_run else ())
