@@ -182,7 +182,7 @@ def test_the_demo_says_what_it_is_and_how_to_start_the_papers_scale(said):
     assert "brightness 0.9 to 1.1" in lines["Augmentation, anew in every epoch"]
     assert "keras_preprocessing_1_1" in lines["Augmentation, anew in every epoch"]
     assert "  papermill notebooks/mit_512.ipynb runs/out.ipynb -p head wise -p scale paper" in lines
-    assert said("mit_512", scale="demo", epochs=40)["Time"] == "Time: about 5 min 0 s on two cores."
+    assert said("mit_512", scale="demo", epochs=40)["Time"] == "Time: about 5 min 5 s on two cores."
     assert said("mit_512", scale="demo", backbone="Xception")["Time"] == "Time: estimated after the first steps."
 
 

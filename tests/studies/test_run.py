@@ -369,7 +369,7 @@ def test_gpu_hours_and_days_are_said_beforehand(tmp_path, capsys, monkeypatch):
     run.say_speed(paper, 31 * 86400 / 130, 130)
     said = capsys.readouterr().out
     assert "This machine has no accelerator: " in said
-    assert "130 take about 31.0 days here; scale='demo' takes 1 min 30 s." in said
+    assert "130 take about 31.0 days here; scale='demo' takes 1 min 24 s." in said
     monkeypatch.setattr(run, "accelerators", lambda: ["gpu:0"])
     run.say_speed(paper, 180, 130)
     assert "An epoch takes about 3 min 0 s here, 130 take 6 h 30 min: 6.5 GPU hours." in capsys.readouterr().out
