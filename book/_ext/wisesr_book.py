@@ -30,8 +30,12 @@ def drop_dead_buttons(app, pagename, templatename, context, doctree):
 
 
 def read_in_parallel(app, config):
-    """Execute as many pages at once as there are cores; ``jupyter-book build`` has no option for it."""
-    app.parallel = usable_cores()
+    """Execute several pages at once; ``jupyter-book build`` has no option for it.
+
+    Sphinx deals the pages out in their order, in about this many parts: with a part for each core, the first would hold
+    every page that executes, and the others only notebooks that are stored.
+    """
+    app.parallel = 2 * usable_cores()
     # These don't say whether they may: they copy files, number sections or change LaTeX once all pages are read.
     for name in ("sphinx-mathjax-offline", "sphinx_multitoc_numbering", "sphinx_jupyterbook_latex"):
         app.extensions[name].parallel_read_safe = True
