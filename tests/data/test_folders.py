@@ -275,8 +275,9 @@ def test_what_is_no_folder_of_images_is_refused(tmp_path, files, path, error, sa
 def test_what_can_not_be_trained_on_is_reported_and_then_refused(tmp_path, files, said):
     root = write(tmp_path / "own", files)
     assert [said in sentence for sentence in check_folder(root, SIZE).stops] == [True]
-    with pytest.raises(ValueError, match=said.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(ValueError, match=said.replace("(", r"\(").replace(")", r"\)")) as told:
         image_folder(root, SIZE)
+    assert told.value._render_traceback_() == [f"ValueError: {told.value}"]  # what a notebook shows of it
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,31 @@ def no_training(*args):
     raise AssertionError("trained again")
 
 
+def test_what_would_fail_at_a_later_head_is_refused_before_the_first_is_trained(tmp_path, monkeypatch):
+    def compared(side, runs_dir):
+        splits = {name: getattr(brightness(), name) for name in ("train", "test")}
+        small = {
+            name: dataclasses.replace(split, images=split.images[:, :side, :side], size=None)
+            for name, split in splits.items()
+        }
+        dataset = dataclasses.replace(brightness(), **small)
+        return compare_heads(dataset, "gap, wise", "small_patch", seeds=1, runs_dir=runs_dir)
+
+    monkeypatch.setattr(loop, "train_epoch", no_training)
+    file = tmp_path / "file"
+    file.touch()
+    for side, runs_dir, error, said in (
+        (32, tmp_path / "runs", ValueError, "A feature map of 1×1 cells"),
+        (64, file, OSError, "The trainings can't be kept in"),
+    ):
+        with pytest.raises(error, match=said) as told:
+            compared(side, runs_dir)
+        assert told.value._render_traceback_() == [f"{error.__name__}: {told.value}"]
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(AssertionError, match="trained again"):  # the control
+        compared(64, tmp_path / "runs")
+
+
 def test_a_killed_comparison_goes_on_and_a_finished_one_is_taken_from_its_folder(tmp_path, capsys, monkeypatch):
     def compared(runs_dir, heads="gap_dropout, wise"):
         return compare_heads(brightness(), heads, "small_patch", seeds=1, recipe=WHOLE, runs_dir=runs_dir)

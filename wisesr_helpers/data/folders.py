@@ -203,6 +203,7 @@ def check_folder(folder, image_size=224, cache=None, resample="nearest"):
     return FolderCheck(found.name, found.counts(), found.left_out, found.noticed, tuple(found.stops()))
 
 
+@refusing()
 def image_folder(folder, image_size=224, test_share=0.25, seed=0, cache=None, resample="nearest"):
     """A folder of images as a dataset; the images are decoded once and memory-mapped afterwards.
 

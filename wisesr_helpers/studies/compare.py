@@ -25,9 +25,9 @@ from wisesr_helpers.metrics import (
     points,
     wilson_interval,
 )
-from wisesr_helpers.models.backbones import check_backbone, check_weights, preprocessing_of_weights
+from wisesr_helpers.models.backbones import build_backbone, check_backbone, check_weights, preprocessing_of_weights
 from wisesr_helpers.models.counts import count_params
-from wisesr_helpers.models.heads import check_head
+from wisesr_helpers.models.heads import check_head, head_layers
 from wisesr_helpers.progress import duration, say, tell
 from wisesr_helpers.storage import folder_lock
 from wisesr_helpers.studies.frozen import RECIPE, FrozenFeatures
@@ -352,6 +352,12 @@ def compare_heads(
             f"compare_heads takes a dataset, such as ws.image_folder('photos') returns; received {dataset!r}."
         )
     runs_dir = pathlib.Path(runs_dir).expanduser() if runs_dir else default_runs_dir()
+    with refusing():  # a feature map that is too small for one of the heads, and a folder that can't be
+        feature_shape = build_backbone(choice.backbone, dataset.train.size).output_shape[1:]
+        for head in choice.heads:
+            head_layers(head, feature_shape, len(dataset.classes), **choice.options.get(head, {}))
+        with write_errors(runs_dir, "The trainings"):
+            runs_dir.mkdir(parents=True, exist_ok=True)
     correct, models = {}, {}
     try:
         features = FrozenFeatures(dataset, choice.backbone, choice.weights, cache) if choice.frozen else None
