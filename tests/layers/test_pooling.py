@@ -172,6 +172,15 @@ def test_survives_a_keras_file_with_constraint_and_initialisers(tmp_path):
     assert isinstance(other.bias.regularizer, keras.regularizers.L1)
 
 
+def test_a_layer_that_starts_as_the_average_survives_an_h5_file(tmp_path):
+    model = keras.Sequential([keras.Input((9, 12, 6)), GlobalDepthwisePooling2D(depthwise_initializer="average")])
+    model.layers[0].set_weights([weights + 0.5 for weights in model.layers[0].get_weights()])
+    model.save(tmp_path / "model.h5")
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    np.testing.assert_array_equal(loaded(some_map(9, 12, 2, 6)), model(some_map(9, 12, 2, 6)))
+    assert loaded.layers[0].get_config() == model.layers[0].get_config()
+
+
 def test_initialiser_regulariser_and_constraint_are_the_radial_weights():
     layer = GlobalDepthwisePooling2D(
         sharing="radial", depthwise_initializer=keras.initializers.Constant(0.5), depthwise_regularizer="l2"

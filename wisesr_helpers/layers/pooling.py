@@ -212,6 +212,8 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
         super().__init__(**kwargs)
         if depthwise_initializer is None:
             depthwise_initializer = keras.initializers.RandomNormal(**START)
+        elif depthwise_initializer is keras.layers.average:  # what Keras' reader of .h5 files makes of the word
+            depthwise_initializer = "average"
         self.pool_size = None if pool_size is None else whole_pool_size(pool_size)
         self.use_bias = use_bias
         self.starts_as_average = isinstance(depthwise_initializer, str) and depthwise_initializer == "average"
