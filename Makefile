@@ -26,7 +26,7 @@ $(BIN)/.ready-$(BACKEND): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 with venv was found (on Debian: apt-get install python3-venv); set PYTHON=/path/to/python." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(UV) pip $(INSTALL) || { echo "make: uv failed; pip installs the same, in about two minutes." >&2; \
+	UV_COMPILE_BYTECODE=1 $(UV) pip $(INSTALL) || { echo "make: uv failed; pip installs the same, in about two minutes." >&2; \
 		$(BIN)/python -m pip --disable-pip-version-check $(INSTALL); }
 	@# Kernels that don't warn of listeners, since what they say stays on this machine, nor of papermill's own signals.
 	install -m 644 scripts/kernel.json $(VENV)/share/jupyter/kernels/python3/kernel.json
