@@ -140,8 +140,8 @@ def test_few_test_images_are_said_by_class(tmp_path, capsys):
     assert counts == "few: 63 training and 21 test images in 4 classes."
     assert table == str(dataset.counts).splitlines()
     assert sorted([one, other]) == [
-        "Note: 1 ('rat') without test images.",
-        "Note: 2 ('dog', 'owl') with fewer than 10 test images, too few to say anything about such a class alone.",
+        "Note: 1 ('rat') classes without test images.",
+        "Note: 2 ('dog', 'owl') classes with fewer than 10 test images, too few to say anything about one alone.",
     ]  # and nothing that the check has said
 
 

@@ -33,11 +33,11 @@ from wisesr_helpers.storage import default_cache
 BESIDE = "beside the class folders"
 EMPTY = "class folder without files"
 NOT_TRAINED = "in a class without training images"
-NO_TEST = "without test images"
+NO_TEST = "classes without test images"
 FEW = 20  # images of a class below which little can be learned, and less be measured
-FEW_IMAGES = f"with fewer than {FEW} images"
+FEW_IMAGES = f"classes with fewer than {FEW} images"
 FEW_TESTED = 10  # test images of a class, of which an interval is half as wide as all that is possible
-FEW_TEST_IMAGES = f"with fewer than {FEW_TESTED} test images, too few to say anything about such a class alone"
+FEW_TEST_IMAGES = f"classes with fewer than {FEW_TESTED} test images, too few to say anything about one alone"
 UNEQUAL = 5  # how many times as large as the smallest class the largest may be before it is noticed
 FAR_APART = f"classes whose sizes are more than {UNEQUAL} times apart"
 # Why a name is in no split, beside what a decoder says; for every other reason it is only noticed.

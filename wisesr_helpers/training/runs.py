@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from wisesr_helpers._keras import keras
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.storage import devices, usable_cores, whole_path, write_whole
 from wisesr_helpers.versions import are_current
@@ -434,8 +435,6 @@ def git_state(besides="results"):
 
 def environment():
     """Versions and machine of this process, for a record's execution."""
-    from wisesr_helpers._keras import keras
-
     versions = {"python": platform.python_version()}
     packages = "wisesr_helpers keras numpy opencv-python-headless opencv-python pillow tensorflow tensorflow-cpu jax"
     for package in packages.split():
@@ -473,8 +472,6 @@ def save_classifier(model, path):
     Raises:
         OSError: The file can't be written; what stood there before stays.
     """
-    from wisesr_helpers._keras import keras
-
     with whole_path(path) as temporary:
         keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
@@ -499,7 +496,6 @@ def load_classifier(run, epoch="final"):
         FileNotFoundError: The folder doesn't exist or holds no trained classifier, or the best epoch's was not kept.
     """
     from wisesr_helpers import layers  # noqa: F401 — registers what the file is made of
-    from wisesr_helpers._keras import keras
 
     if epoch not in ("final", "best"):
         raise ValueError(f"epoch must be 'final' (the last one) or 'best'; received {epoch!r}.")
