@@ -22,7 +22,7 @@ COLAB += [
     "pillow==11.*",
     "kaggle==2.0.*",
 ]
-TESTS = ["pytest", "pytest-timeout", "pytest-xdist", "pyyaml"]
+TESTS = ["hypothesis", "pytest", "pytest-timeout", "pyyaml"]
 
 
 def interpreter():
@@ -64,7 +64,7 @@ def test_installing_changes_nothing_and_the_unit_tests_pass(colab, root):
     # They need the checkout's own tools, or rehearse what no version of Colab changes.
     elsewhere = {f"test_{name}.py" for name in "project colab pages versions soak rehearsal".split()}
     tests = [str(path) for path in tests if path.name not in elsewhere]
-    words = ["-q", "-n", "2", "--dist", "loadfile", "-m", "not slow", "-p", "no:cacheprovider"]
+    words = ["-q", "-m", "not slow", "-p", "no:cacheprovider"]  # one process: the other core has a test of its own
     words += ["-W", "ignore::DeprecationWarning"]  # older libraries warn about one another here
     environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(

@@ -16,9 +16,9 @@ STUDY_OF = {
 }
 
 
-def one_epoch(name, folder, backbone="", image_size=None, **typed):
+def one_epoch(name, folder, backbone="", image_size=None, per_class=(6, 3), **typed):
     """(tree, experiment, record) of one epoch at the paper's scale on an imitation with defects."""
-    tree = build_tree(name, folder / "raw", per_class=(6, 3), classes=3, image_size=image_size, defects=0.01)
+    tree = build_tree(name, folder / "raw", per_class=per_class, classes=3, image_size=image_size, defects=0.01)
     experiment = ws.Experiment(
         **STUDY_OF[name] | typed,
         head="wise",
@@ -64,7 +64,8 @@ def test_an_epoch_on_each_dataset_with_the_studys_own_backbone(name, tmp_path):
 
 @pytest.mark.slow
 def test_an_epoch_at_512(tmp_path):
-    tree, experiment, record = one_epoch("mit", tmp_path, study="mit_512", options={"weights": "none", "accumulate": 3})
+    options = {"weights": "none", "accumulate": 15}  # one image at a time: 15 at once need several gigabytes
+    tree, experiment, record = one_epoch("mit", tmp_path, per_class=(5, 2), study="mit_512", options=options)
     check(tree, experiment, record)
     assert list(record.image_size) == [512, 512]
     assert list(record.feature_map)[:2] == [16, 16]
