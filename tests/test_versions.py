@@ -187,7 +187,10 @@ def copied(root, folder, *parts):
     return run
 
 
-@pytest.mark.parametrize("edit", EDITS)
+TRAIN = ("another start of the head", "another step of the learning rate")
+
+
+@pytest.mark.parametrize("edit", [pytest.param(edit, marks=[pytest.mark.slow] * (edit in TRAIN)) for edit in EDITS])
 def test_a_change_of_behaviour_fails_the_golden_test_of_its_name(root, tmp_path, edit):
     """In a copy of the package, in a process of its own."""
     edits, names = EDITS[edit]

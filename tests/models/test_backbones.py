@@ -144,7 +144,7 @@ def test_only_keras_own_warnings_say_that_weights_do_not_fit(category, refused, 
         ws.build_backbone("small_patch", 96, weights=path)
 
 
-SMALLEST = """small_patch small_conv ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2B0 InceptionResNetV2
+SMALLEST = """small_patch small_conv ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2B0
 InceptionV3 MobileNet MobileNetV2 MobileNetV3Small NASNetMobile ResNet50 ResNet50V2 VGG16 Xception""".split()
 
 

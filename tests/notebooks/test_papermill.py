@@ -90,7 +90,9 @@ def errors(path):
 OTHERS = ["better_start", "deeper_networks", "explore", "own_images", "what_did_not_work", "where_it_looks"]
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "own_images")) for name in OTHERS]
+)
 def test_every_notebook_refuses_a_parameter_that_it_does_not_have(name, tmp_path):
     with pytest.raises(papermill.PapermillExecutionError, match="Unknown parameter 'seedling'. "):
         papermill.execute_notebook(
