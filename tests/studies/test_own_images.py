@@ -56,6 +56,8 @@ def test_a_kept_classifier_is_used_as_the_terminal_says(photos, tmp_path, capsys
     exec("\n".join(line.strip() for line in lines).replace("folder of photographs", "dog"))
     columns, *rows = capsys.readouterr().out.splitlines()
     assert columns.split()[:3] == ["file", "class", "probability"]
+    own_images.keep_classifier(comparison, path)
+    assert "it's best.keras', in place of the file that was there, with the names" in capsys.readouterr().out
     assert len(rows) == 10
     assert {row.split()[2] for row in rows} <= {"cat", "dog", "owl"}
 

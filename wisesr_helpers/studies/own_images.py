@@ -160,7 +160,7 @@ def keep_classifier(comparison, path):
 
     Args:
         comparison: ``Comparison``.
-        path: As :func:`check_model_path` returns it; None: it is said how to keep one.
+        path: As :func:`check_model_path` returns it, a file there is replaced; None: it is said how to keep one.
     """
     head = comparison.recommended
     right = f"{comparison.correct[head][0].sum():,} of {comparison.images:,} test images right"
@@ -168,9 +168,10 @@ def keep_classifier(comparison, path):
     if path is None:
         say(f"{said} not kept. Say where with keep (-p keep best.keras), and nothing is trained again.")
         return
+    replaced = " in place of the file that was there," if path.exists() else ""
     save_classifier(comparison.models[head], path)
     say(
-        f"{said} kept in '{shown(path)}', with the names of its classes. In Python:\n"
+        f"{said} kept in '{shown(path)}',{replaced} with the names of its classes. In Python:\n"
         "  import wisesr_helpers as ws\n"
         f"  print(ws.predict(ws.load_classifier({str(path)!r}), 'folder of photographs').to_string())"
     )
