@@ -17,6 +17,7 @@ _NAMES = {
     "curves": "runs",
     "described": "figures",
     "figure": "figures",
+    "gains": "published",
     "head_diagram": "heads",
     "head_diagram_width": "heads",
     "head_figure": "heads",

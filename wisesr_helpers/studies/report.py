@@ -21,6 +21,7 @@ from wisesr_helpers.progress import duration
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.studies.experiment import spec_of
 from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.studies.support import accuracies
 from wisesr_helpers.training.runs import canonical
 
 NO_BETTER = "no better than chance"
@@ -108,15 +109,8 @@ def impossible_accuracies(study):
     Returns:
         (impossible, printed): numbers of accuracies, top-1 and top-5 together.
     """
-    study = get_study(study)
-    printed = published().query("where == @study.table and source == 'paper' and unit == 'fraction'")["value"]
-
-    def possible(value):
-        digits = len(value.partition(".")[2])
-        near = round(float(value) * study.test_images)
-        return any(f"{k / study.test_images:.{digits}f}" == value for k in (near - 1, near, near + 1))
-
-    return sum(not possible(value) for value in printed), len(printed)
+    printed = accuracies().query("study == @study")["possible"]
+    return (~printed).sum(), len(printed)
 
 
 def published_gains(study):
