@@ -8,8 +8,10 @@ import wisesr_helpers as ws
 from wisesr_helpers._keras import keras
 from wisesr_helpers.models import classifiers, counts
 from wisesr_helpers.published import number, published
+from wisesr_helpers.studies import counted
 
 PRINTED = published().query("source == 'paper' and where in ['Table 1', 'Table 6', 'Table 7', 'Table 9']")
+STORED = counted.stored().set_index(["where", "backbone", "head"])
 COUNTS = PRINTED.query("unit in ['parameters', 'GFLOPs']")
 IMAGE_SIZE = {"Table 1": 224, "Table 6": 224, "Table 7": 224, "Table 9": 512}
 CLASSES = {
@@ -39,6 +41,28 @@ def test_counts_equal_the_printed_ones(where, backbone, head, monkeypatch):
     assert f"{ws.count_params(model):,}" == row["value"]["parameters"]
     if "GFLOPs" in row.index:
         assert f"{ws.count_flops(model) / 1e9:.2f}" == row["value"]["GFLOPs"]
+    assert tuple(STORED.loc[where, backbone, head]) == (
+        *(side, CLASSES[where], ws.count_params(model), ws.count_flops(model)),
+        "×".join(map(str, model.get_layer("features").output.shape[1:])),
+    )
+
+
+@pytest.mark.parametrize("where", ["Section 1", "report Table 1"])
+def test_counts_that_no_table_prints_are_those_of_networks_built_now(where, monkeypatch):
+    monkeypatch.setattr(counted, "build_backbone", built)
+    again = counted.recount(where).set_index(["where", "backbone", "head"])
+    assert again.equals(STORED.loc[again.index])
+    for model in again[again.index.get_level_values("head") == "gap"].itertuples():
+        whole = ws.build_classifier(model.Index[1], "gap", model.classes, model.image_size)
+        assert whole.count_params() == model.parameters
+
+
+def test_vgg_has_as_many_parameters_as_its_authors_and_keras_say():
+    assert list(STORED.loc["Section 1"]["parameters"]) == [14_714_688, 138_357_544]
+
+
+def test_what_is_stored_is_what_the_sources_give_counts_of():
+    assert [row[:3] for row in counted.models()] == list(STORED.index)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from wisesr_helpers.metrics import (
     paired_comparison,
     wilson_interval,
 )
-from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.classifiers import build_classifier
-from wisesr_helpers.models.counts import count_flops, count_params, head_flops, head_params
+from wisesr_helpers.models.counts import count_flops, count_params
 from wisesr_helpers.progress import duration
-from wisesr_helpers.published import number, printed, published
+from wisesr_helpers.published import printed, published
+from wisesr_helpers.studies.counted import recount
 from wisesr_helpers.studies.experiment import spec_of
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.support import accuracies
@@ -297,35 +297,33 @@ def _share(value):
     return "none" if pd.isna(value) else f"{value:.1%}"
 
 
-def table_1():
-    """Table 1, recomputed on backbones built now and heads counted layer by layer.
+def table_1(counts=None):
+    """Table 1 with its models counted.
+
+    Args:
+        counts: DataFrame of :mod:`wisesr_helpers.studies.counted`; default: counted on networks built now.
 
     Returns:
         DataFrame, one row per model: backbone, head ("none" for the base model), printed and counted parameters,
         printed and counted GFLOPs (text, rounded as printed), and whether all that is printed agrees.
     """
-    where = published().query("source == 'paper' and where == 'Table 1'")
-    classes = int(number("Table 1 caption", "classes", "Number of Classes"))
-    side = side_of_table_1()
+    counts = recount("Table 1") if counts is None else counts[counts["where"] == "Table 1"]
+    cells = published().query("source == 'paper' and where == 'Table 1'").groupby(["backbone", "head"])
     rows = []
-    for backbone, group in where.groupby("backbone", sort=False):
-        base = build_backbone(backbone, side)
-        params, flops, shape = count_params(base), count_flops(base), base.output.shape[1:]
-        for head, cells in group.groupby("head", sort=False):
-            values = dict(zip(cells["unit"], cells["value"], strict=True))
-            more = (head_params(head, shape, classes), head_flops(head, shape, classes)) if head else (0, 0)
-            counted = {"parameters": f"{params + more[0]:,}", "GFLOPs": f"{(flops + more[1]) / 1e9:.2f}"}
-            rows.append(
-                {
-                    "backbone": backbone,
-                    "head": head or "none",
-                    "parameters, printed": values["parameters"],
-                    "parameters, counted": counted["parameters"],
-                    "GFLOPs, printed": values.get("GFLOPs", ""),
-                    "GFLOPs, counted": counted["GFLOPs"],
-                    "agrees": "yes" if all(counted[unit] == value for unit, value in values.items()) else "no",
-                }
-            )
+    for model in counts.itertuples():
+        values = cells.get_group((model.backbone, model.head)).set_index("unit")["value"]
+        counted = {"parameters": f"{model.parameters:,}", "GFLOPs": f"{model.flops / 1e9:.2f}"}
+        rows.append(
+            {
+                "backbone": model.backbone,
+                "head": model.head or "none",
+                "parameters, printed": values["parameters"],
+                "parameters, counted": counted["parameters"],
+                "GFLOPs, printed": values.get("GFLOPs", ""),
+                "GFLOPs, counted": counted["GFLOPs"],
+                "agrees": "yes" if all(counted[unit] == value for unit, value in values.items()) else "no",
+            }
+        )
     return pd.DataFrame(rows)
 
 

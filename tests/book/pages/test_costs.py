@@ -1,32 +1,18 @@
 """What heads cost: the paper's numbers to the last digit, closed forms beside built layers."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from _pages import costs
 
 from wisesr_helpers import plots
 from wisesr_helpers.models import counts
-from wisesr_helpers.published import published
-from wisesr_helpers.studies import report
+from wisesr_helpers.studies import counted, report
 
 
 @pytest.fixture(scope="module")
 def table():
-    """Table 1 on networks of the printed sizes and no operations; test_counts.py and the page itself build them."""
-    printed = published().query("where == 'Table 1' and head == '' and unit == 'parameters'")
-    params = printed.set_index("backbone")["number"].astype(int)
-
-    def network(name, side):
-        shape = (1, side // 32, side // 32, 1024 if name == "DenseNet121" else 2048)
-        return SimpleNamespace(name=name, output=np.empty(shape))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "build_backbone", network)
-        patch.setattr(report, "count_params", lambda model: params[model.name])
-        patch.setattr(report, "count_flops", lambda model: 0)
-        return report.table_1()
+    """Table 1 by the stored counts, which test_counts.py compares with networks built anew."""
+    return report.table_1(counted.stored())
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +21,9 @@ def grown():
 
 
 def test_what_is_counted_as_printed_agrees_and_what_is_not_does_not(table):
-    assert list(table["agrees"]) == ["yes", "no", "no", "no"] * 3  # nothing but parameters is printed of a network
+    assert list(table["agrees"]) == ["yes"] * 12
+    without_operations = report.table_1(counted.stored().assign(flops=0))
+    assert list(without_operations["agrees"]) == ["yes", "no", "no", "no"] * 3  # a backbone's are not printed
     assert set(table["backbone"]) == {"ResNet50", "Xception", "DenseNet121"}
     assert list(table["head"][:4]) == ["none", "gap", "depthwise", "wise"]
     assert list(table["parameters, counted"]) == list(table["parameters, printed"])
