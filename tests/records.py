@@ -23,8 +23,10 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
     Args:
         head, backbone, seed, study, scale: Its parameters.
         **choices: correct (test images right after each epoch; () for none), images (of the test split),
-            losses (of the test split, after each epoch), epochs (of the recipe; unless given, those of correct),
-            status, divergence (see :func:`diverged`), options, behaviour, commit, clean.
+            losses (of the test split, after each epoch), recipe (a mapping), epochs (of it; unless given, those of
+            correct),
+            status, divergence (see :func:`diverged`), options, dataset (of a study with several), photographs,
+            behaviour, commit, clean.
     """
     correct = choices.get("correct", (60, 270))
     images = choices.get("images", 300)
@@ -62,11 +64,11 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
             "head": head,
             "seed": seed,
             "options": choices.get("options", {}),
-            "dataset": "",
+            "dataset": choices.get("dataset", ""),
         },
         "dataset": {
             "name": "embedded scenes",
-            "photographs": False,
+            "photographs": choices.get("photographs", False),
             "fingerprint": "f" * 64,
             "classes": list("abcdef"),
             "train": 1500,
@@ -75,7 +77,7 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
             "left_out": {},
         },
         "model": {"params": 87_654, "flops": 123_456_789, "feature_map": [16, 16, 96]},
-        "recipe": {"epochs": choices.get("epochs", len(correct))},
+        "recipe": {**choices.get("recipe", {}), "epochs": choices.get("epochs", len(correct))},
         "history": epochs,
         "status": choices.get("status", "complete"),
         "divergence": choices.get("divergence"),
@@ -84,7 +86,7 @@ def halves(head="wise", backbone="small_patch", seed=0, study="mit_512", scale="
         "correct": runs.pack(np.arange(images) < correct[-1]) if correct else "",
     }
     execution = {
-        "behaviour": choices.get("behaviour", behaviour(photographs=False)),
+        "behaviour": choices.get("behaviour", behaviour(choices.get("photographs", False))),
         "backend": "tensorflow",
         "device": "cpu:0",
         "machine": "x86_64, Linux",

@@ -19,6 +19,7 @@ _NAMES = {
     "build_backbone": "models.backbones",
     "build_classifier": "models.classifiers",
     "check_folder": "data.folders",
+    "claims": "studies.claims",
     "compare_heads": "studies.compare",
     "count_flops": "models.counts",
     "count_params": "models.counts",
