@@ -2,6 +2,8 @@
 
 import base64
 import html
+import itertools
+import re
 
 from IPython.display import HTML
 
@@ -12,9 +14,17 @@ def words(text):
 
 
 def table(rows, csv_name=None, sentences=False):
-    """A DataFrame as a cell's output: it scrolls on small screens, and links its data as CSV if that has a name."""
+    """A DataFrame as a cell's output, which links its data as CSV if that has a name.
+
+    On small screens it scrolls; a table with sentences shows its rows below each other instead, each cell with the name
+    of its column.
+    """
     kind = "results-table with-sentences" if sentences else "results-table"
-    markup = f'<div class="{kind}">{rows.to_html(index=False, border=0, na_rep="")}</div>'
+    markup = rows.to_html(index=False, border=0, na_rep="")
+    if sentences:
+        names = itertools.cycle(html.escape(name) for name in rows.columns)
+        markup = re.sub("<td>", lambda _: f'<td data-label="{next(names)}">', markup)
+    markup = f'<div class="{kind}">{markup}</div>'
     return HTML(markup + (csv_link(rows, csv_name, "This table as CSV") if csv_name else ""))
 
 

@@ -46,7 +46,7 @@ def scores(gap, wise, **more):
 def cells(output):
     """The rows of an output's table, as lists of strings."""
     rows = re.findall(r"<tr.*?>(.*?)</tr>", output.data, re.DOTALL)
-    return [[html.unescape(cell) for cell in re.findall(r"<t[hd]>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
+    return [[html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
 
 
 def linked_csv(output):
@@ -322,7 +322,10 @@ def test_a_table_is_escaped_and_whole():
     assert "download" not in markup.table(rows).data
     assert 'class="results-table"' in output.data
     assert cells(markup.table(rows, sentences=True)) == cells(output)
-    assert 'class="results-table with-sentences"' in markup.table(rows, sentences=True).data
+    sentences = markup.table(rows.rename(columns={rows.columns[0]: 'a "b"'}), sentences=True).data
+    assert 'class="results-table with-sentences"' in sentences
+    labels = re.findall(r'<td data-label="([^"]*)">', sentences)
+    assert labels == ["a &quot;b&quot;", *rows.columns[1:]] * len(rows)
 
 
 def test_the_picture_of_the_readme_is_drawn_from_the_committed_records():
