@@ -93,6 +93,8 @@ def test_pages_load_no_script_from_elsewhere(built):
         ("book/costs", 1, 2),
         ("book/data", 0, 1),
         ("book/augmentation", 2, 2),
+        ("book/claims", 1, 6),
+        ("book/slips", 0, 1),
     ],
 )
 def test_pages_hold_their_figures_and_tables(built, name, figures, tables):
