@@ -153,7 +153,7 @@ def test_a_named_backbone_is_used_at_smoke_scale():
 def test_the_command_makes_the_run_that_it_names(tmp_path):
     chosen = experiment(head="gap", backbone="small_conv", seed=3, epochs=4, runs_dir=tmp_path)
     words = chosen.command.split()
-    assert words[:3] == ["papermill", "notebooks/mit_512.ipynb", f"runs/{chosen.parameters.identity}.ipynb"]
+    assert words[:3] == ["papermill", "notebooks/mit_512.ipynb", f"{tmp_path}/{chosen.parameters.identity}.ipynb"]
     given = dict(zip(words[4::3], words[5::3], strict=True))
     expected = {"head": "gap", "backbone": "small_conv", "scale": "smoke", "seed": "3", "epochs": "4"}
     assert given == expected | {"runs_dir": str(tmp_path)}

@@ -97,7 +97,8 @@ class RunSpec:
     @property
     def command(self):
         """The command that makes this run."""
-        words = ["papermill", f"notebooks/{self.study.name}.ipynb", f"runs/{self.parameters.identity}.ipynb"]
+        notebook = f"{self.runs_dir or 'runs'}/{self.parameters.identity}.ipynb"
+        words = ["papermill", f"notebooks/{self.study.name}.ipynb", notebook]
         for name in ("dataset", "head", "backbone", "scale", "seed"):
             if str(getattr(self.parameters, name)):
                 words += ["-p", name, str(getattr(self.parameters, name))]
@@ -125,7 +126,9 @@ def resolve(study, head, backbone, scale, seed, epochs, data_dir, runs_dir, over
     data_dir, runs_dir = _folder("data_dir", data_dir), _folder("runs_dir", runs_dir)
     scale, reason = choose_scale(scale, study, backbone, data_dir)
     backbone = backbone or (study.backbones[0] if scale == "paper" else "small_patch")
-    spec = _spec(study, named or get_head(study.head_for(backbone)), backbone, scale, seed, epochs, options, dataset)
+    spec = make_spec(
+        study, named or get_head(study.head_for(backbone)), backbone, scale, seed, epochs, options, dataset
+    )
     folder = (runs_dir or runs.default_runs_dir()) / spec.parameters.identity
     _check_folder(folder)
     return dataclasses.replace(
@@ -154,11 +157,31 @@ def spec_of(run):
     """
     dataset = run.chosen_dataset
     study, head = get_study(run.study, dataset), get_head(run.head)
-    return _spec(study, head, run.backbone, run.scale, run.seed, run.planned_epochs, run.options, dataset)
+    return make_spec(study, head, run.backbone, run.scale, run.seed, run.planned_epochs, run.options, dataset)
 
 
-def _spec(study, head, backbone, scale, seed, epochs, options, dataset):
-    """Put scale, recipe and options together; ValueError for those that can't be used."""
+def is_current(run):
+    """Whether today's code would make a run from its command: versions of behaviour, recipe, and data asked for.
+
+    Args:
+        run: ``RunResult``.
+    """
+    if run.older:
+        return False
+    try:
+        spec = spec_of(run)
+    except ValueError:  # a study, head or option that is no more
+        return False
+    plan = spec.plan
+    return (
+        runs.canonical(dataclasses.asdict(spec.recipe)) == runs.canonical(dict(run.recipe))
+        and run.image_size == (spec.image_size, spec.image_size)
+        and (not plan or (plan.classes, plan.train, plan.test) == (len(run.classes), run.train_images, run.test_images))
+    )
+
+
+def make_spec(study, head, backbone, scale, seed, epochs=0, options=None, dataset=""):
+    """The ``RunSpec`` of a ``Study`` and a ``Head``, of no folder yet; ValueError for what can't be used together."""
     if scale not in SCALES:
         raise ValueError(f"Unknown scale '{scale}'. Valid scales: {', '.join(SCALES)}.")
     plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[scale]

@@ -1,6 +1,5 @@
 """Results as tables and sentences: the paper's numbers and ours, each saying which kind it is."""
 
-import dataclasses
 from types import SimpleNamespace
 
 import pandas as pd
@@ -19,10 +18,9 @@ from wisesr_helpers.models.counts import count_flops, count_params
 from wisesr_helpers.progress import duration
 from wisesr_helpers.published import printed, published
 from wisesr_helpers.studies.counted import recount
-from wisesr_helpers.studies.experiment import spec_of
+from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.support import accuracies
-from wisesr_helpers.training.runs import canonical
 
 NO_BETTER = "no better than chance"
 NO_END = SimpleNamespace(top1=None, correct=None, images=None)  # in place of a final epoch
@@ -248,26 +246,6 @@ def provenance(runs, whose):
             }
         )
     return pd.DataFrame(rows)
-
-
-def is_current(run):
-    """Whether today's code would make a run from its command: versions of behaviour, recipe, and data asked for.
-
-    Args:
-        run: ``RunResult``.
-    """
-    if run.older:
-        return False
-    try:
-        spec = spec_of(run)
-    except ValueError:  # a study, head or option that is no more
-        return False
-    plan = spec.plan
-    return (
-        canonical(dataclasses.asdict(spec.recipe)) == canonical(dict(run.recipe))
-        and run.image_size == (spec.image_size, spec.image_size)
-        and (not plan or (plan.classes, plan.train, plan.test) == (len(run.classes), run.train_images, run.test_images))
-    )
 
 
 def _commit(execution):
