@@ -85,9 +85,9 @@ soak: setup
 rehearsal: setup
 	python tests/rehearsal.py --out _build/rehearsal.json
 
-# The committed records: every demo row, trained from a clean tree (about 25 minutes on two cores), and the picture.
+# The committed records: demo rows, trained from a clean tree (about 25 minutes on two cores), and the picture.
 results: setup
-	python scripts/results.py
+	snakemake -s workflow/Snakefile --cores 2 results
 	python scripts/picture.py
 
 # The notebooks as they are stored: executed at demo scale (about 33 minutes on two cores, less where runs/ has their runs).

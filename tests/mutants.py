@@ -35,6 +35,7 @@ SUBJECTS = {
     "metrics": (["metrics.py"], ["test_metrics.py"]),
     "checkpoints": (["training/checkpoints.py"], ["training/test_checkpoints.py"]),
     "runs": (["training/runs.py"], ["training/test_runs.py", "training/test_load_classifier.py"]),
+    "plan": (["studies/plan.py"], ["studies/test_plan.py"]),
 }
 
 # Operator → how it is written, and what a mutant has in its place.

@@ -126,6 +126,24 @@ def keep(folder, **choices):
     return runs.write_record(pathlib.Path(folder) / identity(**named), *halves(**choices))
 
 
+def keep_row(row, **choices):
+    """Write the record that a row of the grid would have if today's code had trained it; returns the ``RunResult``."""
+    spec, size = row.spec, row.spec.plan or row.spec.study
+    train, test = (size.train, size.test) if spec.plan else (size.train_images, size.test_images)
+    epochs = spec.recipe.epochs
+    choices = {"images": test, "correct": (1,) * epochs, "behaviour": behaviour(not spec.plan), **choices}
+    outcome, execution = halves(**choices)
+    outcome["parameters"] = dataclasses.asdict(spec.parameters)
+    outcome["recipe"] = dataclasses.asdict(spec.recipe) | {"epochs": max(epochs, len(choices["correct"]))}
+    outcome["dataset"] |= {
+        "photographs": not spec.plan,
+        "classes": [str(k) for k in range(size.classes)],
+        "train": train,
+        "image_size": [spec.image_size] * 2,
+    }
+    return runs.write_record(spec.folder, outcome, execution)
+
+
 def publish(folder, **choices):
     """Write a run as ``<identity>.json`` into ``folder``, as `make results` leaves it; returns the ``RunResult``."""
     record = keep(pathlib.Path(folder).parent / "trained", **choices)
