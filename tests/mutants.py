@@ -36,6 +36,7 @@ SUBJECTS = {
     "checkpoints": (["training/checkpoints.py"], ["training/test_checkpoints.py"]),
     "runs": (["training/runs.py"], ["training/test_runs.py", "training/test_load_classifier.py"]),
     "plan": (["studies/plan.py"], ["studies/test_plan.py"]),
+    "collect": (["studies/collect.py"], ["studies/test_collect.py"]),
 }
 
 # Operator → how it is written, and what a mutant has in its place.

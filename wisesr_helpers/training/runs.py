@@ -11,6 +11,7 @@ import os
 import pathlib
 import platform
 import subprocess
+import sys
 import zipfile
 from collections.abc import Mapping
 
@@ -557,3 +558,9 @@ def _model_file(folder, epoch, record):
         f"'{folder}' does not hold the classifier of the best epoch ({best.name}; {known}). Take epoch='final', or "
         "train the run again with overwrite=True."
     )
+
+
+if __name__ == "__main__":  # python -m wisesr_helpers.training.runs import FOLDER
+    from wisesr_helpers.studies import collect  # which knows what studies there are
+
+    sys.exit(collect.main())
