@@ -27,11 +27,10 @@ def debian(*packages, command):
     """
     in_ci = os.environ.get("CI") == "true"
     if in_ci and not shutil.which(command):
-        subprocess.run(["apt-get", "update", "-qq"], check=False, capture_output=True)
+        apt = ["apt-get"] if os.geteuid() == 0 or not shutil.which("sudo") else ["sudo", "-n", "apt-get"]
+        subprocess.run([*apt, "update", "-qq"], check=False, capture_output=True)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(
-            ["apt-get", "install", "-y", "-qq", *packages], check=False, capture_output=True, env=environment
-        )
+        subprocess.run([*apt, "install", "-y", "-qq", *packages], check=False, capture_output=True, env=environment)
     if not shutil.which(command):
         missing = f"'{command}' is missing (Debian: apt-get install {' '.join(packages)})"
         if in_ci:
