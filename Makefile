@@ -70,6 +70,7 @@ bench: setup
 	python benchmarks/heads.py
 	python benchmarks/pipeline.py
 	python benchmarks/training.py
+	python benchmarks/grid.py
 
 # Damaged images, lists and archives: make fuzz N=100000
 N ?= 1000

@@ -105,3 +105,13 @@ def test_the_trainings_benchmark_measures_every_contestant(root, tmp_path):
     assert len(promises) == 3
     broken = sum(not kept["holds"] for kept in promises)
     assert done.stdout.splitlines()[-1] == f"{broken} promises do not hold here; written to out.json."
+
+
+@pytest.mark.slow
+def test_the_grids_benchmark_measures_every_call(root, tmp_path):
+    words = [sys.executable, "benchmarks/grid.py", "--rounds", "1", "--out", tmp_path / "out.json"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert [len(row["promises"]) for row in rows] == [0, 1, 1]
+    assert all(row["seconds"] > 0 for row in rows)

@@ -48,6 +48,12 @@ def training(rows):
     )
 
 
+def grid(rows):
+    """Seconds that calls of the grid take, beside a Snakemake that has nothing to plan, which comes first."""
+    names = {"call": "call", "seconds": "seconds", "ratio": "times the first"}
+    return pd.DataFrame(rows).rename(columns=names)[list(names.values())]
+
+
 def promises(report):
     """What a benchmark promises, what it measured, and whether that holds; no rows if it promises nothing."""
     return pd.DataFrame(
