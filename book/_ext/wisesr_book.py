@@ -1,10 +1,8 @@
-"""What the book needs of Sphinx beyond Jupyter Book: descriptions of figures, honest buttons, pages on all cores."""
+"""What the book needs of Sphinx beyond Jupyter Book: descriptions of figures and honest buttons."""
 
 from docutils import nodes
 from PIL import Image
 from sphinx.transforms.post_transforms import SphinxPostTransform
-
-from wisesr_helpers.storage import usable_cores
 
 
 class DescribeFigures(SphinxPostTransform):
@@ -29,20 +27,7 @@ def drop_dead_buttons(app, pagename, templatename, context, doctree):
     context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") not in dead]
 
 
-def read_in_parallel(app, config):
-    """Execute several pages at once; ``jupyter-book build`` has no option for it.
-
-    Sphinx deals the pages out in their order, in about this many parts: with a part for each core, the first would hold
-    every page that executes, and the others only notebooks that are stored.
-    """
-    app.parallel = 2 * usable_cores()
-    # These don't say whether they may: they copy files, number sections or change LaTeX once all pages are read.
-    for name in ("sphinx-mathjax-offline", "sphinx_multitoc_numbering", "sphinx_jupyterbook_latex"):
-        app.extensions[name].parallel_read_safe = True
-
-
 def setup(app):
     app.add_post_transform(DescribeFigures)
-    app.connect("config-inited", read_in_parallel)
     app.connect("html-page-context", drop_dead_buttons, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
