@@ -14,6 +14,7 @@ import time
 import traceback
 
 import nbformat
+from docutils import nodes
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 from IPython.utils.capture import capture_output
@@ -21,6 +22,7 @@ from myst_nb.core import execute
 
 QUIET = {"remove-cell", "remove-output"}  # cells that may show nothing, as may those whose code is on the page
 HIDDEN = "remove-input"
+FOLLOWING = {}  # (page, number of a figure's cell) → HTML
 
 
 class OneProcessClient(execute.NotebookClientBase):
@@ -42,6 +44,7 @@ class OneProcessClient(execute.NotebookClientBase):
                     if HIDDEN in tags and not QUIET & tags and not cell.outputs:
                         line = self.cell_line(number)
                         self.logger.warning("The cell shows nothing on its page", subtype="exec", line=line)
+        self._take_what_follows_figures()
         if failure:
             self.logger.warning(f"A cell failed:\n{failure}", subtype="exec")
         self.exec_metadata = {
@@ -52,6 +55,22 @@ class OneProcessClient(execute.NotebookClientBase):
             "error": failure and failure.strip().splitlines()[-1],
             "traceback": failure,
         }
+
+    def _take_what_follows_figures(self):
+        """Keep for later what a figure's cell shows after the figure: MyST-NB makes a figure of each output."""
+        for number, cell in enumerate(self.notebook.cells):
+            if "figure" in cell.metadata.get("mystnb", {}) and len(cell.outputs) > 1:
+                FOLLOWING[str(self.path), number] = "".join(output.data["text/html"] for output in cell.outputs[1:])
+                cell.outputs = cell.outputs[:1]
+
+
+def put_behind_figures(app, doctree):
+    """Put behind each figure what its cell showed after it."""
+    path = app.env.doc2path(app.env.docname)
+    for cell in doctree.findall(nodes.container):
+        following = FOLLOWING.pop((str(path), cell.get("cell_index")), None)
+        if following:
+            cell.append(nodes.raw("", following, format="html"))
 
 
 def _run(shell, cell):
@@ -93,4 +112,5 @@ def _folder(folder):
 
 def setup(app):
     execute.NotebookClientDirect = OneProcessClient
+    app.connect("doctree-read", put_behind_figures)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -1,14 +1,37 @@
 """What the pages on claims and slips show: the ledger, and what the printed accuracies can support."""
 
+import functools
+
 import pandas as pd
 from IPython.display import HTML
 
+import wisesr_helpers as ws
 from _pages.markup import csv_link, table
 from wisesr_helpers import metrics, plots
 from wisesr_helpers.metrics import BETTER, NO_DIFFERENCE, WORSE
 from wisesr_helpers.studies import support
 from wisesr_helpers.studies.claims import KINDS
 from wisesr_helpers.studies.evidence import NOT_RUN, OPEN, VERDICTS
+
+
+@functools.cache
+def ledger():
+    """The ledger, with the records of the project and of whoever builds the book: computed once for all pages."""
+    return ws.claims()
+
+
+def about(*beginnings):
+    """The claims whose names begin so, with their verdicts, as a cell's output."""
+    rows = ledger()
+    rows = rows[rows["id"].str.startswith(beginnings)]
+    shown = {
+        "where": rows["source"] + ", " + rows["where"],
+        "claim": rows["claim"],
+        "verdict": rows["verdict"],
+        "found": rows["ours"],
+        "what would settle it": rows["command"],
+    }
+    return table(pd.DataFrame(shown), sentences=True)
 
 
 def over_gap(compared):

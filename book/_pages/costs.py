@@ -1,5 +1,7 @@
 """What a head costs: counted parameters, how they grow, and what the paper's start makes of the weights."""
 
+import json
+
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import LogLocator, NullLocator
@@ -10,6 +12,7 @@ from wisesr_helpers.layers.pooling import GlobalDepthwisePooling2D
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.studies.report import side_of_table_1
+from wisesr_helpers.training.runs import project_root
 
 GROWTH_HEADS = ("gap", "wise", "depthwise", "avg_fc", "flatten_fc", "vgg_fc")
 
@@ -91,6 +94,18 @@ def draw_growth(rows, axes):
         ax.grid(alpha=0.3)
         said.append(f"{what} from {panel['value'].min():,} to {panel['value'].max():,}: {', '.join(ends)}.")
     return plots.described(axes, f"Parameters of heads. {' '.join(said)}")
+
+
+def slowest(name, other):
+    """How many times slower one pooling was measured than another, at most, with XLA: text."""
+    path = project_root() / "results" / "benchmarks" / "heads.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    ratios = [
+        row["milliseconds"][name] / row["milliseconds"][other]
+        for row in rows
+        if row.get("xla") and {name, other} <= {key for key, value in row["milliseconds"].items() if value}
+    ]
+    return f"{max(ratios):,.0f}" if ratios else "not measured"
 
 
 def start_of_weights(height, width, channels, seed=0):

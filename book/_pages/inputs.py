@@ -102,6 +102,38 @@ def augmentation_steps(image, params, convention="keras3"):
     }
 
 
+def strong(image):
+    """Parameters within Table 3's ranges, most near their ends, for an image (H, W, 3): the keys of Keras' own."""
+    height, width = image.shape[:2]
+    return {
+        "theta": 140.0,
+        "tx": 0.09 * height,
+        "ty": -0.09 * width,
+        "zx": 1 - TABLE_3.zoom_range,
+        "zy": 1 + TABLE_3.zoom_range,
+        "flip_horizontal": True,
+        "channel_shift_intensity": 0.9 * TABLE_3.channel_shift_range,
+        "brightness": 0.25,
+    }
+
+
+def in_words(params):
+    """Parameters of an augmentation in words."""
+    return (
+        f"{params['theta']:g}° of rotation, shifts of 9 %, zoom {params['zx']:g} and {params['zy']:g}, a channel shift "
+        f"of {params['channel_shift_intensity']:g} grey levels and a brightness of {params['brightness']:g}"
+    )
+
+
+def draws(image, count, seed=0):
+    """What the first epochs make of an image, with Table 3 in the paper's convention: title → image."""
+    shown = {}
+    for epoch in range(count):
+        params = TABLE_3.draw(np.random.default_rng([seed, epoch]), *image.shape[:2])
+        shown[f"epoch {epoch + 1}"] = apply_transform(image, params, TABLE_3.convention)
+    return shown
+
+
 def both_conventions(image, params):
     """An image under both conventions, title → image, and their mean absolute difference in grey levels."""
     shown = {convention: apply_transform(image, params, convention) for convention in CONVENTIONS}

@@ -238,7 +238,7 @@ def test_a_page_of_nothing_but_diverged_runs_can_be_built(folders, shown):
     page = page_of(folders, *both, own=both)
     for part in (page.accuracy_figure, page.curves_figure, page.runs_table, page.own_runs_table, page.provenance_table):
         part()
-    assert [alt.count("diverged in epoch 1") for _, alt in shown] == [2, 2]
+    assert [alt.count("diverged in epoch 1") for _, alt in shown] == [2, 4]  # training and test
     head, *rows = cells(page.runs_table())
     assert [row[head.index("status")] for row in rows] == ["diverged in epoch 1, step 1"] * 2
 
@@ -299,8 +299,9 @@ def test_figures_show_the_committed_runs_and_say_what_data_they_are(folders, sho
         for share in ("50.0%", "96.7%", "41.0%", "Chance is 16.7%."):
             assert share in alt
         assert "53.7%" not in alt
-    assert [len(drawn.axes) for drawn, _ in shown] == [1, 2]
-    assert [len(ax.lines) for ax in shown[1][0].axes] == [2 + 1, 1 + 1]  # the runs and chance
+    assert [len(drawn.axes) for drawn, _ in shown] == [1, 4]
+    # the runs and chance, and GAP's ceiling where it holds; in training and on the test set
+    assert [len(ax.lines) for ax in shown[1][0].axes] == [2 + 2, 2 + 2, 1 + 1, 1 + 1]
 
 
 def test_a_page_without_any_record_can_be_built(folders, shown):

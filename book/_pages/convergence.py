@@ -1,0 +1,72 @@
+"""What the page on overfitting and convergence shows, from the committed records of scenes."""
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from _pages import provenance
+from _pages.markup import table
+from _pages.results import CEILING, CODE, draw_ceiling, histories
+from wisesr_helpers import plots
+from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.training.runs import load_runs, project_root
+
+
+def demo_runs(results=None):
+    """The committed runs on small_patch with the paper's heads as they are."""
+    runs = load_runs(results or project_root() / "results")
+    chosen = (runs["scale"] == "demo") & (runs["backbone"] == "small_patch") & (runs["options"] == "")
+    return runs[chosen].sort_values(["study", "head", "seed"])
+
+
+def words(runs):
+    """Numbers for the prose: name → text."""
+    passed = []
+    for study, group in runs[runs["head"] == "wise"].groupby("study"):
+        epochs = [_first_above(run, CEILING) for run in group["run"]]
+        known = [epoch for epoch in epochs if epoch]
+        when = f"for good from epoch {' and '.join(map(str, known))}" if known else "in no epoch for good"
+        passed.append(f"{when} of {group['run'].iloc[0].planned_epochs} ({study})")
+    return {"passes": ", ".join(passed) or "in no record"}
+
+
+def _first_above(run, value):
+    """The first epoch from which on test top-1 stays above a value; None if its last is not."""
+    first = None
+    for epoch in run.history:
+        if epoch["test_top1"] <= value:
+            first = None
+        elif first is None:
+            first = epoch["epoch"]
+    return first
+
+
+def curves(runs):
+    """Test top-1 by epoch, a panel a study."""
+    studies = list(dict.fromkeys(runs["study"]))
+    drawn, axes = plots.figure(9, 5.2, columns=2, rows=-(-len(studies) // 2), squeeze=False)
+    for ax, study in zip(np.ravel(axes), studies, strict=False):
+        here = runs[runs["study"] == study]
+        plots.curves(here, ax).set_title(get_study(study).title, fontsize=9)
+        draw_ceiling(here, ax, ax.axhline)
+    for ax in np.ravel(axes)[len(studies) :]:
+        ax.set_axis_off()
+    plots.show(drawn)
+    return provenance.of_runs(runs, histories(runs), "convergence.csv", CODE)
+
+
+def gaps(runs):
+    """Training and test top-1 after the last epoch, and their difference."""
+    rows = pd.DataFrame(
+        {
+            "study": run.study,
+            "head": run.head,
+            "seed": run.seed,
+            "training top-1": f"{run.history[-1]['top1']:.1%}",
+            "test top-1": f"{run.top1:.1%}",
+            "training over test, points": f"{100 * (run.history[-1]['top1'] - run.top1):+.1f}",
+        }
+        for run in runs["run"]
+        if run.history
+    )
+    return HTML(table(rows, "gaps.csv").data + provenance.of_runs(runs, rows, "gaps.csv", CODE).data)

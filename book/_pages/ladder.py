@@ -1,0 +1,42 @@
+"""The steps from GAP to Wise-SrNet: plain Keras, compared with the package's heads and drawn."""
+
+import numpy as np
+
+from _pages.markup import words
+from wisesr_helpers import plots
+from wisesr_helpers._keras import keras
+from wisesr_helpers.models.counts import head_params
+from wisesr_helpers.models.heads import head_layers
+
+CHANNELS = 32  # of the maps that both are compared on: enough, and quick
+
+
+def step(plain, head, feature_shape, classes):
+    """Draw a head, after proving that plain Keras is the same: as many weights, and with them the same outputs.
+
+    Args:
+        plain: ``(features) → class scores``, both Keras tensors.
+        head: Name of the package's head.
+        feature_shape: (H, W, C) of the feature map.
+        classes: Number of classes.
+
+    Raises:
+        RuntimeError: They are not the same.
+    """
+    small = (*feature_shape[:2], CHANNELS)
+    features = keras.Input(small)
+    ours = features
+    for layer in head_layers(head, small, classes):
+        ours = layer(ours)
+    mine, package = keras.Model(features, plain(features)), keras.Model(features, ours)
+    package.set_weights(mine.get_weights())
+    maps = np.random.default_rng(0).normal(size=(4, *small)).astype("float32")
+    apart = float(np.abs(mine(maps) - package(maps)).max())
+    if apart > 1e-5:
+        raise RuntimeError(f"The page's code and the head '{head}' differ by {apart}.")
+    plots.show(plots.head_figure([head], feature_shape, classes))
+    weights = head_params(head, feature_shape, classes)
+    return words(
+        f"The package calls it <code>{head}</code>: {weights:,} parameters. With the same weights, the code above and "
+        "the package gave the same scores when this page was built."
+    )

@@ -1,0 +1,134 @@
+"""The paper's tables of results: the printed values, their gains over GAP, and what was run again."""
+
+import functools
+
+import pandas as pd
+from IPython.display import HTML
+
+from _pages import provenance
+from _pages.markup import table
+from wisesr_helpers import metrics
+from wisesr_helpers.layers.pooling import START
+from wisesr_helpers.published import published
+from wisesr_helpers.studies import support
+from wisesr_helpers.studies.claim_tests import setting
+from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
+from wisesr_helpers.studies.evidence import is_evidence
+from wisesr_helpers.studies.grid import get_study
+
+
+@functools.cache
+def accuracies():
+    """Every printed accuracy with its interval."""
+    return support.accuracies()
+
+
+@functools.cache
+def comparisons():
+    """Every comparison of printed accuracies."""
+    return support.comparisons(accuracies())
+
+
+def results(study, paper):
+    """A study's table, a row a model: the printed values, the gain over GAP with its interval, and our own runs.
+
+    Args:
+        study: Name of a study.
+        paper: Records at paper scale, as ``ws.load_runs`` returns them.
+    """
+    study = get_study(study)
+    found = accuracies().query("study == @study.name")
+    compared = comparisons().query("study == @study.name and question == @support.OVER_GAP and measure == 'top-1'")
+    gains = {(row.backbone, row.head): row for row in compared.itertuples()}
+    values = found.set_index(["backbone", "head", "measure"])["printed"]
+    counts = published().query("where == @study.table and source == 'paper' and column == 'Parameters'")
+    counts = counts.set_index(["backbone", "head"])["value"]
+    ours = {}
+    for run in paper["run"]:
+        if run.study == study.name and is_evidence(run):
+            ours.setdefault((run.backbone, run.head), []).append(run)
+    rows = []
+    for row in found[found["measure"] == "top-1"].itertuples():
+        model = (row.backbone, row.head)
+        gain = gains.get(model)
+        again = [run.top1 for run in ours.get(model, ())]
+        shown = {"backbone": row.backbone, "head": row.head}
+        if model in counts:
+            shown["parameters"] = counts[model]
+        shown |= {"top-1": row.printed, "95 % interval": f"{row.low:.1%} to {row.high:.1%}"}
+        if (*model, "top-5") in values:
+            shown["top-5"] = values[(*model, "top-5")]
+        shown["over GAP, points"] = gain.printed if gain else ""
+        shown["its interval"] = f"{_points(gain.low)} to {_points(gain.high)}" if gain else ""
+        shown["so it is"] = gain.word if gain else ""
+        shown["here"] = f"{sum(again) / len(again):.1%} ({len(again)} seeds)" if again else "not run"
+        rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def shown(study, paper, name):
+    """:func:`results` as a cell's output, with where our own runs come from."""
+    runs = paper[[run.study == study and is_evidence(run) for run in paper["run"]]] if len(paper) else paper
+    return HTML(table(results(study, paper), f"{name}.csv").data + provenance.of_runs(runs).data)
+
+
+def missing(study, paper):
+    """What no record at paper scale answers yet, and the command that would: a sentence."""
+    study = get_study(study)
+    have = {(run.backbone, run.head) for run in paper["run"] if run.study == study.name and is_evidence(run)}
+    lack = [pair for pair in study.rows if pair not in have]
+    if not lack:
+        return f"All {len(study.rows)} rows were run again at the paper's scale."
+    backbone, head = lack[0]
+    command = (
+        f"papermill notebooks/{study.name}.ipynb runs/out.ipynb -p scale paper -p backbone {backbone} -p head {head}"
+    )
+    return (
+        f"{len(lack)} of {len(study.rows)} rows were not run again here: that takes the photographs and a GPU. "
+        f"<code>{command}</code> fills the first; {study.dataset} comes by "
+        f"<code>python -m wisesr_helpers.data fetch {study.source}</code>."
+    )
+
+
+def sizes():
+    """The gains of the backbones that stand in a table at 224×224 and in the one at 512×512 for the same dataset."""
+    compared = comparisons().query("question == @support.OVER_GAP and measure == 'top-1' and head == 'wise'")
+    small, large = (compared[compared["study"] == name].set_index("backbone") for name in ("mit_224", "mit_512"))
+    rows = [
+        {
+            "backbone": backbone,
+            "at 224×224, points": f"{small.loc[backbone, 'printed']} (Table 7)",
+            "its interval": f"{_points(small.loc[backbone, 'low'])} to {_points(small.loc[backbone, 'high'])}",
+            "at 512×512, points": f"{large.loc[backbone, 'printed']} (Table 9)",
+            "its interval ": f"{_points(large.loc[backbone, 'low'])} to {_points(large.loc[backbone, 'high'])}",
+        }
+        for backbone in small.index.intersection(large.index)
+    ]
+    return table(pd.DataFrame(rows), "image_sizes.csv")
+
+
+def _points(difference):
+    return metrics.points(difference, "+")
+
+
+def recipes(where):
+    """Table 4 or Table 8: a row a setting, each value as printed and as this project's recipe has it."""
+    printed = published().query("source == 'paper' and where == @where")
+    rows = []
+    for label, entries in printed.groupby("row", sort=False):
+        shown = {"setting": label}
+        for entry in entries.itertuples():
+            study = STUDIES_OF_COLUMNS[entry.column]
+            shown |= {f"{entry.column}, printed": entry.value, f"{study}, here": _here(study, label)}
+        rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def _here(study, label):
+    """A setting of the recipe, in the table's words; the head's initialisers are those of its layer."""
+    if label in SETTINGS:
+        value = setting(None, study, SETTINGS[label])
+        return value if isinstance(value, str) else f"{float(value):g}"
+    if "Bias" in label:
+        return "zeros"
+    return f"normal, mean {START['mean']:g}, standard deviation {START['stddev']:g}"

@@ -1,0 +1,99 @@
+"""Where a figure or table comes from: one folded block under everything that is made from records."""
+
+import html
+
+import yaml
+from IPython.display import HTML
+
+from _pages.markup import csv_link
+from wisesr_helpers.data.dataset import DEMO_NOTE
+from wisesr_helpers.progress import duration
+from wisesr_helpers.studies import report
+from wisesr_helpers.training.runs import project_root
+from wisesr_helpers.versions import are_current
+
+SUMMARY = "Where this comes from"
+STALE = '<span class="stale">older code</span>'
+
+
+def of_runs(runs, data=None, csv_name=None, source=(), whose="committed"):
+    """The block of what is drawn from runs.
+
+    Args:
+        runs: DataFrame as ``ws.load_runs`` returns it; empty: nothing is shown.
+        data: DataFrame behind the figure or table; None: :func:`report.results_table` of the runs.
+        csv_name: Its file's name; None: made of the study.
+        source: Paths of the code, relative to the project.
+        whose: "committed" or "yours".
+    """
+    if runs.empty:
+        return HTML("")
+    rows = report.provenance(runs, whose)
+    each = list(runs["run"])
+    stale = int((rows["code"] != "today's").sum())
+    facts = {
+        "scale": _distinct(f"{run.scale} ({DEMO_NOTE})" if run.scale == "demo" else run.scale for run in each),
+        "data": _distinct(rows["data"]),
+        "runs": f"{len(runs)}, {whose}",
+        "seeds": _distinct(sorted(runs["seed"])),
+        "device": _distinct(rows["device"]),
+        "software": _distinct(rows["software"]),
+        "commit": _distinct(rows["commit"]),
+        "time": f"{duration(sum(sum(run.execution['seconds']) for run in each))} of training in all",
+    }
+    if stale:
+        facts["code"] = f"{stale} of {len(runs)} runs are of older code: the same commands may give other numbers now"
+    data = report.results_table(runs) if data is None else data
+    name = csv_name or f"{'-'.join(dict.fromkeys(runs['study']))}.csv"
+    short = "; ".join([facts["scale"], _seeds(runs["seed"]), f"commit {facts['commit']}"])
+    return _block(short, facts, list(rows["command"]), csv_link(data, name, "The data as CSV"), source, bool(stale))
+
+
+def of_notebook(name, made, csv="", source=()):
+    """The block of what is taken from a stored notebook.
+
+    Args:
+        name: Of the notebook.
+        made: Its metadata "wisesr": commit, minutes, versions.
+        csv: Markup of a link to the data.
+        source: Paths of the code, relative to the project.
+    """
+    stale = not are_current({key: value for key, value in made.get("versions", {}).items()})
+    facts = {
+        "scale": f"demo ({DEMO_NOTE})",
+        "notebook": f"notebooks/{name}.ipynb, as it was executed",
+        "seeds": "0",
+        "device": "two cores, no GPU",
+        "commit": str(made.get("commit", "unknown"))[:10],
+        "time": f"{made.get('minutes', 0):g} minutes for the notebook, its trainings not counted where they were kept",
+    }
+    if stale:
+        facts["code"] = "the notebook was executed by older code"
+    command = f"papermill notebooks/{name}.ipynb runs/{name}.ipynb"
+    return _block(f"{facts['scale']}; stored notebook; commit {facts['commit']}", facts, [command], csv, source, stale)
+
+
+def _block(short, facts, commands, csv, source, stale):
+    rows = "".join(f"<dt>{html.escape(key)}</dt><dd>{html.escape(str(text))}</dd>" for key, text in facts.items())
+    lines = html.escape("\n".join(dict.fromkeys(commands)))
+    code = f"<dt>code</dt><dd>{', '.join(map(link, source))}</dd>" if source else ""
+    return HTML(
+        f'<details class="provenance"><summary>{SUMMARY}: {html.escape(short)}{" " + STALE if stale else ""}</summary>'
+        f"<dl>{rows}{code}</dl><p>The same again:</p><pre>{lines}</pre>{csv}</details>"
+    )
+
+
+def link(path):
+    """Markup of a path of the project: a link once the repository's address is set."""
+    repository = yaml.safe_load((project_root() / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    shown = f"<code>{html.escape(path)}</code>"
+    return shown if repository.endswith("OWNER/REPOSITORY") else f'<a href="{repository}/blob/main/{path}">{shown}</a>'
+
+
+def _distinct(values):
+    return "; ".join(dict.fromkeys(map(str, values)))
+
+
+def _seeds(seeds):
+    each = sorted(set(seeds))
+    return f"seed {each[0]}" if len(each) == 1 else f"seeds {', '.join(map(str, each))}"

@@ -1,0 +1,106 @@
+"""Where figures and tables come from, and that what is older is marked."""
+
+import pandas as pd
+import pytest
+import records
+from _pages import convergence, printed, provenance, results, stored
+
+from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.training.runs import load_runs
+
+
+@pytest.fixture
+def runs(tmp_path):
+    def of(**choices):
+        records.publish(tmp_path / "results", **choices)
+        return load_runs(tmp_path / "results")
+
+    return of
+
+
+def test_a_block_says_scale_seeds_commit_time_and_command(runs):
+    runs(seed=0)
+    block = provenance.of_runs(runs(seed=3), source=("wisesr_helpers/plots/runs.py",)).data
+    assert "demo: not the paper" in block
+    assert "seeds 0, 3; commit 0123456789" in block
+    assert "3 min 20 s of training in all" in block
+    assert block.count("papermill notebooks/mit_512.ipynb") == 2
+    assert 'download="mit_512.csv"' in block
+    assert "wisesr_helpers/plots/runs.py" in block
+
+
+def test_older_code_has_a_badge(runs):
+    assert provenance.STALE in provenance.of_runs(runs(behaviour={"layers": 0})).data
+    made = {"commit": "abc", "minutes": 1.5, "versions": {"layers": 0}}
+    assert provenance.STALE in provenance.of_notebook("mit_512", made).data
+
+
+def test_without_runs_there_is_no_block():
+    assert provenance.of_runs(pd.DataFrame()).data == ""
+
+
+def test_stored_figures_and_tables_are_found_or_named():
+    assert stored.rows("better_start", "row", "sum of those left")["row"][0] == "wise"
+    assert stored.printed("own_images", "Take ").startswith("Take ")
+    for look in (stored.rows, stored.printed, stored.figure):
+        with pytest.raises(LookupError, match=r"mit_512\.ipynb"):
+            look("mit_512", "nothing of that name")
+
+
+def paper_run(head, backbone="Xception", **choices):
+    study = get_study("mit_512")
+    recipe = __import__("dataclasses").asdict(study.recipe)
+    return {
+        "head": head,
+        "backbone": backbone,
+        "scale": "paper",
+        "photographs": True,
+        "images": 1340,
+        "recipe": recipe,
+        "epochs": study.recipe.epochs,
+        "correct": (900,) * study.recipe.epochs,
+        **choices,
+    }
+
+
+def test_the_table_fills_with_runs_at_the_papers_scale(runs):
+    empty = printed.results("mit_512", runs(head="gap"))
+    assert set(empty["here"]) == {"not run"}
+    filled = printed.results("mit_512", runs(**paper_run("wise"))).set_index(["backbone", "head"])["here"]
+    assert filled["Xception", "wise"] == "67.2% (1 seeds)"
+    assert (filled == "not run").sum() == 8
+    assert "9 of 9 rows" in printed.missing("mit_512", runs(head="gap").iloc[:0].assign(run=[]))
+
+
+def test_the_gains_are_the_printed_ones(runs):
+    rows = printed.results("mit_512", runs()).set_index(["backbone", "head"])
+    assert rows.loc[("Xception", "wise"), "over GAP, points"] == "+72.05"
+    assert rows.loc[("ResNet50V2", "avg_fc"), "so it is"] == "worse"
+    assert rows.loc[("Xception", "gap"), "over GAP, points"] == ""
+
+
+@pytest.mark.parametrize("where", ["Table 4", "Table 8"])
+def test_recipes_stand_beside_what_is_printed(where):
+    rows = printed.recipes(where).set_index("setting")
+    pairs = list(zip(rows.columns[::2], rows.columns[1::2], strict=True))
+    for label in rows.index[:-2]:  # the head's initialisers have other words
+        assert all(rows.loc[label, a] == rows.loc[label, b] for a, b in pairs), label
+
+
+def test_the_ceiling_is_drawn_where_it_holds(runs, monkeypatch):
+    from wisesr_helpers import plots
+
+    for backbone, lines in (("small_patch", 1), ("small_conv", 0)):
+        here = runs(head="gap", backbone=backbone)
+        here = here[here["backbone"] == backbone]
+        _, ax = plots.figure()
+        before = len(plots.curves(here, ax).lines)
+        results.draw_ceiling(here, ax, ax.axhline)
+        assert len(ax.lines) - before == lines
+        assert ("GAP's ceiling" in plots.alt_text(ax.figure)) == bool(lines)
+
+
+def test_the_epoch_that_passes_the_ceiling_for_good(runs):
+    here = runs(head="wise", correct=(180, 60, 160, 290))
+    assert "from epoch 3 of 4 (mit_512)" in convergence.words(here)["passes"]
+    assert len(results.histories(here)) == 4
