@@ -10,7 +10,7 @@ from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.data.embedded import class_pairs, draw_scene
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "book"))
-from _pages.results import ResultsPage
+from _pages.results import ResultsPage, draw_ceiling
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "book" / "_static" / "what_the_demo_shows.png"
@@ -26,6 +26,7 @@ def draw():
         ax.set_axis_off()
     plots.described(axes[:2], "Two mirrored scenes that hold the same digits at different places.")
     plots.accuracies(page.committed, axes[2]).set_title(DEMO_NOTE, fontsize=9)
+    draw_ceiling(page.committed, axes[2], axes[2].axvline)
     return figure, plots.alt_text(figure)
 
 

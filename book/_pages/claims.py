@@ -29,7 +29,7 @@ def about(*beginnings):
         "claim": rows["claim"],
         "verdict": rows["verdict"],
         "found": rows["ours"],
-        "what would settle it": rows["command"],
+        **({"what would settle it": rows["command"]} if rows["command"].any() else {}),
     }
     return table(pd.DataFrame(shown), sentences=True)
 

@@ -16,6 +16,8 @@ from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
 from wisesr_helpers.studies.evidence import is_evidence
 from wisesr_helpers.studies.grid import get_study
 
+GAIN = "over GAP, points (95 % interval)"
+
 
 @functools.cache
 def accuracies():
@@ -55,13 +57,13 @@ def results(study, paper):
         shown = {"backbone": row.backbone, "head": row.head}
         if model in counts:
             shown["parameters"] = counts[model]
-        shown |= {"top-1": row.printed, "95 % interval": f"{row.low:.1%} to {row.high:.1%}"}
+        shown["top-1 (95 % interval)"] = f"{row.printed} ({row.low:.3f} to {row.high:.3f})"
         if (*model, "top-5") in values:
             shown["top-5"] = values[(*model, "top-5")]
-        shown["over GAP, points"] = gain.printed if gain else ""
-        shown["its interval"] = f"{_points(gain.low)} to {_points(gain.high)}" if gain else ""
+        shown[GAIN] = f"{gain.printed} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
         shown["so it is"] = gain.word if gain else ""
-        shown["here"] = f"{sum(again) / len(again):.1%} ({len(again)} seeds)" if again else "not run"
+        seeds = "1 seed" if len(again) == 1 else f"{len(again)} seeds"
+        shown["here"] = f"{sum(again) / len(again):.1%} ({seeds})" if again else "not run"
         rows.append(shown)
     return pd.DataFrame(rows)
 
@@ -97,14 +99,16 @@ def sizes():
     rows = [
         {
             "backbone": backbone,
-            "at 224×224, points": f"{small.loc[backbone, 'printed']} (Table 7)",
-            "its interval": f"{_points(small.loc[backbone, 'low'])} to {_points(small.loc[backbone, 'high'])}",
-            "at 512×512, points": f"{large.loc[backbone, 'printed']} (Table 9)",
-            "its interval ": f"{_points(large.loc[backbone, 'low'])} to {_points(large.loc[backbone, 'high'])}",
+            "gain of wise over GAP at 224×224, points": _with_interval(small.loc[backbone], "Table 7"),
+            "at 512×512": _with_interval(large.loc[backbone], "Table 9"),
         }
         for backbone in small.index.intersection(large.index)
     ]
     return table(pd.DataFrame(rows), "image_sizes.csv")
+
+
+def _with_interval(row, where):
+    return f"{row['printed']} ({_points(row['low'])} to {_points(row['high'])}), {where}"
 
 
 def _points(difference):
