@@ -29,9 +29,15 @@ def about(*beginnings):
         "claim": rows["claim"],
         "verdict": rows["verdict"],
         "found": rows["ours"],
-        **({"what would settle it": rows["command"]} if rows["command"].any() else {}),
+        **({"what would settle it": rows["command"].map(_first)} if rows["command"].any() else {}),
     }
     return table(pd.DataFrame(shown), sentences=True)
+
+
+def _first(commands):
+    """The first of several commands, and how many more there are."""
+    first, *others = commands.split(" && ")
+    return first + (f" … and {len(others)} more" if others else "")
 
 
 def over_gap(compared):

@@ -59,7 +59,7 @@ def table_3():
     )
 
 
-def parity(images, count=6, seed=0):
+def parity(images, count=3, seed=0):
     """Our augmentation beside the class of Keras, on ``count`` random draws from Table 3 for each image."""
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 

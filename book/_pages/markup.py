@@ -13,13 +13,15 @@ def words(text):
     return HTML(f"<p>{text}</p>")
 
 
-def table(rows, csv_name=None, sentences=False):
+def table(rows, csv_name=None, sentences=False, compact=False):
     """A DataFrame as a cell's output, which links its data as CSV if that has a name.
 
     On small screens it scrolls; a table with sentences shows its rows below each other instead, each cell with the name
-    of its column.
+    of its column. A compact one is such a table whose cells are short, so that no column needs room of its own.
     """
+    sentences |= compact
     kind = "results-table with-sentences" if sentences else "results-table"
+    kind += " compact" if compact else ""
     markup = rows.to_html(index=False, border=0, na_rep="")
     if sentences:
         names = itertools.cycle(html.escape(name) for name in rows.columns)

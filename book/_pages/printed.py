@@ -15,6 +15,7 @@ from wisesr_helpers.studies.claim_tests import setting
 from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
 from wisesr_helpers.studies.evidence import is_evidence
 from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.training.runs import load_runs, project_root
 
 GAIN = "over GAP, points (95 % interval)"
 
@@ -71,7 +72,15 @@ def results(study, paper):
 def shown(study, paper, name):
     """:func:`results` as a cell's output, with where our own runs come from."""
     runs = paper[[run.study == study and is_evidence(run) for run in paper["run"]]] if len(paper) else paper
-    return HTML(table(results(study, paper), f"{name}.csv").data + provenance.of_runs(runs).data)
+    return HTML(table(results(study, paper), f"{name}.csv", compact=True).data + provenance.of_runs(runs).data)
+
+
+def rerun(*studies):
+    """How many rows of the studies' tables have runs at paper scale: "0 of 45"."""
+    runs = load_runs(project_root() / "results")
+    have = {(run.study, run.backbone, run.head) for run in runs["run"] if run.scale == "paper" and is_evidence(run)}
+    rows = {(name, *pair) for name in studies for pair in get_study(name).rows}
+    return f"{len(rows & have)} of {len(rows)}"
 
 
 def missing(study, paper):

@@ -1,6 +1,7 @@
 """Diagrams of heads, made from their layers, and of the cells of a feature map that they use."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -158,6 +159,7 @@ def _boxes(steps, feature_shape):
     return boxes
 
 
+@functools.cache  # the same few boxes stand in many diagrams
 def _width(words):
     from matplotlib.textpath import TextPath
 
