@@ -20,6 +20,8 @@ from IPython.display import display
 from IPython.utils.capture import capture_output
 from myst_nb.core import execute
 
+from wisesr_helpers.storage import usable_cores
+
 QUIET = {"remove-cell", "remove-output"}  # cells that may show nothing, as may those whose code is on the page
 HIDDEN = "remove-input"
 FOLLOWING = {}  # (page, number of a figure's cell) → HTML
@@ -110,7 +112,13 @@ def _folder(folder):
         os.chdir(before)
 
 
+def write_on_all_cores(app, _):
+    """Once all pages are read, their HTML can be written by several processes, which run no cells."""
+    app.parallel = usable_cores()
+
+
 def setup(app):
     execute.NotebookClientDirect = OneProcessClient
     app.connect("doctree-read", put_behind_figures)
+    app.connect("env-updated", write_on_all_cores)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

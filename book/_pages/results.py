@@ -112,14 +112,14 @@ class ResultsPage:
 
     def runs_table(self):
         """The committed runs, with their data as CSV."""
-        return table(report.results_table(self.committed), f"{self.study.name}.csv")
+        return table(report.results_table(self.committed), f"{self.study.name}.csv", compact=True)
 
     def own_runs_table(self):
         """The runs of whoever builds the book, or the command that makes them; files passed over are named."""
         if self.own.empty:
             shown = words("None were found when this book was built: <code>make demo</code> makes two.")
         else:
-            shown = table(report.results_table(self.own), f"{self.study.name}-own.csv")
+            shown = table(report.results_table(self.own), f"{self.study.name}-own.csv", compact=True)
         passed_over = [words(f"Passed over: {html.escape(sentence)}") for sentence in self.skipped]
         return HTML("".join(part.data for part in (shown, *passed_over)))
 
@@ -127,7 +127,7 @@ class ResultsPage:
         """Where every run on the page comes from."""
         parts = [report.provenance(self.committed, "committed"), report.provenance(self.own, "yours")]
         parts = [part for part in parts if len(part)]
-        return table(pd.concat(parts)) if parts else words(NONE)
+        return table(pd.concat(parts), compact=True) if parts else words(NONE)
 
 
 def draw_ceiling(runs, ax, line):

@@ -7,6 +7,7 @@ import pytest
 import records
 from _pages import convergence, printed, provenance, results, stored
 
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.training.runs import load_runs
 
@@ -72,6 +73,19 @@ def test_the_table_fills_with_runs_at_the_papers_scale(runs):
     assert filled["Xception", "wise"] == "67.2% (1 seed)"
     assert (filled == "not run").sum() == 8
     assert "9 of 9 rows" in printed.missing("mit_512", runs(head="gap").iloc[:0].assign(run=[]))
+
+
+def test_figures_fill_with_runs_at_the_papers_scale(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(results.plots, "show", shown.append, raising=False)
+    records.publish(tmp_path / "results", head="gap")
+    for head in ("gap", "wise"):
+        records.publish(tmp_path / "results", **paper_run(head))
+    block = results.ResultsPage("mit_512", tmp_path / "results", tmp_path / "own").curves_figure().data
+    assert "paper; seed 0" in block
+    assert DEMO_NOTE not in block
+    assert [ax.get_title() for ax in shown[0].axes] == ["Xception", "Xception"]
+    assert "ceiling" not in results.plots.alt_text(shown[0])
 
 
 def test_the_gains_are_the_printed_ones(runs):
