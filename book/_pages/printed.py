@@ -61,7 +61,7 @@ def results(study, paper):
         shown["top-1 (95 % interval)"] = f"{row.printed} ({row.low:.3f} to {row.high:.3f})"
         if (*model, "top-5") in values:
             shown["top-5"] = values[(*model, "top-5")]
-        shown[GAIN] = f"{gain.printed} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
+        shown[GAIN] = f"{gain.printed.replace('-', '−')} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
         shown["so it is"] = gain.word if gain else ""
         seeds = "1 seed" if len(again) == 1 else f"{len(again)} seeds"
         shown["here"] = f"{sum(again) / len(again):.1%} ({seeds})" if again else "not run"
