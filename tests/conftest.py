@@ -8,7 +8,7 @@ import pytest
 # Before anything imports Keras; subprocesses (papermill, kernels) inherit them.
 os.environ["WISESR_SCALE"] = "smoke"
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ["PYTHONWARNINGS"] = "ignore::DeprecationWarning"
+os.environ["PYTHONWARNINGS"] = "ignore::DeprecationWarning,ignore::FutureWarning"
 # IPython gives a kernel the packages of the environment that is named here, which is not always the one under test.
 os.environ.pop("VIRTUAL_ENV", None)
 # Of a test that runs these tests: a kernel that finds it captures nothing of its standard error.

@@ -28,6 +28,7 @@ from tests_support import load_script
 
 import wisesr_helpers as ws
 from wisesr_helpers import versions
+from wisesr_helpers._keras import keras
 from wisesr_helpers.data.augment import CONVENTIONS, apply_transform
 from wisesr_helpers.data.embedded import class_pairs, digits_dataset, draw_scenes, scenes_dataset
 from wisesr_helpers.data.images import decode
@@ -40,6 +41,7 @@ PLACES = 120  # pixels of an image that are kept
 # Share of a loss. Threads and processors differ by 5e-6 after six steps; another start, schedule or layout by 1e-4.
 TOLERANCE = 5e-5
 OPENCV = int(cv2.__version__.split(".")[0])
+PINNED = (pathlib.Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8")
 
 
 def some_pixels(image):
@@ -148,6 +150,7 @@ def test_decode(golden):
 
 
 @pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "tensorflow", reason="each backend draws other first weights")
+@pytest.mark.skipif(f"\nkeras=={keras.__version__}\n" not in PINNED, reason="the losses are those of constraints.txt")
 @pytest.mark.parametrize("run", RUNS)
 def test_training(golden, run):
     assert training(run) == pytest.approx(golden["training"][run], rel=TOLERANCE), changed("layers", "training")
@@ -177,7 +180,8 @@ def copied(root, folder, *parts):
     """A copy of the package, its tests and ``parts`` of the project in ``folder``; returns ``run(*words)`` in it."""
     for part in ("wisesr_helpers", "tests", *parts):
         shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(root / "pyproject.toml", folder)
+    for file in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(root / file, folder)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "tests")))}
 
     def run(*words):
@@ -194,6 +198,8 @@ TRAIN = ("another start of the head", "another step of the learning rate")
 def test_a_change_of_behaviour_fails_the_golden_test_of_its_name(root, tmp_path, edit):
     """In a copy of the package, in a process of its own."""
     edits, names = EDITS[edit]
+    if OPENCV < 5 and "test_augment" in names:
+        pytest.skip("before version 5, OpenCV itself rounds more than this change does")
     run = copied(root, tmp_path)
     for file, old, new in edits:
         path = tmp_path / "wisesr_helpers" / file

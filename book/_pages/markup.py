@@ -22,6 +22,7 @@ def table(rows, csv_name=None, sentences=False, compact=False):
     sentences |= compact
     kind = "results-table with-sentences" if sentences else "results-table"
     kind += " compact" if compact else ""
+    rows = rows.map(lambda value: "" if value is None else value)  # before version 3, pandas writes None
     markup = rows.to_html(index=False, border=0, na_rep="")
     if sentences:
         names = itertools.cycle(html.escape(name) for name in rows.columns)
