@@ -112,7 +112,16 @@ def test_an_executed_notebook_is_shown_as_a_page(tmp_path):
     assert page.count('src="data:image/png;base64,') == len(figures) > 0
 
 
+@pytest.fixture
+def _ctrl_c():
+    """What is started here takes Ctrl-C, as in a terminal, even if these tests run where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_says_on_the_terminal_what_is_kept_and_how_to_go_on(tmp_path):
     words = ["-p", "epochs", "500", "-p", "runs_dir", tmp_path / "runs"]
     command = [sys.executable, "-m", "papermill", ROOT / "notebooks/mit_512.ipynb", tmp_path / "out.ipynb", *words]
