@@ -25,6 +25,7 @@ def debian(*packages, command):
     Under CI=true Debian's packages are installed, and a missing one is a failure. On a user's machine nothing is
     installed, and the test is skipped by name.
     """
+    os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"  # of daemons and apt, not always on a user's PATH
     in_ci = os.environ.get("CI") == "true"
     if in_ci and not shutil.which(command):
         apt = ["apt-get"] if os.geteuid() == 0 or not shutil.which("sudo") else ["sudo", "-n", "apt-get"]
