@@ -11,6 +11,8 @@ from wisesr_helpers import plots
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.training.runs import load_runs, project_root
 
+OVERFITTING = ("depthwise", "depthwise_nonneg")  # section 2.4
+
 
 def demo_runs(results=None):
     """The committed runs on small_patch with the paper's heads as they are."""
@@ -27,7 +29,14 @@ def words(runs):
         known = [epoch for epoch in epochs if epoch]
         when = f"for good from epoch {' and '.join(map(str, known))}" if known else "in no epoch for good"
         passed.append(f"{when} of {group['run'].iloc[0].planned_epochs} ({study})")
-    return {"passes": ", ".join(passed) or "in no record"}
+    have = set(zip(runs["study"], runs["head"], strict=True))
+    lack = [
+        f"{head} ({study})"
+        for study in dict.fromkeys(runs["study"])
+        for head in OVERFITTING
+        if head in get_study(study).heads and (study, head) not in have
+    ]
+    return {"passes": ", ".join(passed) or "in no record", "missing": ", ".join(lack) or "none"}
 
 
 def _first_above(run, value):

@@ -58,12 +58,10 @@ def of_notebook(name, made, csv="", source=()):
         csv: Markup of a link to the data.
         source: Paths of the code, relative to the project.
     """
-    stale = not are_current({key: value for key, value in made.get("versions", {}).items()})
+    stale = not are_current(made.get("versions", {}))
     facts = {
         "scale": f"demo ({DEMO_NOTE})",
         "notebook": f"notebooks/{name}.ipynb, as it was executed",
-        "seeds": "0",
-        "device": "two cores, no GPU",
         "commit": str(made.get("commit", "unknown"))[:10],
         "time": f"{made.get('minutes', 0):g} minutes for the notebook, its trainings not counted where they were kept",
     }

@@ -120,3 +120,9 @@ def test_the_epoch_that_passes_the_ceiling_for_good(runs):
     here = runs(head="wise", correct=(180, 60, 160, 290))
     assert "from epoch 3 of 4 (mit_512)" in convergence.words(here)["passes"]
     assert len(results.histories(here)) == 4
+
+
+@pytest.mark.parametrize(("head", "missing"), [("wise", "depthwise_nonneg (intel_224)"), ("depthwise_nonneg", "none")])
+def test_a_head_without_a_record_is_missing_and_one_with_is_not(head, missing, runs):
+    here = runs(study="intel_224", head=head)
+    assert convergence.words(here)["missing"] == missing
