@@ -24,11 +24,10 @@ import nbformat
 import numpy as np
 import pytest
 from brightness import brightness
-from tests_support import load_script
+from tests_support import load_script, pinned
 
 import wisesr_helpers as ws
 from wisesr_helpers import versions
-from wisesr_helpers._keras import keras
 from wisesr_helpers.data.augment import CONVENTIONS, apply_transform
 from wisesr_helpers.data.embedded import class_pairs, digits_dataset, draw_scenes, scenes_dataset
 from wisesr_helpers.data.images import decode
@@ -41,7 +40,6 @@ PLACES = 120  # pixels of an image that are kept
 # Share of a loss. Threads and processors differ by 5e-6 after six steps; another start, schedule or layout by 1e-4.
 TOLERANCE = 5e-5
 OPENCV = int(cv2.__version__.split(".")[0])
-PINNED = (pathlib.Path(__file__).parents[1] / "constraints.txt").read_text(encoding="utf-8")
 
 
 def some_pixels(image):
@@ -150,7 +148,7 @@ def test_decode(golden):
 
 
 @pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "tensorflow", reason="each backend draws other first weights")
-@pytest.mark.skipif(f"\nkeras=={keras.__version__}\n" not in PINNED, reason="the losses are those of constraints.txt")
+@pytest.mark.skipif(not pinned("keras"), reason="the losses are those of the Keras in constraints.txt")
 @pytest.mark.parametrize("run", RUNS)
 def test_training(golden, run):
     assert training(run) == pytest.approx(golden["training"][run], rel=TOLERANCE), changed("layers", "training")

@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import importlib.metadata
 import importlib.util
 import os
 import pathlib
@@ -17,6 +18,12 @@ def load_script(name, folder="scripts"):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def pinned(name):
+    """Whether a library is installed in the version of constraints.txt."""
+    version = importlib.metadata.version(name)
+    return f"{name}=={version}" in (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
 
 
 def debian(*packages, command):
