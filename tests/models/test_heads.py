@@ -17,6 +17,7 @@ CLASSES = 4
 SHAPES = [(7, 7, 6), (9, 12, 5), (16, 16, 4)]
 POOLING = [
     {"start": "average"},
+    {"start": "even"},
     {"sharing": "radial"},
     {"bias": False},
     {"activation": "relu"},
@@ -34,6 +35,7 @@ BLOCKS = [
     {"padding": "ones"},
     {"strides": 1},
     {"padding": "ones", "strides": 1},
+    {"constraint": "none"},
 ]
 CASES = [
     *((head, {}) for head in ws.HEADS),
@@ -42,6 +44,7 @@ CASES = [
     ("wise_dropout", {"cover": "exact", "sharing": "radial"}),
     ("wise", {"pool_size": 1}),
     ("avg_fc", {"pool_size": 3}),
+    ("gap", {"scale": 0.036}),
 ]
 
 
@@ -87,7 +90,7 @@ def rectified(x):
 def vector(head, options, x, p, weights, model):
     """What the classifier reads, (N, …), in float64; nothing but the reduction's layer is shared with the package."""
     if head in ("gap", "gap_dropout"):
-        return x.mean(axis=(1, 2))
+        return x.mean(axis=(1, 2)) * options.get("scale", 1)
     if head in ("avg_fc", "flatten_fc"):
         return (block_means(x, p) if head == "avg_fc" else x).reshape(len(x), -1)
     if head == "vgg_fc":
@@ -146,7 +149,7 @@ def test_contributions_add_up_to_the_logit_and_are_those_of_the_gradient(head, o
     logits = np.asarray(model.predict_on_batch(x))[np.arange(3), chosen]
     added = ws.contribution_map(model, x, chosen)
     np.testing.assert_allclose(added.sum(axis=(1, 2)) + of_zeros, logits, atol=2e-5)
-    assert np.abs(added).max() > 2e-3
+    assert np.abs(added).max() > 2e-3 * options.get("scale", 1)
     if head != "gwap":  # its gradient also counts how the features change the weights
         by_weights = ws.grad_cam(model, x, chosen)
         monkeypatch.setattr("wisesr_helpers.models.attribution._linear_weights", lambda split: None)
@@ -197,6 +200,9 @@ def test_starts_of_the_poolings_by_hand():
     ):
         pooled = keras.ops.convert_to_numpy(heads.head_layers(head, (7, 9, 5), CLASSES, **options)[0](x))
         np.testing.assert_allclose(pooled, covered.mean(axis=(1, 2)), atol=1e-6)
+    even = keras.ops.convert_to_numpy(heads.head_layers("wise", (7, 7, 5), CLASSES, start="even")[0](x[:, :, :7]))
+    scaled = x[:, :6, :6].mean(axis=(1, 2)) * heads.GAP_OPTIONS["scale"].values[1]
+    np.testing.assert_allclose(even, scaled, rtol=0.01)  # which is where the 0.036 comes from
     drawn = keras.ops.convert_to_numpy(heads.head_layers("wise", (7, 9, 5), CLASSES)[0](x))
     assert np.abs(drawn - x[:, :6, :8].mean(axis=(1, 2))).max() > 1e-3
 
@@ -208,6 +214,7 @@ def test_the_non_negative_heads_are_constrained_and_the_other_is_not():
     assert constraint("depthwise") is None
     for head in ("depthwise_nonneg", "wise", "wise_dropout"):
         assert isinstance(constraint(head), keras.constraints.NonNeg)
+    assert heads.head_layers("wise", (7, 7, 8), 4, constraint="none")[0].depthwise_constraint is None
 
 
 @pytest.mark.parametrize("head", ["gap_dropout", "wise_dropout"])
@@ -236,9 +243,10 @@ NO_DROPOUT = "has no dropout, so it takes no dropout_rate; received 0.5. Heads w
     [
         ("gapp", {}, r"Unknown head 'gapp'\. Valid heads: gap, .*wise"),
         ("wise", {"strat": "average"}, "Head 'wise' has no option 'strat'; it takes start, sharing, bias, activation"),
-        ("gap", {"start": "average"}, "Head 'gap' has no option 'start'; it takes none"),
+        ("gap", {"start": "average"}, "Head 'gap' has no option 'start'; it takes scale"),
+        ("gap_dropout", {"start": "average"}, "Head 'gap_dropout' has no option 'start'; it takes none"),
         ("wise", {"bias": 1}, "Option 'bias' must be one of True, False; received 1"),
-        ("wise", {"start": "zero"}, "Option 'start' must be one of normal, average; received 'zero'"),
+        ("wise", {"start": "zero"}, "Option 'start' must be one of normal, average, even; received 'zero'"),
         ("wise", {"reduction": "nearest", "padding": "ones"}, "belong to reduction='average'"),
         ("wise", {"cover": "exact", "strides": 1}, "about separate averaged blocks; received cover='exact' with"),
         ("gap", {"pool_size": 3}, "averages no blocks, so it takes no pool_size; received 3"),

@@ -45,7 +45,7 @@ def experiment(study="mit_512", **typed):
         ),
         ({"options": {"jit_compile": 1}}, "Option 'jit_compile' must be one of False, True; received 1"),
         ({"options": {"strict": "yes"}}, "Option 'strict' must be one of False, True; received 'yes'"),
-        ({"options": {"start": "zero"}}, "Option 'start' must be one of normal, average; received 'zero'"),
+        ({"options": {"start": "zero"}}, "Option 'start' must be one of normal, average, even; received 'zero'"),
         ({"options": {"bias": 1}}, "Option 'bias' must be one of True, False; received 1"),
         ({"options": {"cover": "exact", "padding": "ones"}}, "Option 'cover' is about separate averaged blocks"),
         ({"options": {"reduction": "area", "strides": 1}}, "padding and strides belong to reduction='average'"),

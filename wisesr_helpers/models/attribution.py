@@ -341,6 +341,8 @@ def _pooling(split):
     match split.steps:
         case [layers.GlobalAveragePooling2D(data_format="channels_last")]:
             return np.full((height, width, channels), 1 / (height * width), np.float32)
+        case [layers.GlobalAveragePooling2D(data_format="channels_last"), layers.Rescaling(offset=0) as scaling]:
+            return np.full((height, width, channels), scaling.scale / (height * width), np.float32)
         case [SharedPositionPooling2D() as pooling]:
             return ops.convert_to_numpy(pooling.kernel)[..., None].repeat(channels, axis=-1)
         case [GlobalDepthwisePooling2D() as pooling] if _is_linear(pooling):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import numbers
 from collections.abc import Callable, Mapping
 
@@ -35,8 +36,8 @@ class Option:
 # Of the poolings with a weight for every position: the paper's section 2.4, and what the project adds.
 POOLING_OPTIONS = {
     "start": Option(
-        ("normal", "average"),
-        "of the weights; average, the project's own: as global average pooling",
+        ("normal", "average", "even"),
+        "of the weights; the project's own: average, as global average pooling, and even, the mean of normal's, clipped",
         old={"uniform": "average"},
     ),
     "sharing": Option(("none", "radial"), "radial, the project's own: one weight for each distance from the centre"),
@@ -49,7 +50,10 @@ REDUCTION_OPTIONS = {
     "reduction": Option(REDUCTIONS, "of the map to blocks (section 3.4)"),
     "padding": Option(PADDINGS, "around the map that is averaged (section 3.4)"),
     "strides": Option((0, 1, 2, 3, 4), "cells from block to block; 0: the block's side (section 3.4)"),
+    "constraint": Option(("non_neg", "none"), "of the weights; none: they may have any sign"),
 }
+# Of global average pooling: by how much its output is multiplied. Nine blocks that start evenly add up to 0.036.
+GAP_OPTIONS = {"scale": Option((1.0, 0.036), "of the averages; 0.036: as small as Wise-SrNet's start on 7×7 cells")}
 AVERAGE = ("average", "none", 0)  # reduction, padding and strides of the paper's pre-averaging
 
 
@@ -81,12 +85,24 @@ class Head:
         return [*self.options, *["pool_size"] * self.pools, *["dropout_rate"] * (self.dropout_rate is not None)]
 
 
+def _average(scale=1.0):
+    """The mean of all positions, times ``scale``: (N, H, W, C) → (N, C)."""
+    scaling = [keras.layers.Rescaling(scale, name="scale")] if scale != 1 else []
+    return [keras.layers.GlobalAveragePooling2D(name="pooling"), *scaling]
+
+
+def _start(word):
+    """The initialiser of the poolings' weights that the option ``start`` names."""
+    even = ws.layers.pooling.START["stddev"] / math.sqrt(2 * math.pi)  # the mean of max(0, N(0, σ))
+    return {"normal": None, "average": "average", "even": keras.initializers.Constant(even)}[word]
+
+
 def _weigh(pool_size=1, start="normal", sharing="none", bias=True, activation="none", **arguments):
     """Averaged blocks, then one weighted sum a channel, non-negative by default: (N, H, W, C) → (N, C)."""
     pooling = ws.layers.GlobalDepthwisePooling2D(
         pool_size,
         use_bias=bias,
-        depthwise_initializer="average" if start == "average" else None,
+        depthwise_initializer=_start(start),
         sharing=None if sharing == "none" else sharing,
         activation=None if activation == "none" else activation,
         name="pooling",
@@ -100,8 +116,11 @@ def _weigh_freely(**options):
     return _weigh(depthwise_constraint=None, **options)
 
 
-def _reduce_and_weigh(pool_size, cover="blocks", reduction="average", padding="none", strides=0, **options):
+def _reduce_and_weigh(
+    pool_size, cover="blocks", reduction="average", padding="none", strides=0, constraint="non_neg", **options
+):
     """As :func:`_weigh`, or another reduction of section 3.4 before it: (N, H, W, C) → (N, C)."""
+    options["depthwise_constraint"] = None if constraint == "none" else constraint
     if (reduction, padding, strides) == AVERAGE:
         return _weigh(pool_size, cover=cover, **options)
     return [ws.layers.reductions.reduction_layer(pool_size, reduction, padding, strides), *_weigh(**options)]
@@ -124,7 +143,8 @@ _HEADS = (
         "gap",
         "global average pooling: every position counts the same",
         "Figures 1a, 3a, 8a",
-        lambda: [keras.layers.GlobalAveragePooling2D(name="pooling")],
+        _average,
+        options=GAP_OPTIONS,
     ),
     Head(
         "wise",
@@ -138,7 +158,7 @@ _HEADS = (
         "gap_dropout",
         "global average pooling, then dropout",
         "Figure 3b",
-        lambda: [keras.layers.GlobalAveragePooling2D(name="pooling")],
+        _average,
         dropout_rate=DROPOUT_RATE,
     ),
     Head(
