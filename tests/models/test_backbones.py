@@ -37,6 +37,20 @@ def test_small_patch_sees_separate_patches():
     np.testing.assert_array_equal(differs, expected)
 
 
+@pytest.mark.parametrize("name", backbones.GROWING)
+def test_between_the_small_ones_a_cell_sees_one_ring_of_neighbours_more(name):
+    model = ws.build_backbone(name, image_size=288)  # 9×9 cells
+    image = np.random.default_rng(0).integers(0, 255, (1, 288, 288, 3)).astype("float32")
+    changed = image.copy()
+    changed[:, 128:160, 128:160] = 0  # the middle cell
+    moved = np.abs(model.predict_on_batch(image) - model.predict_on_batch(changed)).max(axis=(0, 3)) > 0
+    side = int(name[-1])
+    expected = np.zeros((9, 9), bool)
+    expected[(9 - side) // 2 : (9 + side) // 2, (9 - side) // 2 : (9 + side) // 2] = True
+    assert not moved[~expected].any()
+    assert moved[(9 - side) // 2].any()  # up to its edge
+
+
 def test_small_conv_sees_neighbours():
     model = ws.build_backbone("small_conv", image_size=256)
     image = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3)).astype("float32")
@@ -81,7 +95,9 @@ def test_weights_go_with_the_preprocessing_of_their_own_module(module, names):
 def test_an_unknown_backbone_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match="Unknown backbone 'Xceptoin'. Did you mean Xception"):
         ws.build_backbone("Xceptoin", 96)
-    with pytest.raises(ValueError, match="Valid: small_patch, small_conv, and any model of keras.applications"):
+    with pytest.raises(
+        ValueError, match="Valid: small_patch, small_conv, small_patch_3, .*, and any model of keras.applications"
+    ):
         ws.build_backbone("imagenet_utils", 96)
 
 
@@ -144,7 +160,7 @@ def test_only_keras_own_warnings_say_that_weights_do_not_fit(category, refused, 
         ws.build_backbone("small_patch", 96, weights=path)
 
 
-SMALLEST = """small_patch small_conv ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2B0
+SMALLEST = """small_patch small_patch_3 small_conv ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2B0
 InceptionV3 MobileNet MobileNetV2 MobileNetV3Small NASNetMobile ResNet50 ResNet50V2 VGG16 Xception""".split()
 
 
@@ -164,13 +180,13 @@ def test_every_backbone_builds_and_is_counted(name):
     assert (height, width) == ((5, 5) if name.startswith("Inception") else (7, 7))
     assert channels >= 96
     assert ws.count_flops(model) > 2 * height * width * channels
-    inside = name == "small_patch" or name.startswith(backbones.NORMALISES_INSIDE)
+    inside = name.startswith("small_patch") or name.startswith(backbones.NORMALISES_INSIDE)
     assert ("preprocessing" in [layer.name for layer in model.layers]) != inside
 
 
 def test_the_names_are_those_of_keras_applications():
     names = [name for name in dir(keras.applications) if name[0].isupper()]
-    assert backbones.backbone_names() == ["small_patch", "small_conv", *names]
+    assert backbones.backbone_names() == ["small_patch", "small_conv", *backbones.GROWING, *names]
     for name in names:
         assert "include_top" in getattr(keras.applications, name).__code__.co_varnames
 

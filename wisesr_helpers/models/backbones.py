@@ -1,5 +1,6 @@
 """Backbones by name: ``keras.applications`` and two small ones, with the paper's preprocessing inside."""
 
+import functools
 import os
 import pathlib
 import re
@@ -26,15 +27,19 @@ def _normalised(x, name):
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def small_patch(inputs, mode):
+def small_patch(inputs, mode, neighbours=0):
     """Separate patches of 32×32 pixels, no overlap, no padding: (N, H, W, 3) → (N, H // 32, W // 32, 96).
 
-    What it sees of one patch can't depend on any other, so the head alone can bring in positions.
+    What it sees of one patch can't depend on any other, so the head alone can bring in positions. With ``neighbours``
+    it ends in as many zero-padded 3×3 convolutions, each of which adds a ring of neighbours to what a cell sees.
     """
     x = _normalised(ws.layers.PatchEmbedding2D(64, 16, mode, name="patch1_conv")(inputs), "patch1")
     x = _block(x, 64, 1, 1, "valid", "mix1")
     x = _block(x, 96, 2, 2, "valid", "patch2")
-    return _block(x, 96, 1, 1, "valid", "mix2")
+    x = _block(x, 96, 1, 1, "valid", "mix2")
+    for k in range(neighbours):
+        x = _block(x, 96, 3, 1, "same", f"neighbours{k + 1}")
+    return x
 
 
 def small_conv(inputs, mode):
@@ -48,6 +53,9 @@ def small_conv(inputs, mode):
 
 
 SMALL = {"small_patch": small_patch, "small_conv": small_conv}
+# Between the two: cells of the map that see 3×3, 5×5 or 7×7 patches, the last of which is all of a scene at 224.
+GROWING = {f"small_patch_{2 * k + 1}": functools.partial(small_patch, neighbours=k) for k in (1, 2, 3)}
+SMALL |= GROWING
 # The models of keras.applications, typed here so that a name is checked without importing Keras.
 APPLICATIONS = tuple(
     (
@@ -134,7 +142,7 @@ def build_backbone(name, image_size, weights=None, preprocessing=None):
     """A backbone up to its last feature map.
 
     Args:
-        name: "small_patch", "small_conv", or a model of ``keras.applications`` by its Keras name.
+        name: One of ``SMALL``, or a model of ``keras.applications`` by its Keras name.
         image_size: Side in pixels, or (height, width).
         weights: None (random), "imagenet" (downloaded once), or the path of a weights file.
         preprocessing: "caffe", "tf", "torch" or "none"; None (default): "caffe" as in the paper (Table 3), and "none"
