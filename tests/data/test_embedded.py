@@ -103,22 +103,30 @@ def test_scenes_are_functions_of_seed_split_and_index():
     np.testing.assert_array_equal(a.train.images, b.train.images[:6])
     assert a.test.digest == b.test.digest
     assert a.train.digest != c.train.digest
+    thirds = [embedded.scenes_dataset(192, 2, 6, 4, seed=3, test_third=third) for third in embedded.THIRDS]
+    assert thirds[0].fingerprint == a.fingerprint
+    assert len({each.train.digest for each in thirds}) == len({each.test.digest for each in thirds}) == 3
     assert not np.array_equal(a.train.images[:4], a.test.images)
 
 
 def test_no_handwriting_is_in_both_splits():
     for digit in range(10):
-        train = {glyph.tobytes() for glyph in embedded.glyphs(digit, "train")}
-        test = {glyph.tobytes() for glyph in embedded.glyphs(digit, "test")}
-        assert len(train) > len(test) > 50
-        assert not train & test
+        tests = []
+        for third in embedded.THIRDS:
+            train, test = (
+                {glyph.tobytes() for glyph in embedded.glyphs(digit, split, third)} for split in ("train", "test")
+            )
+            assert len(train) > len(test) > 50
+            assert not train & test
+            tests.append(test)
+        assert not tests[0] & (tests[1] | tests[2])  # what was judged on the last third is judged on no other
 
 
 def test_a_scene_holds_handwriting_of_its_own_split_only(monkeypatch):
     asked = []
-    monkeypatch.setattr(embedded, "glyphs", lambda digit, split: asked.append((digit, split)) or np.zeros((1, 8, 8)))
-    embedded.draw_scene(4, 1, 224, "test", np.random.default_rng(0))
-    assert asked == [(4, "test")] * 3 + [(1, "test")] * 3
+    monkeypatch.setattr(embedded, "glyphs", lambda *wanted: asked.append(wanted) or np.zeros((1, 8, 8)))
+    embedded.draw_scene(4, 1, 224, "test", np.random.default_rng(0), test_third="first")
+    assert asked == [(4, "test", "first")] * 3 + [(1, "test", "first")] * 3
 
 
 @pytest.mark.parametrize("classes", [2, 6, 12, 68, 90])

@@ -59,6 +59,15 @@ def experiment(study="mit_512", **typed):
             {"study": "deeper_networks", "dataset": "digits", "options": {"convention": "keras3"}},
             "Option 'convention' is about the augmentation, and this recipe has none",
         ),
+        ({"options": {"learning_rate": 0}}, "'learning_rate' must be a number from 1e-06 to 10; received 0"),
+        ({"options": {"learning_rate": True}}, "'learning_rate' must be a number from 1e-06 to 10; received True"),
+        ({"options": {"image_size": 224.0}}, "'image_size' must be a whole number from 192 to 1024; received 224.0"),
+        ({"options": {"train": 1501}}, "'train' must be a whole number from 6 to 1500; received 1501"),
+        ({"options": {"test_third": "second"}}, "'test_third' must be one of last, middle, first; received 'second'"),
+        (
+            {"study": "deeper_networks", "dataset": "digits", "head": "", "options": {"test_third": "first"}},
+            "'test_third' must be one of last; received 'first'",
+        ),
         # A wrong word is answered before the data is looked for.
         ({"scale": "paper", "head": "vise"}, "Unknown head"),
         ({"scale": "paper", "options": {"strat": 1}}, "Unknown option 'strat'"),
@@ -75,6 +84,31 @@ def test_mistakes_are_refused_before_anything_is_loaded(typed, message, monkeypa
     monkeypatch.setattr("wisesr_helpers.studies.run.build_classifier", lambda *a, **k: pytest.fail("a model was built"))
     with pytest.raises(ValueError, match=message):
         experiment(**typed)
+
+
+def test_numbers_and_embedded_images_are_options_that_tell_runs_apart():
+    own = experiment(scale="demo").spec
+    options = {"learning_rate": 1, "rotation_range": 0, "train": 300, "image_size": 256, "test_third": "first"}
+    spec = experiment(scale="demo", options=options).spec
+    assert spec.parameters.options == options
+    assert [type(spec.parameters.options[name]) for name in options] == [float, float, int, int, str]
+    assert (spec.recipe.learning_rate, spec.recipe.augmentation.rotation_range) == (1, 0)
+    assert (spec.plan.train, spec.plan.test) == (300, own.plan.test)
+    assert spec.image_size == 256
+    assert spec.plan.minutes == pytest.approx(own.plan.minutes * (300 + own.plan.test) / (1500 + own.plan.test) / 4)
+    same = {"learning_rate": own.recipe.learning_rate, "train": own.plan.train, "image_size": 512, "test_third": "last"}
+    assert experiment(scale="demo", options=same).spec.parameters.identity == own.parameters.identity
+    smoke = experiment(scale="smoke", options={"train": 300})
+    assert smoke.spec.plan.train == smoke.spec.study.smoke.train
+    assert smoke.spec.parameters.options == {"train": 300}
+    third = experiment(scale="smoke", options={"test_third": "first"}).dataset
+    assert third.fingerprint != smoke.dataset.fingerprint
+
+
+def test_photographs_have_no_options_of_embedded_images(monkeypatch):
+    monkeypatch.setattr(module, "is_prepared", lambda *_: True)
+    with pytest.raises(ValueError, match="Option 'train' is about the embedded images, which scale 'paper' has none"):
+        experiment(scale="paper", options={"train": 300})
 
 
 def test_paper_scale_never_falls_back():

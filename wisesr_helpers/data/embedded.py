@@ -34,6 +34,9 @@ OUTER = (0.33, 0.46)
 NOISE = 0.03  # standard deviation of the background; a glyph reaches from 0 to 1
 GRAIN = 4  # pixels a grain of noise: an augmented image is interpolated, which would wash finer noise out
 MIN_IMAGE_SIZE = 6 * STRIDE
+# Of the handwriting, in scikit-learn's order: whose the test scenes hold → by how many thirds it is turned on. Neither
+# of the others shares a sample with the last.
+THIRDS = {"last": 0, "middle": 1, "first": -1}
 
 
 def class_pairs(classes):
@@ -63,8 +66,13 @@ def _handwriting():
     return (digits.images / 16.0).astype(np.float32), digits.target
 
 
-def glyphs(digit, split):
+def glyphs(digit, split, test_third="last"):
     """The handwritten samples of one digit: two thirds for "train", the rest for "test", none in both.
+
+    Args:
+        digit: 0 to 9.
+        split: "train" or "test".
+        test_third: Which third of scikit-learn's order is the test's, one of ``THIRDS``.
 
     Returns:
         Array (n, 8, 8), float32, 0..1.
@@ -72,6 +80,7 @@ def glyphs(digit, split):
     images, labels = _handwriting()
     samples = images[labels == digit]
     cut = 2 * len(samples) // 3
+    samples = np.roll(samples, (len(samples) - cut) * THIRDS[test_third], axis=0)
     return samples[:cut] if split == "train" else samples[cut:]
 
 
@@ -129,7 +138,7 @@ def glyphs_per_ring(image_size):
     return min(8, (cells - 1) // 2 if cells < 10 else cells // 2)
 
 
-def draw_scene(inner, outer, image_size, split, rng, jitter=True):
+def draw_scene(inner, outer, image_size, split, rng, jitter=True, test_third="last"):
     """One scene.
 
     Args:
@@ -139,6 +148,7 @@ def draw_scene(inner, outer, image_size, split, rng, jitter=True):
         split: "train" or "test": whose handwriting is used.
         rng: ``numpy.random.Generator``.
         jitter: False pins every glyph to the corner of its block: then offsets no longer hide the grid.
+        test_third: As for :func:`glyphs`.
 
     Returns:
         Array (image_size, image_size), uint8 grey.
@@ -149,7 +159,7 @@ def draw_scene(inner, outer, image_size, split, rng, jitter=True):
     blocks = _place_blocks(rng, cells, count)
     offsets = rng.integers(0, STRIDE, (len(blocks), 2)) if jitter else np.zeros((len(blocks), 2), int)
     for k, (block, offset) in enumerate(zip(blocks, offsets, strict=True)):
-        samples = glyphs(inner if k < count else outer, split)
+        samples = glyphs(inner if k < count else outer, split, test_third)
         glyph = _enlarge(samples[rng.integers(len(samples))], STRIDE)
         y, x = block * STRIDE + offset
         scene[y : y + STRIDE, x : x + STRIDE] += glyph
@@ -157,16 +167,16 @@ def draw_scene(inner, outer, image_size, split, rng, jitter=True):
     return ((scene - low) / (high - low) * 255).astype(np.uint8)
 
 
-def draw_scenes(pairs, image_size, split, count, seed):
+def draw_scenes(pairs, image_size, split, count, seed, test_third="last"):
     """The first ``count`` scenes of a split, the classes taking turns: uint8 (count, image_size, image_size)."""
     images = np.empty((count, image_size, image_size), np.uint8)
     for index in range(count):
         rng = np.random.default_rng([seed, split == "test", index])
-        images[index] = draw_scene(*pairs[index % len(pairs)], image_size, split, rng)
+        images[index] = draw_scene(*pairs[index % len(pairs)], image_size, split, rng, test_third=test_third)
     return images
 
 
-def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
+def scenes_dataset(image_size, classes, train, test, seed=0, folder=None, test_third="last"):
     """The embedded scenes as a dataset, made once and kept in ``folder``.
 
     Args:
@@ -176,6 +186,7 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
         test: Number of test scenes, drawn from handwriting that no training scene holds.
         seed: Every scene is a function of (seed, split, index).
         folder: Cache folder (a path); None: keep the scenes in memory only.
+        test_third: Whose handwriting the test scenes hold, see :func:`glyphs`.
 
     Returns:
         Dataset of grey uint8 images (N, image_size, image_size); with a folder, memory-mapped.
@@ -195,9 +206,10 @@ def scenes_dataset(image_size, classes, train, test, seed=0, folder=None):
         if folder is not None:
             _name_old_scenes(pathlib.Path(folder).expanduser())
             tell(f"Drawing {count:,} scenes of {image_size}×{image_size} pixels; they are kept.")
-        return draw_scenes(pairs, image_size, split, count, seed)
+        return draw_scenes(pairs, image_size, split, count, seed, test_third)
 
-    name = f"scenes-{image_size}-{classes}-{train}-{test}-s{seed}-v{VERSIONS['scenes']}"
+    third = "" if test_third == "last" else f"-{test_third}"
+    name = f"scenes-{image_size}-{classes}-{train}-{test}-s{seed}-v{VERSIONS['scenes']}{third}"
     splits = {}
     for split, count in (("train", train), ("test", test)):
         images, digest = cached_array(folder, f"{name}-{split}", functools.partial(draw, split, count))

@@ -37,7 +37,7 @@ class Option:
 POOLING_OPTIONS = {
     "start": Option(
         ("normal", "average", "even"),
-        "of the weights; the project's own: average, as global average pooling, and even, the mean of normal's, clipped",
+        "of the weights; the project's own: average, as global average pooling; even, the mean of normal's, clipped",
         old={"uniform": "average"},
     ),
     "sharing": Option(("none", "radial"), "radial, the project's own: one weight for each distance from the centre"),

@@ -14,7 +14,7 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.checks import check_whole, refusing
 from wisesr_helpers.data.augment import CONVENTIONS
 from wisesr_helpers.data.dataset import DEMO_NOTE
-from wisesr_helpers.data.embedded import digits_dataset, scenes_dataset
+from wisesr_helpers.data.embedded import MIN_IMAGE_SIZE, THIRDS, digits_dataset, scenes_dataset
 from wisesr_helpers.data.images import RESAMPLING
 from wisesr_helpers.data.load import is_prepared, load_dataset
 from wisesr_helpers.data.sources import find, get_source, missing
@@ -37,6 +37,25 @@ from wisesr_helpers.training.recipes import PRECISIONS, Recipe
 
 SCALES = ("paper", "demo", "smoke")
 
+
+@dataclasses.dataclass(frozen=True)
+class Between:
+    """The numbers from ``least`` to ``most``, of their type: whole ones, or fractions."""
+
+    least: float
+    most: float
+
+    def value(self, name, typed):
+        """What was typed as a number of that type; ValueError for any other."""
+        kinds = (int, float) if isinstance(self.least, float) else int
+        if isinstance(typed, bool) or not isinstance(typed, kinds) or not self.least <= typed <= self.most:
+            kind = "number" if isinstance(self.least, float) else "whole number"
+            raise ValueError(
+                f"Option '{name}' must be a {kind} from {self.least:g} to {self.most:g}; received {typed!r}."
+            )
+        return type(self.least)(typed)
+
+
 # Options of every study: name → valid values, for the recipe's as a function of the recipe. Of the data's, the first
 # is the default.
 RECIPE_OPTIONS = {
@@ -45,10 +64,20 @@ RECIPE_OPTIONS = {
     "accumulate": Recipe.accumulations,  # in how many parts a batch goes through the model
     "precision": lambda recipe: PRECISIONS,  # of computing; weights are always float32
     "jit_compile": lambda recipe: (False, True),  # whether XLA compiles the training step
+    "learning_rate": lambda recipe: Between(1e-6, 10.0),  # the first one
+    "decay_rate": lambda recipe: Between(0.01, 1.0),  # of the staircase
+    "rotation_range": lambda recipe: Between(0.0, 360.0),  # of the augmentation, in degrees
 }
+OF_AUGMENTATION = ("convention", "rotation_range")
 DATA_OPTIONS = {
     "resample": RESAMPLING,  # how photographs are resized
     "strict": (False, True),  # whether a dataset is refused of which anything was left out or noticed
+}
+# Of demo and smoke scale, as a function of the study.
+EMBEDDED_OPTIONS = {
+    "image_size": lambda study: Between(MIN_IMAGE_SIZE, 1024),  # in pixels
+    "train": lambda study: Between(study.demo.classes, study.demo.train),  # only the first of the training images
+    "test_third": lambda study: tuple(THIRDS) if study.demo.data == "scenes" else ("last",),  # of the handwriting
 }
 
 
@@ -63,7 +92,7 @@ class RunSpec:
         plan: ``Demo``, the embedded images of demo and smoke; None at paper scale.
         recipe: ``Recipe``, with the options and the number of epochs that were asked for.
         head_options: Options for ``build_classifier``.
-        data_options: Options for ``load_dataset``.
+        data_options: Options for ``load_dataset``, or of embedded scenes.
         reason: Why this scale was chosen, in words.
         folder: Where the run is kept.
         data_dir: Where data is looked for first; None: the cache folder.
@@ -187,21 +216,36 @@ def make_spec(study, head, backbone, scale, seed, epochs=0, options=None, datase
     plan = {"paper": None, "demo": study.demo, "smoke": study.smoke}[scale]
     _check_option_names(options, head)
     recipe, of_head, of_data, differing = (plan or study).recipe, {}, {}, {}
+    own_size, own_plan = study.image_size, plan
     for name, value in (options or {}).items():
         value = value.item() if isinstance(value, np.generic) else value  # as JSON has it
         if name in head.arguments:
             of_head[name] = value
             differs = name not in head.options or value != head.options[name].values[0]
         elif name in RECIPE_OPTIONS:
-            _check_value(name, value, RECIPE_OPTIONS[name](recipe))
+            value = _check_value(name, value, RECIPE_OPTIONS[name](recipe))
             changed = _with_option(recipe, name, value)
             recipe, differs = changed, changed != recipe
+        elif name in EMBEDDED_OPTIONS:
+            if plan is None:
+                raise ValueError(f"Option '{name}' is about the embedded images, which scale 'paper' has none of.")
+            value = _check_value(name, value, EMBEDDED_OPTIONS[name](study))
+            if name == "image_size":
+                study, differs = dataclasses.replace(study, image_size=value), value != own_size
+            elif name == "train":
+                plan, differs = dataclasses.replace(plan, train=min(plan.train, value)), value != study.demo.train
+            else:
+                differs = value != "last"
+                of_data |= {name: value}
         else:
             _check_value(name, value, DATA_OPTIONS[name])
             differs = value != DATA_OPTIONS[name][0]
             of_data |= {name: value} if differs else {}
         differing |= {name: value} if differs else {}  # a default makes no other run
     check_head(head.name, **of_head)
+    if plan != own_plan or study.image_size != own_size:
+        share = (plan.train + plan.test) / (own_plan.train + own_plan.test) * (study.image_size / own_size) ** 2
+        plan = dataclasses.replace(plan, minutes=plan.minutes * share)
     return RunSpec(
         study=study,
         head=head,
@@ -262,15 +306,19 @@ def _check_option_names(options, head):
             f"options must be a mapping of names to values; received {options!r}. "
             'With papermill: -y "options: {name: value}".'
         )
-    valid = [*head.arguments, *RECIPE_OPTIONS, *DATA_OPTIONS]
+    valid = [*head.arguments, *RECIPE_OPTIONS, *DATA_OPTIONS, *EMBEDDED_OPTIONS]
     for name in options or {}:
         if name not in valid:
             raise ValueError(f"Unknown option '{name}' for head '{head.name}'. Valid options: {', '.join(valid)}.")
 
 
 def _check_value(name, value, valid):
+    """The value, if it is one of the valid ones; a number in the type of those it is between."""
+    if isinstance(valid, Between):
+        return valid.value(name, value)
     if not any(type(value) is type(other) and value == other for other in valid):
         raise ValueError(f"Option '{name}' must be one of {', '.join(map(str, valid))}; received {value!r}.")
+    return value
 
 
 def _with_option(recipe, name, value):
@@ -281,11 +329,11 @@ def _with_option(recipe, name, value):
             "Option 'jit_compile' can't be True with TensorFlow on a CPU, where XLA is several times slower; leave it "
             "out."
         )
-    if name != "convention":
+    if name not in OF_AUGMENTATION:
         return dataclasses.replace(recipe, **{name: value})
     if recipe.augmentation is None:
-        raise ValueError("Option 'convention' is about the augmentation, and this recipe has none.")
-    return dataclasses.replace(recipe, augmentation=dataclasses.replace(recipe.augmentation, convention=value))
+        raise ValueError(f"Option '{name}' is about the augmentation, and this recipe has none.")
+    return dataclasses.replace(recipe, augmentation=dataclasses.replace(recipe.augmentation, **{name: value}))
 
 
 def _check_folder(folder):
@@ -362,7 +410,8 @@ class Experiment:
         if spec.plan.data == "digits":
             return digits_dataset(spec.image_size, spec.plan.train, spec.plan.test)
         folder = None if spec.parameters.scale == "smoke" else (spec.data_dir or default_cache()) / "scenes"
-        return scenes_dataset(spec.image_size, spec.plan.classes, spec.plan.train, spec.plan.test, folder=folder)
+        size, plan, third = spec.image_size, spec.plan, spec.data_options.get("test_third", "last")
+        return scenes_dataset(size, plan.classes, plan.train, plan.test, folder=folder, test_third=third)
 
     def announce(self):
         """Print what was chosen, why, and how to start the paper's scale."""
