@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import binom, binomtest, norm, ttest_1samp
 
 import wisesr_helpers as ws
 from wisesr_helpers.metrics import (
@@ -13,6 +13,7 @@ from wisesr_helpers.metrics import (
     images_needed,
     judge,
     mcnemar,
+    mean_interval,
     no_better_than_chance,
     p_text,
     paired_comparison,
@@ -203,6 +204,13 @@ def test_runs_on_different_images_are_no_pairs(shapes):
     for function in (mcnemar, paired_difference, paired_difference_interval):
         with pytest.raises(ValueError, match="which of the same images"):
             function(*(np.ones(shape, bool) for shape in shapes))
+
+
+def test_the_interval_of_a_mean_is_students():
+    values = [1.0, 2.5, 2.0, 4.0]
+    expected = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert mean_interval(values) == pytest.approx((2.375, expected.low, expected.high))
+    assert mean_interval([3]) == (3, -np.inf, np.inf)
 
 
 def test_so_many_images_show_the_difference_in_four_of_five_tries():

@@ -268,6 +268,23 @@ def paired_difference_interval(first, second):
     return float(max(-1.0, centre - half)), float(min(1.0, centre + half))
 
 
+def mean_interval(values):
+    """Mean of a measure over seeds, with Student's 95 % interval.
+
+    Args:
+        values: Floats (seeds,), at least one; of one seed the interval is without bounds.
+
+    Returns:
+        (mean, low, high).
+    """
+    from scipy.stats import t
+
+    values = np.asarray(values, float)
+    mean, more = float(values.mean()), len(values) - 1
+    half = float(t.ppf(1 - LEVEL / 2, more) * values.std(ddof=1) / np.sqrt(len(values))) if more else np.inf
+    return mean, mean - half, mean + half
+
+
 def images_needed(difference, discordant, confidence=0.95, power=0.8):
     """How many test images it takes to show a difference of two classifiers on the same images (Connor 1987).
 

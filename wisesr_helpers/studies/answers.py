@@ -1,0 +1,280 @@
+"""The answers to the questions: sentences and figures, computed from records."""
+
+import functools
+import json
+import pathlib
+
+import numpy as np
+
+from wisesr_helpers.metrics import BETTER, WORSE, judge, mean_interval, paired_comparison, points, wilson_interval
+from wisesr_helpers.plots import evidence
+from wisesr_helpers.plots.runs import accuracies
+from wisesr_helpers.studies.questions import CELLS, OURS, QUESTIONS, RIVALS, SEEN, TASKS, spec
+from wisesr_helpers.studies.report import is_current
+from wisesr_helpers.training.runs import as_table, project_root, shown
+
+CEILING = 0.5  # of averaging on separate patches, by construction
+FLAT = 0.02  # what training accuracy may still gain in three epochs
+
+
+class Found:
+    """What the records say about a question.
+
+    Args:
+        name: One of ``QUESTIONS``.
+        records: DataFrame as ``ws.load_runs`` returns it; those that today's code would not make don't count.
+        measured: Folder with ``weights.json`` and ``jumps.json``, for the questions that need them.
+
+    Attributes:
+        question: The ``Question``.
+        runs: DataFrame of its runs, with the arms' titles in a column "row", in the order of arms and seeds.
+        left: Titles with the seeds that have no finished record.
+        diverged: Titles with the seeds that diverged.
+    """
+
+    def __init__(self, name, records, measured=None):
+        self.name, self.question, self.measured = name, QUESTIONS[name], measured
+        of_identity = {run.identity: run for run in records["run"] if run.status != "running" and is_current(run)}
+        self._seeds, self.left, self.diverged = {}, [], []
+        for title in self.question.arms:
+            for seed in range(self.question.seeds):
+                run = of_identity.get(spec(self.question.run(title, seed)).parameters.identity)
+                if run is None:
+                    self.left.append(f"{title}, seed {seed}")
+                    continue
+                self._seeds.setdefault(title, []).append(run)
+                if run.status == "diverged":
+                    self.diverged.append(f"{title}, seed {seed}")
+        titled = [(title, run) for title, each in self._seeds.items() for run in each]
+        self.runs = as_table([run for _, run in titled])
+        self.runs.insert(0, "row", [title for title, _ in titled])
+
+    def seeds(self, title):
+        """The complete runs of an arm, by seed."""
+        return [run for run in self._seeds.get(title, ()) if run.status == "complete"]
+
+    def top1(self, title):
+        """Final test top-1 of every complete run of an arm: float array (seeds,)."""
+        return np.array([run.top1 for run in self.seeds(title)])
+
+    @functools.cached_property
+    def differences(self):
+        """Title of the comparison → ``Difference``, judged together; only those all of whose runs are complete."""
+        both = {title: [self.seeds(arm) for arm in pair] for title, pair in self.question.pairs.items()}
+        whole = {title: arms for title, arms in both.items() if all(len(arm) == self.question.seeds for arm in arms)}
+        return judge(
+            {title: paired_comparison(*([run.right for run in arm] for arm in arms)) for title, arms in whole.items()}
+        )
+
+    @property
+    def answer(self):
+        """The answer, in a sentence or a few; that it is open while records are missing."""
+        if self.left and self.name != "jumps":
+            number = len(self.question.arms) * self.question.seeds
+            return (
+                f"Open: {len(self.left)} of {number} runs have no current record. "
+                f"python scripts/results.py {self.name} trains them."
+            )
+        said = [_ANSWERS.get(self.name, _compared)(self)]
+        if self.diverged:
+            said.append(f"Diverged, and in no comparison: {'; '.join(self.diverged)}.")
+        rising = [title for title in self._seeds if _rises(self.seeds(title))]
+        if rising:
+            said.append(f"Not flat yet: {'; '.join(rising)}.")
+        return " ".join(said)
+
+    def draw(self, ax):
+        """The figure, on given axes; returns them, described. ValueError while there is nothing to draw."""
+        if self.name == "weights":
+            return evidence.radial_profile(self.maps(), ax)
+        if self.name == "jumps":
+            return evidence.jumps(self.curves(), ax)
+        if self.runs.empty:
+            raise ValueError(f"There is no record for '{self.name}' yet.")
+        if self.name == "few_images":
+            return evidence.overfitting(self.runs[self.runs["status"] == "complete"], ax)
+        if self.differences and self.name not in ("demos", "heads", "convergence"):
+            return evidence.differences(self.differences, ax)
+        return accuracies(self.runs, ax)
+
+    def maps(self):
+        """Title → weights (H, W), one a seed, as multiples of averaging's, from ``weights.json``."""
+        rows = _read(self.measured, "weights.json")
+        return {
+            title: [np.array(rows[run.identity]["cells"]) for run in runs if run.identity in rows]
+            for title, runs in self._seeds.items()
+        }
+
+    def curves(self):
+        """Title → list of {"moving", "anew"}, one a seed, from ``jumps.json``."""
+        rows = _read(self.measured, "jumps.json")
+        return {title: [row for row in rows if row["arm"] == title] for title in self.question.arms}
+
+
+def _read(folder, name):
+    path = pathlib.Path(folder or (project_root() or pathlib.Path()) / "results/measured") / name
+    if not path.exists():
+        raise ValueError(f"There is no '{shown(path)}' yet: python scripts/measure.py {path.stem} makes it.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _rises(runs):
+    """Whether the mean training accuracy of the last three epochs is still well above that of the three before."""
+    curves = [[row["top1"] for row in run.history] for run in runs if run.epochs >= 6]
+    return bool(curves) and np.mean([np.mean(each[-3:]) - np.mean(each[-6:-3]) for each in curves]) >= FLAT
+
+
+def _compared(found):
+    """Every comparison, those that show a difference first."""
+    if not found.differences:
+        return "Nothing can be compared: no pair of arms is complete."
+    runs = found.runs[found.runs["status"] == "complete"]
+    order = sorted(found.differences.items(), key=lambda item: not item[1].shown)
+    said = [f"{title}: {each.word}, {each.in_words()}" for title, each in order]
+    seeds = found.question.seeds
+    return f"On {runs['images'].min():,} test images and {seeds} seed{'s' * (seeds > 1)}: {'; '.join(said)}."
+
+
+def _demos(found):
+    said = []
+    decided = 0
+    for name in dict.fromkeys(title.split(",")[0] for title in found.question.arms):
+        ends = [wilson_interval(run.correct_images, run.final["count"]) for run in found.seeds(f"{name}, wise")]
+        good = len(ends) == found.question.seeds and all(low > CEILING for low, _ in ends)
+        decided += good
+        low, high = min(ends, default=(float("nan"),) * 2)
+        said.append(f"{name} {'yes' if good else 'no'} (lowest interval {low:.1%} to {high:.1%})")
+    return (
+        f"{decided} of {len(said)} demos decide: in every seed the paper's head is above {CEILING:.0%}, the ceiling of "
+        f"averaging, by more than its interval: {'; '.join(said)}. {_compared(found)}"
+    )
+
+
+def _heads(found):
+    means = []
+    for title in found.question.arms:
+        mean, low, high = mean_interval(found.top1(title)) if len(found.top1(title)) else (np.nan,) * 3
+        means.append(f"{title} {mean:.1%} ({low:.1%} to {high:.1%})")
+    _, low, _ = mean_interval(found.top1("gap")) if len(found.top1("gap")) else (0, 0, 0)
+    leak = f" gap is above its ceiling of {CEILING:.0%}: the scenes leak." if low > CEILING else ""
+    return f"Mean top-1 with 95 % intervals over seeds: {'; '.join(means)}.{leak} {_compared(found)}"
+
+
+def _receptive_field(found):
+    gone = [k for k in SEEN if (each := found.differences.get(f"sees {k}×{k}: wise − gap")) and each.word != BETTER]
+    end = f"from {gone[0]}×{gone[0]} patches on" if gone else f"at no size up to {max(SEEN)}×{max(SEEN)} patches"
+    return f"The advantage of wise over gap is gone {end}. {_compared(found)}"
+
+
+def _map_size(found):
+    means = {head: [found.top1(f"{head}, {k}×{k} cells").mean() for k in CELLS] for head in ("gap", "avg_fc", "wise")}
+    said = [f"{head} {', '.join(f'{mean:.1%}' for mean in each)}" for head, each in means.items()]
+    return f"Mean top-1 on {', '.join(f'{k}×{k}' for k in CELLS)} cells: {'; '.join(said)}. {_compared(found)}"
+
+
+def _scale(found):
+    words = {title: each.word for title, each in found.differences.items()}
+    alone = words.get("wise − gap") == words.get("gap × 0.036 − gap") == BETTER and words.get(
+        "wise − gap × 0.036"
+    ) not in (BETTER, WORSE)
+    could = "could" if alone else "could not be shown to"
+    return f"The gain {could} come from the scale of the first output alone. {_compared(found)}"
+
+
+def _few_images(found):
+    said = []
+    for title in found.question.arms:
+        over = [run.history[-1]["top1"] - run.top1 for run in found.seeds(title)]
+        mean, low, high = mean_interval(over) if over else (np.nan,) * 3
+        said.append(f"{title} {points(mean, '+')} ({points(low)} to {points(high)})")
+    return f"Training minus test top-1, points, with 95 % intervals over seeds: {'; '.join(said)}. {_compared(found)}"
+
+
+def epochs_to(run, level):
+    """The first epoch whose test top-1 reaches ``level``; one more than the run has if none does."""
+    return next((row["epoch"] for row in run.history if row["test_top1"] >= level), run.epochs + 1)
+
+
+def _convergence(found):
+    said = []
+    for title, pair in found.question.pairs.items():
+        arms = [found.seeds(arm) for arm in pair]
+        if any(len(arm) < found.question.seeds for arm in arms):
+            said.append(f"{title}: not all of its runs are complete")
+            continue
+        level = 0.9 * min(np.mean([run.top1 for run in arm]) for arm in arms)
+        first, second = ([epochs_to(run, level) for run in arm] for arm in arms)
+        mean, low, high = mean_interval(np.subtract(first, second))
+        word = "faster" if high < 0 else "slower" if low > 0 else "no difference shown"
+        said.append(
+            f"{title}: {word}, to {level:.1%} in {np.mean(first):.1f} beside {np.mean(second):.1f} epochs "
+            f"(difference {mean:+.1f}, 95 % interval {low:.1f} to {high:.1f})"
+        )
+    return f"{'; '.join(said)}.".replace("-", "−")
+
+
+def _better_head(found):
+    worse = [title for title, each in found.differences.items() if each.word == WORSE]
+    slow, larger = [], []
+    for task in TASKS:
+        ours, papers = found.seeds(f"ours, {task}"), found.seeds(f"wise, {task}")
+        larger += [task] if any(run.params > other.params for run in ours for other in papers) else []
+        times = [2 * epochs_to(run, other.top1) / other.epochs for run, other in zip(ours, papers, strict=False)]
+        if len(times) < found.question.seeds or max(times) > 1:
+            slow.append(task)
+    compared = len(found.differences) == len(TASKS) * len(RIVALS)
+    holds = compared and not (worse or slow or larger)
+    failed = {"worse": worse, "not as accurate as wise in half of the epochs, in some seed": slow, "larger": larger}
+    said = "; ".join(f"{what}: {', '.join(where) or 'nowhere'}" for what, where in failed.items())
+    word = "A" if holds else "Not a"
+    return f"{word} better head by the protocol, with {OURS['options']}. {said}. {_compared(found)}"
+
+
+def _weights(found):
+    rows, said = _read(found.measured, "weights.json"), []
+    for title in found.question.arms:
+        own = [rows[run.identity] for run in found.seeds(title) if run.identity in rows]
+        if len(own) < found.question.seeds:
+            said.append(f"{title}: not all measured")
+            continue
+        middle = [evidence.profile(np.array(row["cells"])) for row in own]
+        ratio = [means[places <= 0.5].mean() / means[places > 0.5].mean() for places, means in middle]
+        values = {
+            "centre over border": ratio,
+            "share of weights at 0": [row["zero"] for row in own],
+            "of weights that the first update sets to 0": [row["zero_at_once"] for row in own],
+            "sum a channel": [np.mean(row["sums"]) for row in own],
+        }
+        ends = {name: mean_interval(each) for name, each in values.items()}
+        texts = [f"{name} {mean:.2f} ({low:.2f} to {high:.2f})" for name, (mean, low, high) in ends.items()]
+        said.append(f"{title}: {', '.join(texts)}")
+    return f"With 95 % intervals over seeds; averaging has 1, 0, 0 and 1. {'; '.join(said)}.".replace("-", "−")
+
+
+def _jumps(found):
+    said = []
+    for title, seeds in found.curves().items():
+        if len(seeds) < found.question.seeds:
+            number = f"{len(seeds)} of {found.question.seeds} seeds"
+            return f"Open: {title} has {number}. python scripts/measure.py jumps makes them."
+        ways = {way: [evidence.change(seed[way]) for seed in seeds] for way in ("moving", "anew")}
+        mean, low, high = mean_interval(np.subtract(ways["anew"], ways["moving"]))
+        word = "smaller" if high < 0 else "larger" if low > 0 else "no difference shown"
+        moving, anew = (points(np.mean(ways[way])) for way in ("moving", "anew"))
+        difference = f"{word}: {points(mean, '+')}, 95 % interval {points(low)} to {points(high)}"
+        said.append(f"{title}: {moving} points with moving statistics, {anew} with new ones ({difference})")
+    return f"Mean change of test top-1 from epoch to epoch. {'; '.join(said)}."
+
+
+_ANSWERS = {
+    "demos": _demos,
+    "heads": _heads,
+    "receptive_field": _receptive_field,
+    "map_size": _map_size,
+    "weights": _weights,
+    "scale": _scale,
+    "few_images": _few_images,
+    "convergence": _convergence,
+    "better_head": _better_head,
+    "jumps": _jumps,
+}
