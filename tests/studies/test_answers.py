@@ -49,7 +49,7 @@ def found(name, share, measured=None, training=0.8, **changes):
 def test_without_records_every_question_is_open_and_with_equal_ones_nothing_is_shown(name):
     empty = answers.Found(name, runs.as_table([]))
     number = len(QUESTIONS[name].arms) * QUESTIONS[name].seeds
-    assert empty.answer.startswith(f"Open: {number} of {number} runs have no current record. python scripts/results.py")
+    assert empty.answer.startswith(f"Open: {number} of {number} runs have no current record. make results trains them.")
     with pytest.raises(ValueError, match=f"no record for '{name}'"):
         empty.draw(plots.figure()[1])
     equal = found(name, lambda title: 0.45)

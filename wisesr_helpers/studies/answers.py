@@ -71,10 +71,7 @@ class Found:
         """The answer, in a sentence or a few; that it is open while records are missing."""
         if self.left and self.name != "jumps":
             number = len(self.question.arms) * self.question.seeds
-            return (
-                f"Open: {len(self.left)} of {number} runs have no current record. "
-                f"python scripts/results.py {self.name} trains them."
-            )
+            return f"Open: {len(self.left)} of {number} runs have no current record. make results trains them."
         said = [_ANSWERS.get(self.name, _compared)(self)]
         if self.diverged:
             said.append(f"Diverged, and in no comparison: {'; '.join(self.diverged)}.")

@@ -13,6 +13,7 @@ from wisesr_helpers.models.backbones import SMALL
 from wisesr_helpers.models.heads import get_head
 from wisesr_helpers.progress import duration
 from wisesr_helpers.storage import describe_size
+from wisesr_helpers.studies import questions
 from wisesr_helpers.studies.experiment import SCALES, RunSpec, is_current, make_spec
 from wisesr_helpers.studies.grid import STUDIES
 from wisesr_helpers.studies.run import demo_seconds
@@ -119,7 +120,8 @@ class Row:
 
     @property
     def _costs(self):
-        return COSTS[self.spec.parameters.backbone, self.spec.image_size]
+        # The small ones between the two, and at other sizes, take no more than this.
+        return COSTS.get((self.spec.parameters.backbone, self.spec.image_size), COSTS["small_conv", 512])
 
     @property
     def _slots(self):
@@ -179,7 +181,9 @@ def committed(results, runs_dir="", data_dir=""):
         for head in study.demo.heads
         for seed in range(seeds)
     ]
-    for row in (_row(*place, runs_dir, data_dir) for place in places):
+    rows = [_row(*place, runs_dir, data_dir) for place in places]
+    rows += [_placed(questions.spec(typed), runs_dir, data_dir) for typed in questions.runs()]
+    for row in {row.identity: row for row in rows}.values():
         if state(results / f"{row.identity}.json", row.spec.recipe.epochs) not in DONE:
             dirty = row.done and not runs.read_run(row.spec.folder).execution["clean"]
             yield dataclasses.replace(row, state="stale") if dirty else row
@@ -203,7 +207,11 @@ def describe(rows):
 
 def _row(study, dataset, backbone, head, scale, seed, runs_dir="", data_dir=""):
     """The ``Row`` of a ``Study`` (of the dataset), with its state as its record says; folders empty: the defaults."""
-    spec = make_spec(study, get_head(head), backbone, scale, seed, dataset=dataset)
+    return _placed(make_spec(study, get_head(head), backbone, scale, seed, dataset=dataset), runs_dir, data_dir)
+
+
+def _placed(spec, runs_dir, data_dir):
+    """The ``Row`` of a ``RunSpec`` in these folders."""
     runs_dir, data_dir = (pathlib.Path(name).expanduser() if name else None for name in (runs_dir, data_dir))
     folder = (runs_dir or runs.default_runs_dir()) / spec.parameters.identity
     spec = dataclasses.replace(spec, folder=folder, runs_dir=runs_dir, data_dir=data_dir)
