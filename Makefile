@@ -18,7 +18,7 @@ UV ?= $(BIN)/uv
 VERSIONS ?= --constraint constraints.txt
 INSTALL = install --quiet $(VERSIONS) --editable '.[$(BACKEND),all]'
 
-.PHONY: setup demo test test-slow test-newest test-oldest book results bench fuzz soak rehearsal lint lock address notebooks mutants page
+.PHONY: setup demo test test-slow test-newest test-oldest book results results-check bench fuzz soak rehearsal lint lock address notebooks mutants page
 
 setup: $(BIN)/.ready-$(BACKEND)
 
@@ -91,6 +91,12 @@ rehearsal: setup
 results: setup
 	snakemake -s workflow/Snakefile --cores 2 results
 	python scripts/picture.py
+
+# Some of the committed records, drawn at random, are trained again and compared: make results-check RUNS=2 SEED=7
+RUNS ?= 2
+SEED ?= $(shell date +%j)
+results-check: setup
+	python scripts/results_check.py --runs $(RUNS) --seed $(SEED)
 
 # The notebooks as they are stored: executed at demo scale (about 33 minutes on two cores, less where runs/ has their runs).
 notebooks: setup
