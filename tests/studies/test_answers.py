@@ -7,6 +7,7 @@ import pytest
 import records
 from tests_support import load_script
 
+import wisesr_helpers as ws
 from wisesr_helpers import plots
 from wisesr_helpers.studies import answers, questions
 from wisesr_helpers.studies.questions import QUESTIONS
@@ -232,3 +233,15 @@ def test_new_statistics_are_the_means_of_the_batches():
     np.testing.assert_allclose(norm.moving_mean, batches.mean(axis=(0, 1)), rtol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, batches.var(axis=1).mean(axis=0), rtol=1e-5)
     assert norm.momentum == 0.9
+
+
+def test_from_declaration_to_figure_with_real_trainings(tmp_path, monkeypatch):
+    arms = {head: questions.SEVEN | {"head": head, "scale": "smoke"} for head in ("gap", "wise")}
+    monkeypatch.setitem(QUESTIONS, "parts", questions.Question("?", arms, {"wise − gap": ("wise", "gap")}, "", seeds=2))
+    for typed in questions.runs(["parts"]):
+        ws.Experiment(**typed, runs_dir=str(tmp_path)).run()
+    said = answers.Found("parts", ws.load_runs(tmp_path))
+    assert said.answer.startswith("On 6 test images and 2 seeds: wise − gap: no difference shown")
+    drawn, ax = plots.figure()
+    said.draw(ax)
+    assert "wise − gap: +" in plots.alt_text(drawn) or "wise − gap: −" in plots.alt_text(drawn)
