@@ -112,13 +112,14 @@ class Study:
 
 
 # The paper's four. Classes and images: Table 2; recipes: Tables 3, 4 and 8.
-# Their demos have the paper's optimiser with Table 8's batch, for there are few images, and a staircase that falls
-# faster, for epochs are few; what the one at 512 has instead is said there. Colours change less than Table 3 says: an
-# image darkened to nothing teaches a network of four layers little in so short a time.
+# Their demos have the paper's optimiser, and a staircase that falls faster, for epochs are few. Time goes with the
+# images that are moved: smaller batches and a higher rate than the paper's need fewer of them. There are as many test
+# scenes as it takes to tell the paper's head from one half, the ceiling of averaging, in every seed. Colours change
+# less than Table 3 says: an image darkened to nothing teaches a network of four layers little in so short a time.
 
 _MILDER = dataclasses.replace(TABLE_3, channel_shift_range=10.0, brightness_range=(0.9, 1.1))
 _SHORT = Recipe(
-    epochs=20, batch_size=15, learning_rate=0.045, momentum=0.9, decay_rate=0.85, decay_epochs=1, augmentation=_MILDER
+    epochs=20, batch_size=10, learning_rate=0.1, momentum=0.9, decay_rate=0.85, decay_epochs=1, augmentation=_MILDER
 )
 
 _PAPER = (
@@ -138,10 +139,10 @@ _PAPER = (
         figures=("Figure 4",),
         demo=Demo(
             classes=12,
-            train=2400,
-            test=480,
-            recipe=dataclasses.replace(_SHORT, epochs=20, decay_rate=0.88),
-            minutes=1.6,
+            train=1800,
+            test=600,
+            recipe=_SHORT,
+            minutes=1.4,
             backbones={"small_patch": 1},
         ),
     ),
@@ -162,9 +163,9 @@ _PAPER = (
         demo=Demo(
             classes=6,
             train=1500,
-            test=300,
-            recipe=dataclasses.replace(_SHORT, epochs=24, decay_rate=0.9),
-            minutes=1.2,
+            test=600,
+            recipe=dataclasses.replace(_SHORT, epochs=24, decay_rate=0.87),
+            minutes=1.6,
             backbones={"small_patch": 1},
         ),
     ),
@@ -185,9 +186,9 @@ _PAPER = (
         demo=Demo(
             classes=8,
             train=1600,
-            test=320,
-            recipe=dataclasses.replace(_SHORT, epochs=24, decay_rate=0.9),
-            minutes=1.4,
+            test=640,
+            recipe=dataclasses.replace(_SHORT, epochs=24, decay_rate=0.87),
+            minutes=1.7,
             backbones={"small_patch": 1},
         ),
     ),
@@ -209,8 +210,7 @@ _PAPER = (
             classes=6,
             train=1500,
             test=300,
-            # Time goes with the images that are moved: smaller batches and a higher rate need fewer of them.
-            recipe=dataclasses.replace(_SHORT, epochs=11, batch_size=10, learning_rate=0.1, decay_rate=0.73),
+            recipe=dataclasses.replace(_SHORT, epochs=11, decay_rate=0.73),
             minutes=1.4,
             backbones={"small_patch": 2, "small_conv": 1},
         ),
