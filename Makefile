@@ -86,7 +86,7 @@ soak: setup
 rehearsal: setup
 	python tests/rehearsal.py --out _build/rehearsal.json
 
-# The committed records: every demo row and the experiments (results/protocol.md), trained from a clean tree (four hours
+# The committed records: every demo row and the experiments (results/protocol.md), trained from a clean tree (three hours
 # on two cores; what is done is skipped), and the picture.
 results: setup
 	snakemake -s workflow/Snakefile --cores 2 results

@@ -97,7 +97,7 @@ def test_the_embedded_scenes_have_an_even_number_of_classes():
 
 def test_a_demo_is_made_to_decide_within_two_minutes():
     """The paper's head stands above one half, the ceiling of averaging, by more than its interval."""
-    reached = {"sub_imagenet_224": 0.6, "intel_224": 0.7, "mit_224": 0.7, "mit_512": 0.95}  # tried, the lower of seeds
+    reached = {"sub_imagenet_224": 0.69, "intel_224": 0.7, "mit_224": 0.7, "mit_512": 0.95}  # tried, the lower of seeds
     for name in PAPER:
         demo = ws.STUDIES[name].demo
         assert demo.minutes <= 2
