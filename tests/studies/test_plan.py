@@ -13,7 +13,8 @@ import wisesr_helpers as ws
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops
 from wisesr_helpers.storage import describe_size
-from wisesr_helpers.studies import questions, plan as module
+from wisesr_helpers.studies import plan as module
+from wisesr_helpers.studies import questions
 from wisesr_helpers.studies.plan import COSTS, committed, describe, plan
 
 
