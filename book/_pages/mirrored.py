@@ -27,7 +27,7 @@ DIGITS = (0, 2)
 SIDE = 7  # cells, as the last map of a 224×224 image
 CELLS = SIDE * SIDE
 CENTRE = (SIDE - 2) / 2  # of the cells that a glyph can stand in: the last row and column stay empty
-SCENE = 3  # of the test scenes
+SCENE = 9  # of the test scenes
 TRAINING = {"scenes": 200, "epochs": 20, "batch_size": 50, "learning_rate": 0.03}
 NAMES = tuple("{} inside, {} outside".format(*pair) for pair in (DIGITS, DIGITS[::-1]))
 
@@ -130,9 +130,15 @@ def figure():
     return HTML(
         f'<figure class="mirrored">{drawing}<figcaption>Two scenes with the same digits at different places, and the '
         "vector that the classifier would see: how strongly each digit was found. GAP’s two vectors are equal, so "
-        "nothing behind them can tell the scenes apart. Wise-SrNet’s differ; its weights were learned from "
-        f"{TRAINING['scenes']} other scenes when this page was built. Demo: not the paper’s data.</figcaption></figure>"
+        f"nothing behind them can tell the scenes apart. Wise-SrNet’s differ: from {TRAINING['scenes']} other scenes it "
+        f"learned, when this page was built, to look {_where()}. Demo: not the paper’s data.</figcaption></figure>"
     )
+
+
+def _where():
+    """Where the weights that were learned are large."""
+    blocks = np.array(learned().kernel)[..., 0].mean(-1)  # (3, 3)
+    return "near the border" if blocks[1, 1] < blocks.mean() else "near the centre"
 
 
 def _bars(vector, most, middle, top, ink):
@@ -174,7 +180,7 @@ def _svg(width, height, inside, description, more=""):
 
 def presets():
     """Name → weights in units of 1/CELLS, whole tenths: (SIDE, SIDE). Those that were learned add up to 1, as GAP's."""
-    weights = learned().position_weights(SIDE, SIDE)[..., 0]
+    weights = learned().position_weights(SIDE, SIDE)[..., 0].astype(float)
     return {
         "All equal: GAP": np.ones((SIDE, SIDE)),
         "Learned: Wise-SrNet": np.round(CELLS * weights / weights.sum(), 1),
