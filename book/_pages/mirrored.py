@@ -130,8 +130,8 @@ def figure():
     return HTML(
         f'<figure class="mirrored">{drawing}<figcaption>Two scenes with the same digits at different places, and the '
         "vector that the classifier would see: how strongly each digit was found. GAP’s two vectors are equal, so "
-        f"nothing behind them can tell the scenes apart. Wise-SrNet’s differ: from {TRAINING['scenes']} other scenes it "
-        f"learned, when this page was built, to look {_where()}. Demo: not the paper’s data.</figcaption></figure>"
+        "nothing behind them can tell the scenes apart. Wise-SrNet’s differ: from "
+        f"{TRAINING['scenes']} other scenes it learned, when this page was built, to look {_where()}. Demo: not the paper’s data.</figcaption></figure>"
     )
 
 
