@@ -130,8 +130,8 @@ def figure():
     return HTML(
         f'<figure class="mirrored">{drawing}<figcaption>Two scenes with the same digits at different places, and the '
         "vector that the classifier would see: how strongly each digit was found. GAP’s two vectors are equal, so "
-        "nothing behind them can tell the scenes apart. Wise-SrNet’s differ: from "
-        f"{TRAINING['scenes']} other scenes it learned, when this page was built, to look {_where()}. Demo: not the paper’s data.</figcaption></figure>"
+        "nothing behind them can tell the scenes apart. Wise-SrNet’s differ: when this page was built, it learned from "
+        f"{TRAINING['scenes']} other scenes to look {_where()}. Demo: not the paper’s data.</figcaption></figure>"
     )
 
 
@@ -258,7 +258,7 @@ def _grid():
         row, column = divmod(cell, SIDE)
         cells.append(
             f'<rect data-cell="{cell}" x="{40 * column + 1}" y="{40 * row + 1}" width="38" height="38" rx="3" '
-            'fill="#0072b2" fill-opacity="0.2" stroke="currentColor" stroke-opacity="0.3"/>'
+            'fill="#0072b2" fill-opacity="0.17" stroke="currentColor" stroke-opacity="0.3"/>'
             + _text(40 * column + 20, 40 * row + 25, "1", size=14)
         )
     said = f"The weights of the channel, a grid of {SIDE} rows and {SIDE} columns, in units of 1/{CELLS}."

@@ -17,10 +17,9 @@ function startPainter(root) {
     panels.forEach(panel => panel.querySelectorAll("rect").forEach(mark =>
       mark.setAttribute("fill-opacity", Math.min(0.9, weights[mark.dataset.cell] / 4))));
     squares.forEach((square, cell) => {
-      square.setAttribute("fill-opacity", Math.min(1, weights[cell] / 5));
+      square.setAttribute("fill-opacity", Math.min(0.65, weights[cell] / 6));
       square.classList.toggle("at", cell === at);
       numbers[cell].textContent = String(weights[cell]);
-      numbers[cell].setAttribute("fill", weights[cell] > 2.5 ? "#fff" : "currentColor");
     });
     const words = outputs[0] === outputs[1]
       ? "Equal: no classifier behind this channel can tell the scenes apart."
