@@ -219,6 +219,7 @@ def painter():
         f'<p>{buttons}</p><p role="radiogroup" aria-label="Brush">Brush: {brushes}</p>'
         '<p class="painter-cell" aria-live="polite"></p>'
         "<p>Tap or drag to paint. Keys: arrows move, + and − change a weight.</p></div></div>"
+        "<noscript><p>Painting needs JavaScript; the table below does without.</p></noscript>"
         f'<script type="application/json">{json.dumps(data)}</script></div>' + table(pd.DataFrame(rows)).data
     )
 
