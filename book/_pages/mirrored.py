@@ -120,7 +120,7 @@ def figure():
     found = vectors()
     drawn = [_text(48, 14, "scene"), _text(168, 14, "GAP"), _text(300, 14, "Wise-SrNet")]
     for k, top in enumerate((24, 162)):
-        drawn.append(_picture(scenes()[k], 0, top, 96))
+        drawn.append(_picture(scenes()[k], top, 96))
         for head, middle in (("gap", 168), ("wise", 300)):
             drawn += _bars(found[head][k], found[head].max(), middle, top, colour(head))
     for head, middle in (("gap", 168), ("wise", 300)):
@@ -161,18 +161,18 @@ def _text(x, y, words, size=13, weight="normal"):
     )
 
 
-def _picture(cells, x, y, side):
+def _picture(cells, y, side):
     """A scene as an image inside an SVG."""
     pixels = cells.swapaxes(1, 2).reshape(SIDE * STRIDE, SIDE * STRIDE)
     written = io.BytesIO()
     Image.fromarray(pixels).save(written, "PNG", optimize=True)
     data = base64.b64encode(written.getvalue()).decode()
-    return f'<image x="{x}" y="{y}" width="{side}" height="{side}" href="data:image/png;base64,{data}"/>'
+    return f'<image y="{y}" width="{side}" height="{side}" href="data:image/png;base64,{data}"/>'
 
 
-def _svg(width, height, inside, description, more=""):
+def _svg(width, height, inside, description):
     said = html.escape(description)
-    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{said}"{more}>{inside}</svg>'
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{said}">{inside}</svg>'
 
 
 # --- the painter: weights in units of GAP's own, 1/49
@@ -225,30 +225,25 @@ def painter():
 
 
 def _verdict(one, other):
-    if f"{one:.2f}" == f"{other:.2f}":
+    if np.isclose(one, other):
         return "Equal: no classifier behind this channel can tell the scenes apart."
     return "Different: a classifier can tell the scenes apart."
 
 
 def _panel(k, features, output):
     """A scene with what the channel found in its cells, and the output."""
-    marks = []
-    for cell, value in enumerate(features.ravel()):
-        row, column = divmod(cell, SIDE)
-        if value:
-            marks.append(
-                f'<rect data-cell="{cell}" x="{22 * column + 1}" y="{22 * row + 1}" width="20" height="20" '
-                'fill="#e69f00" fill-opacity="0.25" stroke="#e69f00"/>'
-                f'<text x="{22 * column + 11}" y="{22 * row + 15}" font-size="12" font-weight="bold" fill="#fff" '
-                f'stroke="#000" stroke-width="3" paint-order="stroke" text-anchor="middle">{value}</text>'
-            )
-    found = ", ".join(
-        f"{value} in row {cell // SIDE + 1}, column {cell % SIDE + 1}"
-        for cell, value in enumerate(features.ravel())
-        if value
-    )
-    said = f"Scene with {NAMES[k]}. The channel answers with {found}; with 0 elsewhere."
-    drawing = _svg(154, 154, _picture(scenes()[k], 0, 0, 154) + "".join(marks), said)
+    marks, found = [], []
+    for row, column in np.argwhere(features):
+        value = features[row, column]
+        found.append(f"{value} in row {row + 1}, column {column + 1}")
+        marks.append(
+            f'<rect data-cell="{SIDE * row + column}" x="{22 * column + 1}" y="{22 * row + 1}" width="20" height="20" '
+            'fill="#e69f00" fill-opacity="0.25" stroke="#e69f00"/>'
+            f'<text x="{22 * column + 11}" y="{22 * row + 15}" font-size="12" font-weight="bold" fill="#fff" '
+            f'stroke="#000" stroke-width="3" paint-order="stroke" text-anchor="middle">{value}</text>'
+        )
+    said = f"Scene with {NAMES[k]}. The channel answers with {', '.join(found)}; with 0 elsewhere."
+    drawing = _svg(154, 154, _picture(scenes()[k], 0, 154) + "".join(marks), said)
     return f"<div><p>{NAMES[k]}</p>{drawing}<p>output <output>{output:.2f}</output></p></div>"
 
 

@@ -12,8 +12,8 @@ function startPainter(root) {
   let weights = [...presets[0]], at = (cells - 1) / 2;
 
   function update() {
-    const outputs = maps.map(map => (map.reduce((sum, value, cell) => sum + value * weights[cell], 0) / cells).toFixed(2));
-    outputs.forEach((output, k) => { shown[k].textContent = output; });
+    const outputs = maps.map(map => map.reduce((sum, value, cell) => sum + value * weights[cell], 0) / cells);
+    outputs.forEach((output, k) => { shown[k].textContent = output.toFixed(2); });
     panels.forEach(panel => panel.querySelectorAll("rect").forEach(mark =>
       mark.setAttribute("fill-opacity", Math.min(0.9, weights[mark.dataset.cell] / 4))));
     squares.forEach((square, cell) => {
@@ -21,7 +21,7 @@ function startPainter(root) {
       square.classList.toggle("at", cell === at);
       numbers[cell].textContent = String(weights[cell]);
     });
-    const words = outputs[0] === outputs[1]
+    const words = Math.abs(outputs[0] - outputs[1]) < 1e-6
       ? "Equal: no classifier behind this channel can tell the scenes apart."
       : "Different: a classifier can tell the scenes apart.";
     if (verdict.textContent !== words) verdict.textContent = words;
