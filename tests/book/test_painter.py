@@ -13,11 +13,12 @@ FRONT = ["book/intro", "book/why_pooling"]
 def show(browser, built, name, width=1400, mode="light"):
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(f"file://{built}/{name}.html")
-    browser.execute_script("localStorage.setItem('mode', arguments[0])", mode)
+    choice = {"source": f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')"}
+    before = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", choice)
     for log in ("browser", "performance"):
         browser.get_log(log)
-    browser.refresh()
+    browser.get(f"file://{built}/{name}.html")
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", before)
 
 
 def outputs(browser):
