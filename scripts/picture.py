@@ -1,4 +1,4 @@
-"""Draw the picture of README and introduction from the embedded scenes and the committed records."""
+"""Draw the README's picture from the embedded scenes and the committed records."""
 
 import pathlib
 import sys

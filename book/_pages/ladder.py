@@ -11,8 +11,8 @@ from wisesr_helpers.models.heads import head_layers
 CHANNELS = 32  # of the maps that both are compared on: enough, and quick
 
 
-def step(plain, head, feature_shape, classes):
-    """Draw a head, after proving that plain Keras is the same: as many weights, and with them the same outputs.
+def same(plain, head, feature_shape, classes):
+    """Prove that plain Keras is a head of the package: as many weights, and with them the same outputs.
 
     Args:
         plain: ``(features) → class scores``, both Keras tensors.
@@ -34,6 +34,11 @@ def step(plain, head, feature_shape, classes):
     apart = float(np.abs(mine(maps) - package(maps)).max())
     if apart > 1e-5:
         raise RuntimeError(f"The page's code and the head '{head}' differ by {apart}.")
+
+
+def step(plain, head, feature_shape, classes):
+    """Draw a head, after proving that plain Keras is the same; the arguments of :func:`same`."""
+    same(plain, head, feature_shape, classes)
     plots.show(plots.head_figure([head], feature_shape, classes))
     weights = head_params(head, feature_shape, classes)
     return words(

@@ -7,9 +7,14 @@ import subprocess
 import sys
 
 import pytest
-from tests_support import ROOT
+from tests_support import ROOT, debian
 
 from wisesr_helpers.training import runs
+
+OFFLINE = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +40,20 @@ def built(tmp_path_factory):
         done = subprocess.run([*command, "--path-output", str(folder)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium that keeps what the pages ask for and what they say."""
+    debian("chromium", "chromium-driver", command="chromedriver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    for option in OFFLINE:
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
