@@ -148,7 +148,7 @@ def test_the_costs_page_shows_table_1_counted_again(built):
 def test_the_page_on_data_shows_table_2_and_says_that_no_photograph_was_at_hand(built):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page(built, "book/data")))
     assert "Intel Image Classification Challenge 6 14,034 3,000 intel puneet6060/intel-image-classification" in text
-    assert "No run at the paper's scale is committed" in text.replace("’", "'")
+    assert "No run at the paper's scale is recorded" in text.replace("’", "'")
 
 
 def test_the_page_on_augmentation_measures_its_parity_when_it_is_built(built):
