@@ -117,22 +117,22 @@ class ResultsPage:
 
     def runs_table(self):
         """The committed runs, with their data as CSV."""
-        return table(report.results_table(self.committed), f"{self.study.name}.csv", compact=True)
+        return _runs_with_block(self.committed, f"{self.study.name}.csv")
 
     def own_runs_table(self):
         """The runs of whoever builds the book, or the command that makes them; files passed over are named."""
         if self.own.empty:
             shown = words("None were found when this book was built: <code>make demo</code> makes two.")
         else:
-            shown = table(report.results_table(self.own), f"{self.study.name}-own.csv", compact=True)
+            shown = _runs_with_block(self.own.assign(whose="yours"), f"{self.study.name}-own.csv")
         passed_over = [words(f"Passed over: {html.escape(sentence)}") for sentence in self.skipped]
         return HTML("".join(part.data for part in (shown, *passed_over)))
 
-    def provenance_table(self):
-        """Where every run on the page comes from."""
-        parts = [report.provenance(self.committed, "committed"), report.provenance(self.own, "yours")]
-        parts = [part for part in parts if len(part)]
-        return table(pd.concat(parts), compact=True) if parts else words(NONE)
+
+def _runs_with_block(runs, csv_name):
+    """Runs as a table, and where they come from."""
+    rows = report.results_table(runs)
+    return HTML(table(rows, compact=True).data + provenance.of_runs(runs, rows, csv_name, CODE).data)
 
 
 def paper_runs(results=None, own=None):

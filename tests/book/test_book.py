@@ -70,14 +70,15 @@ def test_the_page_shows_published_and_own_numbers_apart(built):
     assert "0.7362" in published
     assert "0.7362" not in demo
     assert "demo: not the paper's data" in demo.replace("’", "'").replace("&#39;", "'").replace("&#x27;", "'")
-    assert "mit_512--demo" in demo
+    assert "papermill notebooks/mit_512.ipynb" in demo
 
 
 def test_the_readers_own_run_is_marked(built):
-    rows = re.findall(r"<tr>.*?</tr>", page(built, "book/mit_512"), re.DOTALL)
-    own = [row for row in rows if "--s77" in row and ">yours</td>" in row]
-    assert len(own) == 1
-    assert not any("--s77" in row and ">committed</td>" in row for row in rows)
+    others, _, own = page(built, "book/mit_512").partition('id="your-runs"')
+    seed = '<td data-label="seed">77</td>'
+    assert own.count(seed) == 1
+    assert "<dd>1, yours</dd>" in own
+    assert seed not in others
 
 
 def test_figures_have_descriptions_made_from_the_data(built):
