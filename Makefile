@@ -71,6 +71,7 @@ bench: setup
 	python benchmarks/pipeline.py
 	python benchmarks/training.py
 	python benchmarks/grid.py
+	python benchmarks/book.py
 
 # Damaged images, lists and archives: make fuzz N=100000
 N ?= 1000

@@ -115,3 +115,13 @@ def test_the_grids_benchmark_measures_every_call(root, tmp_path):
     rows = json.loads((tmp_path / "out.json").read_text())["rows"]
     assert [len(row["promises"]) for row in rows] == [0, 1, 1]
     assert all(row["seconds"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_the_books_benchmark_measures_every_page_with_cells(root, tmp_path):
+    words = [sys.executable, "benchmarks/book.py", "--out", tmp_path / "out.json"]
+    subprocess.run(words, cwd=root, check=True)
+    whole, *rows = json.loads((tmp_path / "out.json").read_text())["rows"]
+    cells = {f"book/{page.stem}" for page in (root / "book").glob("*.md") if "{code-cell}" in page.read_text()}
+    assert {row["page"] for row in rows} == cells
+    assert whole["seconds"] > sum(row["seconds"] for row in rows)

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -18,6 +19,16 @@ def load_script(name, folder="scripts"):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def build_book(folder, own):
+    """Build the book into ``folder`` with the reader's own runs in ``own``; returns the folder with its pages."""
+    jupyter_book = pathlib.Path(sys.executable).with_name("jupyter-book")
+    command = [jupyter_book, "build", ROOT, "--all", "-W", "-n", "--keep-going", "--path-output", folder]
+    environment = os.environ | {"WISESR_RUNS": str(own)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder / "_build" / "html"
 
 
 def pinned(name):

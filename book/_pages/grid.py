@@ -30,12 +30,14 @@ def rows(results=None, own=""):
     """
     results = results or project_root() / "results"
     found = [row for scale in SCALES for row in plan.plan({"scale": scale, "runs_dir": str(own)})]
-    committed = [results / f"{row.identity}.json" for row in found]
-    states = [plan.state(path, row.spec.recipe.epochs) for path, row in zip(committed, found, strict=True)]
-    return [
-        dataclasses.replace(row, state=state) if state in plan.DONE and not row.done else row
-        for row, state in zip(found, states, strict=True)
-    ]
+    return [row if row.done else _committed(row, results / f"{row.identity}.json") for row in found]
+
+
+def _committed(row, path):
+    """The row, done if the committed record at ``path`` says so."""
+    state = plan.state(path, row.spec.recipe.epochs)
+    done = dataclasses.replace(row, spec=dataclasses.replace(row.spec, folder=path), state=state)
+    return done if done.done else row
 
 
 def table(grid):
@@ -53,11 +55,24 @@ def table(grid):
                 "disk of a row, at most": describe_size(row.disk),
                 "rows": 0,
                 "done": 0,
+                "measured": [],
             },
         )
         line["rows"] += 1
         line["done"] += row.done
+        line["measured"] += [row.spec.folder] * row.done
+    for line in lines.values():
+        line["measured"] = _measured(line["measured"])
     return pd.DataFrame(lines.values())
+
+
+def _measured(folders):
+    """Mean time of the runs with these records, and on which devices, in words; empty without one."""
+    made = [read_run(folder).execution for folder in folders]
+    if not made:
+        return ""
+    mean = sum(sum(each["seconds"]) for each in made) / len(made)
+    return f"{duration(mean)} on {', '.join(dict.fromkeys(each['device'] for each in made))}"
 
 
 def all_rows(grid):
@@ -78,28 +93,13 @@ def all_rows(grid):
 def words(grid):
     """Numbers for the prose: name → text."""
     paper = [row for row in grid if row.scale == "paper"]
-    measured = [
-        f"{run.identity}: {sum(run.execution['seconds']) / 3600:.1f} h on {run.execution['device']}"
-        for run in map(_record, paper)
-        if run is not None
-    ]
     return {
         "rows": str(len(paper)),
         "done": plan.describe(paper),
         "demo_done": f"{sum(row.done for row in grid if row.scale == 'demo')} of {len(grid) - len(paper)}",
         "hours": f"{sum(row.hours for row in paper):,.0f}",
         "gpu_tflops": f"{plan.GPU_TFLOPS:g}",
-        "measured": "; ".join(measured)
-        or "no row has been trained on an accelerator yet, so nothing measured stands beside them",
     }
-
-
-def _record(row):
-    """The reader's own record of a row; None without one."""
-    try:
-        return read_run(row.spec.folder) if row.done else None
-    except (OSError, ValueError):
-        return None
 
 
 def _counted(grid, scale):

@@ -32,6 +32,14 @@ def table_2():
     )
 
 
+def used(paper):
+    """How many images runs at the paper's scale found on disk: a sentence."""
+    if paper.empty:
+        return "No run at the paper's scale is recorded, so nothing can be said here about the real files yet."
+    found = (f"{run.dataset} {run.train_images:,} + {run.test_images:,} images" for run in paper["run"])
+    return f"Used by the recorded runs at the paper's scale: {', '.join(dict.fromkeys(found))}."
+
+
 def table_3():
     """Table 3 as printed, beside the argument that carries it here."""
     ours = dataclasses.replace(TABLE_3, convention="keras3")

@@ -7,6 +7,7 @@ from IPython.display import HTML
 
 from _pages import provenance
 from _pages.markup import table
+from _pages.results import paper_runs
 from wisesr_helpers import metrics
 from wisesr_helpers.layers.pooling import START
 from wisesr_helpers.published import published
@@ -15,7 +16,6 @@ from wisesr_helpers.studies.claim_tests import setting
 from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
 from wisesr_helpers.studies.evidence import is_evidence
 from wisesr_helpers.studies.grid import get_study
-from wisesr_helpers.training.runs import load_runs, project_root
 
 GAIN = "over GAP, points (95 % interval)"
 
@@ -37,7 +37,7 @@ def results(study, paper):
 
     Args:
         study: Name of a study.
-        paper: Records at paper scale, as ``ws.load_runs`` returns them.
+        paper: Records at paper scale, as :func:`paper_runs` returns them.
     """
     study = get_study(study)
     found = accuracies().query("study == @study.name")
@@ -47,14 +47,13 @@ def results(study, paper):
     counts = published().query("where == @study.table and source == 'paper' and column == 'Parameters'")
     counts = counts.set_index(["backbone", "head"])["value"]
     ours = {}
-    for run in paper["run"]:
-        if run.study == study.name and is_evidence(run):
-            ours.setdefault((run.backbone, run.head), []).append(run)
+    for row in evidence(study.name, paper).itertuples():
+        ours.setdefault((row.backbone, row.head), []).append(row)
     rows = []
     for row in found[found["measure"] == "top-1"].itertuples():
         model = (row.backbone, row.head)
         gain = gains.get(model)
-        again = [run.top1 for run in ours.get(model, ())]
+        again = ours.get(model, ())
         shown = {"backbone": row.backbone, "head": row.head}
         if model in counts:
             shown["parameters"] = counts[model]
@@ -64,21 +63,27 @@ def results(study, paper):
         shown[GAIN] = f"{gain.printed.replace('-', '−')} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
         shown["so it is"] = gain.word if gain else ""
         seeds = "1 seed" if len(again) == 1 else f"{len(again)} seeds"
-        shown["here"] = f"{sum(again) / len(again):.1%} ({seeds})" if again else "not run"
+        yours = ", yours" if any(each.whose == "yours" for each in again) else ""
+        shown["here"] = f"{sum(each.top1 for each in again) / len(again):.1%} ({seeds}{yours})" if again else "not run"
         rows.append(shown)
     return pd.DataFrame(rows)
 
 
 def shown(study, paper, name):
     """:func:`results` as a cell's output, with where our own runs come from."""
-    runs = paper[[run.study == study and is_evidence(run) for run in paper["run"]]] if len(paper) else paper
-    return HTML(table(results(study, paper), f"{name}.csv", compact=True).data + provenance.of_runs(runs).data)
+    block = provenance.of_runs(evidence(study, paper))
+    return HTML(table(results(study, paper), f"{name}.csv", compact=True).data + block.data)
+
+
+def evidence(study, paper):
+    """The records of a study that its table is filled with: complete, of photographs, by the paper's recipe."""
+    return paper[[run.study == study and is_evidence(run) for run in paper["run"]]] if len(paper) else paper
 
 
 def rerun(*studies):
     """How many rows of the studies' tables have runs at paper scale: "0 of 45"."""
-    runs = load_runs(project_root() / "results")
-    have = {(run.study, run.backbone, run.head) for run in runs["run"] if run.scale == "paper" and is_evidence(run)}
+    runs = paper_runs()
+    have = {(name, row.backbone, row.head) for name in studies for row in evidence(name, runs).itertuples()}
     rows = {(name, *pair) for name in studies for pair in get_study(name).rows}
     return f"{len(rows & have)} of {len(rows)}"
 
@@ -86,7 +91,7 @@ def rerun(*studies):
 def missing(study, paper):
     """What no record at paper scale answers yet, and the command that would: a sentence."""
     study = get_study(study)
-    have = {(run.backbone, run.head) for run in paper["run"] if run.study == study.name and is_evidence(run)}
+    have = {(row.backbone, row.head) for row in evidence(study.name, paper).itertuples()}
     lack = [pair for pair in study.rows if pair not in have]
     if not lack:
         return f"All {len(study.rows)} rows were run again at the paper's scale."

@@ -16,18 +16,19 @@ SUMMARY = "Where this comes from"
 STALE = '<span class="stale">older code</span>'
 
 
-def of_runs(runs, data=None, csv_name=None, source=(), whose="committed"):
+def of_runs(runs, data=None, csv_name=None, source=()):
     """The block of what is drawn from runs.
 
     Args:
-        runs: DataFrame as ``ws.load_runs`` returns it; empty: nothing is shown.
+        runs: DataFrame as ``ws.load_runs`` returns it; empty: nothing is shown. A column "whose" says whose each is,
+            "committed" or "yours"; without it, all are committed.
         data: DataFrame behind the figure or table; None: :func:`report.results_table` of the runs.
         csv_name: Its file's name; None: made of the study.
         source: Paths of the code, relative to the project.
-        whose: "committed" or "yours".
     """
     if runs.empty:
         return HTML("")
+    whose = _distinct(runs["whose"]) if "whose" in runs else "committed"
     rows = report.provenance(runs, whose)
     each = list(runs["run"])
     stale = int((rows["code"] != "today's").sum())

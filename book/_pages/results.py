@@ -34,15 +34,15 @@ class ResultsPage:
         self.study = get_study(study)
         results = results or (project_root() or pathlib.Path()) / "results"
         own = own or default_runs_dir()
+        self.skipped = []  # sentences about own files that are no records: they must not keep the book from building
+        self.own = self._runs(load_runs(own, skipped=self.skipped), "demo", "paper")
         recorded = load_runs(results)
         recorded = recorded[recorded["options"] == ""]  # the page is about the heads as the paper has them
         self.committed = self._runs(recorded, "demo")
-        self.paper = self._runs(recorded, "paper")
-        self.skipped = []  # sentences about own files that are no records: they must not keep the book from building
-        self.own = self._runs(load_runs(own, skipped=self.skipped), "demo")
+        self.paper = self._runs(paper_runs(results, own))
 
-    def _runs(self, runs, scale):
-        chosen = runs[(runs["study"] == self.study.name) & (runs["scale"] == scale)]
+    def _runs(self, runs, *scales):
+        chosen = runs[(runs["study"] == self.study.name) & (runs["scale"].isin(scales) if scales else True)]
         return chosen.sort_values(["backbone", "head", "seed"], ascending=[False, True, True])
 
     def words(self):
@@ -60,9 +60,14 @@ class ResultsPage:
             "demo_colours": _colours(demo.recipe.augmentation, study.recipe.augmentation),
             "paper_epochs": str(study.recipe.epochs),
             "finding": " ".join(self._finding(backbone) for backbone in self.committed["backbone"].unique()) or NONE,
-            "verdict_paper": verdict(self.paper, study.backbones),
+            "verdict_paper": verdict(self._whole(), study.backbones),
             **{f"verdict_{name}": self.verdict(name) for name in demo.backbones},
         }
+
+    def _whole(self):
+        """The runs at the paper's scale of as many epochs as the paper's."""
+        planned = self.paper["run"].map(lambda run: run.planned_epochs)
+        return self.paper[planned == self.study.recipe.epochs]
 
     def _finding(self, backbone):
         """Mean final accuracies of the complete runs, and by name the runs that a mean would hide."""
@@ -112,22 +117,35 @@ class ResultsPage:
 
     def runs_table(self):
         """The committed runs, with their data as CSV."""
-        return table(report.results_table(self.committed), f"{self.study.name}.csv", compact=True)
+        return _runs_with_block(self.committed, f"{self.study.name}.csv")
 
     def own_runs_table(self):
         """The runs of whoever builds the book, or the command that makes them; files passed over are named."""
         if self.own.empty:
             shown = words("None were found when this book was built: <code>make demo</code> makes two.")
         else:
-            shown = table(report.results_table(self.own), f"{self.study.name}-own.csv", compact=True)
+            shown = _runs_with_block(self.own.assign(whose="yours"), f"{self.study.name}-own.csv")
         passed_over = [words(f"Passed over: {html.escape(sentence)}") for sentence in self.skipped]
         return HTML("".join(part.data for part in (shown, *passed_over)))
 
-    def provenance_table(self):
-        """Where every run on the page comes from."""
-        parts = [report.provenance(self.committed, "committed"), report.provenance(self.own, "yours")]
-        parts = [part for part in parts if len(part)]
-        return table(pd.concat(parts), compact=True) if parts else words(NONE)
+
+def _runs_with_block(runs, csv_name):
+    """Runs as a table, and where they come from."""
+    rows = report.results_table(runs)
+    return HTML(table(rows, compact=True).data + provenance.of_runs(runs, rows, csv_name, CODE).data)
+
+
+def paper_runs(results=None, own=None):
+    """The committed runs at the paper's scale and the reader's own, as ``ws.load_runs`` has them, with "whose".
+
+    Args:
+        results, own: As for :class:`ResultsPage`.
+    """
+    results = results or (project_root() or pathlib.Path()) / "results"
+    own = own or default_runs_dir()
+    runs = load_runs(results, own, skipped=[])
+    runs["whose"] = np.where(runs["folder"] == str(results), "committed", "yours")
+    return runs[(runs["scale"] == "paper") & (runs["options"] == "")]
 
 
 def draw_ceiling(runs, ax, line):

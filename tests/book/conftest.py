@@ -1,13 +1,10 @@
 """The built book, shared by the tests of its pages."""
 
 import json
-import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
-from tests_support import ROOT, debian
+from tests_support import ROOT, build_book, debian
 
 from wisesr_helpers.training import runs
 
@@ -26,20 +23,7 @@ def built(tmp_path_factory):
     record["outcome"]["parameters"]["seed"] = 77
     identity = re.sub(r"--s\d+$", "--s77", record["identity"])
     runs.write_record(folder / "runs" / identity, record["outcome"], record["execution"])
-    command = [
-        pathlib.Path(sys.executable).with_name("jupyter-book"),
-        "build",
-        str(ROOT),
-        "--all",
-        "-W",
-        "-n",
-        "--keep-going",
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WISESR_RUNS", str(folder / "runs"))
-        done = subprocess.run([*command, "--path-output", str(folder)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder / "_build" / "html"
+    return build_book(folder, folder / "runs")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ MISTAKES = COMMANDS | EXPRESSIONS
 # Name → (exception, what was given, what is valid, what to do); a sentence may say two of them in the same words.
 ANSWERS = {
     "a head that doesn't exist": (ValueError, "'vise'", "gap, wise, gap_dropout, depthwise", "Valid heads: "),
-    "a backbone that doesn't exist": (ValueError, "'Xcepton'", "Valid: small_patch, small_conv, and any", "Xception"),
+    "a backbone that doesn't exist": (ValueError, "'Xcepton'", "Valid: small_patch, small_conv, ", "Xception"),
     "a scale that doesn't exist": (ValueError, "'large'", "auto, paper, demo, smoke", "Valid scales: "),
     "an option that the head doesn't have": (ValueError, "'start' for head 'gap'", "weights, convention", "Valid opt"),
     "a value that the option doesn't have": (ValueError, "received 'imagnet'", "imagenet, none", "must be one of"),

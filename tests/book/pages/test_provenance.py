@@ -16,7 +16,7 @@ from wisesr_helpers.training.runs import load_runs
 def runs(tmp_path):
     def of(**choices):
         records.publish(tmp_path / "results", **choices)
-        return load_runs(tmp_path / "results")
+        return load_runs(tmp_path / "results").assign(whose="committed")
 
     return of
 
@@ -71,6 +71,8 @@ def test_the_table_fills_with_runs_at_the_papers_scale(runs):
     assert set(empty["here"]) == {"not run"}
     filled = printed.results("mit_512", runs(**paper_run("wise"))).set_index(["backbone", "head"])["here"]
     assert filled["Xception", "wise"] == "67.2% (1 seed)"
+    own = printed.results("mit_512", runs().assign(whose="yours")).set_index(["backbone", "head"])["here"]
+    assert own["Xception", "wise"] == "67.2% (1 seed, yours)"
     assert (filled == "not run").sum() == 8
     assert "9 of 9 rows" in printed.missing("mit_512", runs(head="gap").iloc[:0].assign(run=[]))
 
