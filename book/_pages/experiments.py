@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from _pages import provenance
-from _pages.markup import csv_link, table
+from _pages.markup import table
 from _pages.results import draw_ceiling
 from wisesr_helpers import plots
 from wisesr_helpers.data.dataset import DEMO_NOTE
@@ -34,21 +34,20 @@ def found(name, results=None):
 
 
 def words(results=None):
-    """Texts for the prose: every question's caption and what is answered; name → text."""
-    done = [name for name in QUESTIONS if not found(name, results).open]
-    lack = [name for name in QUESTIONS if name not in done]
-    answered = f"{len(done)} of {len(QUESTIONS)} questions are answered"
+    """Texts for the prose: how many questions are answered, what each asks, and its caption; name → text."""
+    answered = sum(not found(name, results).open for name in QUESTIONS)
     return {
-        "answered": f"{answered}; open: {', '.join(lack)}" if lack else answered,
+        "answered": f"{answered} of {len(QUESTIONS)} questions are answered",
+        **{f"asks_{name}": question.asks for name, question in QUESTIONS.items()},
         **{f"caption_{name}": caption(name, results) for name in QUESTIONS},
     }
 
 
 def answer(name, results=None):
-    """A question with its answer, as a cell's output."""
+    """The answer to a question, as a cell's output."""
     own = found(name, results)
     kind = "answer open" if own.open else "answer"
-    return HTML(f'<p class="asked">{html.escape(own.question.asks)}</p><p class="{kind}">{_coded(own.answer)}</p>')
+    return HTML("".join(f'<p class="{kind}">{_coded(sentence)}</p>' for sentence in own.sentences))
 
 
 def said(name, *titles, results=None):
@@ -66,18 +65,27 @@ def _coded(text):
 def _drawn(name, results=None):
     """The figure of a question; None while there is nothing to draw."""
     own = found(name, results)
-    drawn, ax = plots.figure(5.6, 3.2)
+    drawn, ax = plots.figure(4.8, 3.6)
     try:
         own.draw(ax)
     except MissingError:
         return None
     bottom, top = ax.get_ylim()
     if bottom > top:  # a row an arm or a comparison, from above
-        drawn.set_figheight(0.9 + 0.3 * (bottom - top))
-        ax.tick_params(axis="y", labelsize=8)
+        drawn.set_figheight(0.9 + 0.36 * (bottom - top))
+        ax.set_yticks(ax.get_yticks(), [_folded(label.get_text()) for label in ax.get_yticklabels()], fontsize=8)
+    else:
+        ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     if name in ("demos", "heads"):
+        ax.set_ylim(bottom, top - 0.4)  # room for the ceiling's name
         draw_ceiling(own.runs, ax, ax.axvline)
     return drawn
+
+
+def _folded(title):
+    """A long title on two lines."""
+    mark = ": " if ": " in title else ", "
+    return title.replace(mark, f"{mark.strip()}\n", 1) if len(title) > 24 else title
 
 
 def caption(name, results=None):
@@ -85,10 +93,10 @@ def caption(name, results=None):
     own, drawn = found(name, results), _drawn(name, results)
     if drawn is None:
         return "The figure comes with the records."
-    what = re.split(r"[:.] ", plots.alt_text(drawn))[0]
+    what = plots.alt_text(drawn).partition(". ")[0]
     number = len(own.question.arms) * own.question.seeds
     there = sum(map(len, own.curves().values())) if name in MEASURED else len(own.runs)
-    return f"{what}. {there} of {number} runs. {DEMO_NOTE.capitalize()}."
+    return f"{what[0].upper()}{what[1:]}. {there} of {number} runs. {DEMO_NOTE.capitalize()}."
 
 
 def figure(name, results=None):
@@ -101,6 +109,8 @@ def figure(name, results=None):
         return HTML(f'<p class="slot">To come, {seeds}: {arms}. What decides: {decides}</p>')
     plots.show(drawn)
     rows = comparisons(own)
+    if name in MEASURED:
+        return provenance.of_measured(name, [row for each in own.curves().values() for row in each], CODE)
     below = provenance.of_runs(own.runs, csv_name=f"{name}.csv", source=CODE).data
     if len(rows):
         folded = table(rows, f"{name}-compared.csv", compact=True).data

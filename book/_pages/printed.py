@@ -78,8 +78,14 @@ def shown(study, paper, name):
 def rerun(*studies):
     """How many rows of the studies' tables have runs at paper scale: "0 of 45"."""
     runs = load_runs(project_root() / "results")
-    have = {(run.study, run.backbone, run.head) for run in runs["run"] if run.scale == "paper" and is_evidence(run)}
-    rows = {(name, *pair) for name in studies for pair in get_study(name).rows}
+    runs = [run for run in runs["run"] if run.scale == "paper" and is_evidence(run) and not run.options]
+    have = {(run.study, run.chosen_dataset, run.backbone, run.head) for run in runs}
+    rows = {
+        (name, dataset, *pair)
+        for name in studies
+        for dataset in get_study(name, ANY).datasets or ("",)
+        for pair in get_study(name, dataset).rows
+    }
     return f"{len(rows & have)} of {len(rows)}"
 
 

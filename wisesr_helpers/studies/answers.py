@@ -91,11 +91,11 @@ class Found:
             return f"Open: {error}"
 
     @property
-    def answer(self):
-        """The answer, in a sentence or a few; that it is open while records are missing."""
+    def sentences(self):
+        """The answer in parts: the headline, then what was compared, what diverged, only guesses or still rises."""
         said = [self.headline]
         if self.open:
-            return said[0]
+            return said
         if self.name in _HEADLINES and self.name not in _WITHOUT_COMPARISONS:
             said.append(self.compared())
         if self.diverged:
@@ -107,7 +107,12 @@ class Found:
         rising = [title for title in self._seeds if _rises(self.seeds(title))]
         if rising:
             said.append(f"Not flat yet: {'; '.join(rising)}.")
-        return " ".join(said)
+        return said
+
+    @property
+    def answer(self):
+        """The answer, in a sentence or a few; that it is open while records are missing."""
+        return " ".join(self.sentences)
 
     @property
     def open(self):
@@ -132,9 +137,8 @@ class Found:
         return f"In points, with 95 % intervals, on {images:,} test images and {seeds}: {'; '.join(said)}."
 
     def pair(self, title):
-        """What is compared, as a difference: the title, or both arms where the title is that of the first one."""
-        first, second = self.question.pairs[title]
-        return f"{title} − {second}" if title == first else title
+        """What is compared, as a difference: the title, or both arms where it names none."""
+        return title if " − " in title else " − ".join(self.question.pairs[title])
 
     def draw(self, ax):
         """The figure, on given axes; returns them, described. MissingError while there is nothing to draw.
@@ -301,14 +305,14 @@ def _weights(found):
         ratio = [means[places <= 0.5].mean() / means[places > 0.5].mean() for places, means in middle]
         values = {
             "centre over border": ratio,
-            "share of weights at 0": [row["zero"] for row in own],
-            "of weights that the first update sets to 0": [row["zero_at_once"] for row in own],
+            "weights at 0": [row["zero"] for row in own],
+            "set to 0 by the first update": [row["zero_at_once"] for row in own],
             "sum a channel": [np.mean(row["sums"]) for row in own],
         }
         ends = {name: mean_interval(each) for name, each in values.items()}
         texts = [f"{name} {mean:.2f} ({low:.2f} to {high:.2f})" for name, (mean, low, high) in ends.items()]
         said.append(f"{title}: {', '.join(texts)}")
-    return f"With 95 % intervals over seeds; averaging has 1, 0, 0 and 1. {'; '.join(said)}.".replace("-", "−")
+    return f"With 95 % intervals over seeds; averaging has 1, 0, 0 and 1 of them. {'; '.join(said)}.".replace("-", "−")
 
 
 def _jumps(found):
@@ -338,4 +342,4 @@ _HEADLINES = {
     "better_head": _better_head,
     "jumps": _jumps,
 }
-_WITHOUT_COMPARISONS = ("convergence", "weights", "jumps")  # of accuracies
+_WITHOUT_COMPARISONS = ("convergence", "weights", "jumps", "better_head")  # the headline names those that count
