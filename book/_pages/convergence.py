@@ -6,17 +6,16 @@ from IPython.display import HTML
 
 from _pages import provenance
 from _pages.markup import table
-from _pages.results import CEILING, CODE, draw_ceiling, histories
+from _pages.results import CEILING, CODE, committed, draw_ceiling, histories
 from wisesr_helpers import plots
 from wisesr_helpers.studies.grid import STUDIES, get_study
-from wisesr_helpers.training.runs import load_runs, project_root
 
 OVERFITTING = ("depthwise", "depthwise_nonneg")  # section 2.4
 
 
 def demo_runs(results=None):
     """The committed runs of the paper's studies on small_patch, with its heads as they are."""
-    runs = load_runs(results or project_root() / "results")
+    runs = committed(results)
     papers = runs["study"].isin([study.name for study in STUDIES.values() if not study.datasets])
     chosen = papers & (runs["scale"] == "demo") & (runs["backbone"] == "small_patch") & (runs["options"] == "")
     return runs[chosen].sort_values(["study", "head", "seed"])

@@ -9,28 +9,21 @@ from IPython.display import HTML
 
 from _pages import provenance
 from _pages.markup import table
-from _pages.results import draw_ceiling
+from _pages.results import committed, draw_ceiling
 from wisesr_helpers import plots
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.metrics import p_text, points
 from wisesr_helpers.studies.answers import Found, MissingError
 from wisesr_helpers.studies.questions import MEASURED, QUESTIONS
-from wisesr_helpers.training.runs import load_runs, project_root
 
 CODE = ("wisesr_helpers/studies/questions.py", "wisesr_helpers/studies/answers.py", "wisesr_helpers/plots/evidence.py")
 COMMAND = re.compile(r"make results|python scripts/measure\.py \w+")
 
 
 @functools.cache
-def _records(folder):
-    return load_runs(folder)
-
-
-@functools.cache
 def found(name, results=None):
-    """The ``Found`` of a question, from committed records: each folder is read once for all pages."""
-    results = results or project_root() / "results"
-    return Found(name, _records(results), results / "measured")
+    """The ``Found`` of a question, from committed records."""
+    return Found(name, committed(results), results and results / "measured")
 
 
 def words(results=None):

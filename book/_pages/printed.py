@@ -7,6 +7,7 @@ from IPython.display import HTML
 
 from _pages import provenance
 from _pages.markup import table
+from _pages.results import committed
 from wisesr_helpers import metrics
 from wisesr_helpers.layers.pooling import START
 from wisesr_helpers.published import published
@@ -14,8 +15,7 @@ from wisesr_helpers.studies import support
 from wisesr_helpers.studies.claim_tests import setting
 from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
 from wisesr_helpers.studies.evidence import is_evidence
-from wisesr_helpers.studies.grid import get_study
-from wisesr_helpers.training.runs import load_runs, project_root
+from wisesr_helpers.studies.grid import STUDIES, get_study
 
 GAIN = "over GAP, points (95 % interval)"
 
@@ -75,18 +75,27 @@ def shown(study, paper, name):
     return HTML(table(results(study, paper), f"{name}.csv", compact=True).data + provenance.of_runs(runs).data)
 
 
-def rerun(*studies):
+def rerun(*studies, results=None):
     """How many rows of the studies' tables have runs at paper scale: "0 of 45"."""
-    runs = load_runs(project_root() / "results")
-    runs = [run for run in runs["run"] if run.scale == "paper" and is_evidence(run) and not run.options]
+    runs = [run for run in _on_photographs(results) if not run.options]
     have = {(run.study, run.chosen_dataset, run.backbone, run.head) for run in runs}
     rows = {
         (name, dataset, *pair)
         for name in studies
-        for dataset in get_study(name, ANY).datasets or ("",)
+        for dataset in STUDIES[name].datasets or ("",)
         for pair in get_study(name, dataset).rows
     }
     return f"{len(rows & have)} of {len(rows)}"
+
+
+def on_photographs(wanted, results=None):
+    """How many committed runs at paper scale are such, by a function of a ``RunResult``: "none", "1 run", …."""
+    number = sum(map(bool, map(wanted, _on_photographs(results))))
+    return "none" if not number else "1 run" if number == 1 else f"{number} runs"
+
+
+def _on_photographs(results):
+    return [run for run in committed(results)["run"] if run.scale == "paper" and is_evidence(run)]
 
 
 def missing(study, paper):
