@@ -6,18 +6,19 @@ from IPython.display import HTML
 
 from _pages import provenance
 from _pages.markup import table
-from _pages.results import CEILING, CODE, draw_ceiling, histories
+from _pages.results import CEILING, CODE, committed, draw_ceiling, histories
 from wisesr_helpers import plots
-from wisesr_helpers.studies.grid import get_study
-from wisesr_helpers.training.runs import load_runs, project_root
+from wisesr_helpers.metrics import points
+from wisesr_helpers.studies.grid import STUDIES, get_study
 
 OVERFITTING = ("depthwise", "depthwise_nonneg")  # section 2.4
 
 
 def demo_runs(results=None):
-    """The committed runs on small_patch with the paper's heads as they are."""
-    runs = load_runs(results or project_root() / "results")
-    chosen = (runs["scale"] == "demo") & (runs["backbone"] == "small_patch") & (runs["options"] == "")
+    """The committed runs of the paper's studies on small_patch, with its heads as they are."""
+    runs = committed(results)
+    papers = runs["study"].isin([study.name for study in STUDIES.values() if not study.datasets])
+    chosen = papers & (runs["scale"] == "demo") & (runs["backbone"] == "small_patch") & (runs["options"] == "")
     return runs[chosen].sort_values(["study", "head", "seed"])
 
 
@@ -26,8 +27,9 @@ def words(runs):
     passed = []
     for study, group in runs[runs["head"] == "wise"].groupby("study"):
         epochs = [_first_above(run, CEILING) for run in group["run"]]
-        known = [epoch for epoch in epochs if epoch]
-        when = f"for good from epoch {' and '.join(map(str, known))}" if known else "in no epoch for good"
+        known = sorted({epoch for epoch in epochs if epoch})
+        when = f"for good from epoch {' or '.join(map(str, known))}" if known else "in no epoch for good"
+        when += f", {epochs.count(None)} of {len(epochs)} seeds in none," if known and None in epochs else ""
         passed.append(f"{when} of {group['run'].iloc[0].planned_epochs} ({study})")
     have = set(zip(runs["study"], runs["head"], strict=True))
     lack = [
@@ -65,17 +67,17 @@ def curves(runs):
 
 
 def gaps(runs):
-    """Training and test top-1 after the last epoch, and their difference."""
+    """Training and test top-1 after the last epoch, and their difference: means over seeds."""
     rows = pd.DataFrame(
         {
-            "study": run.study,
-            "head": run.head,
-            "seed": run.seed,
-            "training top-1": f"{run.history[-1]['top1']:.1%}",
-            "test top-1": f"{run.top1:.1%}",
-            "training over test, points": f"{100 * (run.history[-1]['top1'] - run.top1):+.1f}",
+            "study": study,
+            "head": head,
+            "seeds": len(each),
+            "training top-1": f"{training:.1%}",
+            "test top-1": f"{test:.1%}",
+            "training over test, points": points(training - test, "+"),
         }
-        for run in runs["run"]
-        if run.history
+        for (study, head), each in runs[runs["status"] == "complete"].groupby(["study", "head"])
+        for training, test in [np.mean([(run.history[-1]["top1"], run.top1) for run in each["run"]], axis=0)]
     )
     return HTML(table(rows, "gaps.csv").data + provenance.of_runs(runs, rows, "gaps.csv", CODE).data)

@@ -7,7 +7,7 @@ from IPython.display import HTML
 
 from _pages import provenance
 from _pages.markup import table
-from _pages.results import paper_runs
+from _pages.results import committed, paper_runs
 from wisesr_helpers import metrics
 from wisesr_helpers.layers.pooling import START
 from wisesr_helpers.published import published
@@ -15,7 +15,7 @@ from wisesr_helpers.studies import support
 from wisesr_helpers.studies.claim_tests import setting
 from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
 from wisesr_helpers.studies.evidence import is_evidence
-from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.studies.grid import STUDIES, get_study
 
 GAIN = "over GAP, points (95 % interval)"
 
@@ -80,12 +80,27 @@ def evidence(study, paper):
     return paper[[run.study == study and is_evidence(run) for run in paper["run"]]] if len(paper) else paper
 
 
-def rerun(*studies):
+def rerun(*studies, results=None):
     """How many rows of the studies' tables have runs at paper scale: "0 of 45"."""
-    runs = paper_runs()
-    have = {(name, row.backbone, row.head) for name in studies for row in evidence(name, runs).itertuples()}
-    rows = {(name, *pair) for name in studies for pair in get_study(name).rows}
+    runs = [run for run in paper_runs(results)["run"] if is_evidence(run)]
+    have = {(run.study, run.chosen_dataset, run.backbone, run.head) for run in runs}
+    rows = {
+        (name, dataset, *pair)
+        for name in studies
+        for dataset in STUDIES[name].datasets or ("",)
+        for pair in get_study(name, dataset).rows
+    }
     return f"{len(rows & have)} of {len(rows)}"
+
+
+def on_photographs(wanted, results=None):
+    """How many committed runs at paper scale are such, by a function of a ``RunResult``: "none", "1 run", …."""
+    number = sum(map(bool, map(wanted, _on_photographs(results))))
+    return "none" if not number else "1 run" if number == 1 else f"{number} runs"
+
+
+def _on_photographs(results):
+    return [run for run in committed(results)["run"] if run.scale == "paper" and is_evidence(run)]
 
 
 def missing(study, paper):

@@ -72,6 +72,19 @@ def of_notebook(name, made, csv="", source=()):
     return _block(f"{facts['scale']}; stored notebook; commit {facts['commit']}", facts, [command], csv, source, stale)
 
 
+def of_measured(name, rows, source=()):
+    """The block of what ``scripts/measure.py`` measured: a list of dicts, each with its seed and its execution."""
+    made = [row["execution"] for row in rows]
+    facts = {
+        "scale": f"demo ({DEMO_NOTE})",
+        "measured": f"results/measured/{name}.json",
+        "device": _distinct(f"{each['device']}, {each['threads']} threads" for each in made),
+        "commit": _distinct(report.commit(each) for each in made),
+    }
+    short = f"{facts['scale']}; {_seeds(row['seed'] for row in rows)}; commit {facts['commit']}"
+    return _block(short, facts, [f"python scripts/measure.py {name}"], "", source, stale=False)
+
+
 def _block(short, facts, commands, csv, source, stale):
     rows = "".join(f"<dt>{html.escape(key)}</dt><dd>{html.escape(str(text))}</dd>" for key, text in facts.items())
     lines = html.escape("\n".join(dict.fromkeys(commands)))

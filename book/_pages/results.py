@@ -1,5 +1,6 @@
 """What a page of results shows: everything on it is computed from published tables and records."""
 
+import functools
 import html
 import pathlib
 
@@ -19,6 +20,12 @@ from wisesr_helpers.training.runs import default_runs_dir, load_runs, project_ro
 NONE = "No record of a demo run is committed."
 CEILING = 0.5  # of GAP's expected accuracy on scenes, if the backbone sees separate patches: see the page on the demo
 CODE = ("wisesr_helpers/studies/grid.py", "wisesr_helpers/plots/runs.py")
+
+
+@functools.cache
+def committed(folder=None):
+    """The records in ``results/``, or in another folder: read once for all pages that take them as they are."""
+    return load_runs(folder or project_root() / "results")
 
 
 class ResultsPage:

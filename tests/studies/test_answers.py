@@ -56,8 +56,8 @@ def test_without_records_every_question_is_open_and_with_equal_ones_nothing_is_s
     equal = found(name, lambda title: 0.45)
     assert not equal.left
     assert "Open" not in equal.answer
-    assert ": better" not in equal.answer
-    assert ": worse," not in equal.answer
+    assert "better: " not in equal.answer
+    assert "worse: " not in equal.answer.replace("Worse: nowhere", "")
     drawn, ax = plots.figure()
     assert equal.draw(ax) is ax
     assert len(plots.alt_text(drawn)) > 60
@@ -82,13 +82,48 @@ def test_a_demo_decides_only_if_every_seed_is_above_one_half():
 
     good = found("demos", share)
     assert good.answer.startswith("4 of 4 demos decide")
-    assert "mit_224: wise − gap: better, +45.0 points" in good.answer
+    assert "on 600 test images and 3 seeds: better: " in good.answer
+    assert "mit_224: wise − gap +45.0 (" in good.answer
     rows = good.runs.copy()
     weak = kept(QUESTIONS["demos"].run("intel_224, wise", 1), 0.53)
     rows["run"] = [weak if run.identity == weak.identity else run for run in rows["run"]]
     said = answers.Found("demos", rows).answer
     assert said.startswith("3 of 4 demos decide")
     assert "intel_224 no (lowest interval 49.0% to 57.0%)" in said
+
+
+def test_comparisons_are_named_by_both_arms_and_can_be_chosen():
+    shares = {"stride 1": 0.9, "exact cover": 0.2}
+    said = found("parts", lambda title: shares.get(title, 0.5))
+    assert said.compared("exact cover", "stride 1").endswith(
+        f"better: stride 1 − wise {_span(said, 'stride 1')}; worse: exact cover − wise {_span(said, 'exact cover')}."
+    )
+    assert "no difference shown: start 1/N − wise" in said.compared()
+    assert said.headline == said.compared()
+
+
+def _span(said, title):
+    each = said.differences[title]
+    return f"{answers.points(each.difference, '+')} ({answers.points(each.low)} to {answers.points(each.high)})"
+
+
+def test_heads_that_only_guess_are_named():
+    assert (
+        "No better than chance: gap (5 of 5 seeds)."
+        in found("heads", lambda title: 0.16 if title == "gap" else 0.5).answer
+    )
+
+
+def test_while_records_are_missing_no_difference_is_drawn():
+    whole = found("parts", lambda title: 0.9 if title == "wise" else 0.5)
+    for said, drawn_as in (
+        (whole, "Differences"),
+        (answers.Found("parts", whole.runs.iloc[1:]), "Final test top-1"),
+    ):
+        drawn, ax = plots.figure()
+        said.draw(ax)
+        assert plots.alt_text(drawn).startswith(drawn_as)
+        assert said.open == (drawn_as != "Differences")
 
 
 def test_averaging_above_its_ceiling_is_called_a_leak():
@@ -135,7 +170,7 @@ def test_a_better_head_is_worse_nowhere_and_sooner_everywhere():
             "better_head", lambda title, task=task: 0.99 if title == f"avg_fc, {task}" else share(title)
         ).answer
         assert said.startswith("Not a better head")
-        assert f"worse: {task}: ours − avg_fc; " in said
+        assert f"Worse: {task}: ours − avg_fc; " in said
         late = found("better_head", lambda title, task=task: 0.89 if title == f"wise, {task}" else share(title)).answer
         assert f"in half of the epochs, in some seed: {task}; larger: nowhere" in late
 
@@ -167,7 +202,7 @@ def test_weights_are_described_for_every_seed(tmp_path):
     }
     (tmp_path / "weights.json").write_text(json.dumps(rows))
     said = answers.Found("weights", flat.runs, tmp_path)
-    assert "wise, rotated: centre over border 1.00 (1.00 to 1.00), share of weights at 0 0.25" in said.answer
+    assert "wise, rotated: centre over border 1.00 (1.00 to 1.00), weights at 0 0.25" in said.answer
     assert "sum a channel 0.75" in said.answer
     drawn, ax = plots.figure()
     said.draw(ax)
@@ -241,7 +276,7 @@ def test_from_declaration_to_figure_with_real_trainings(tmp_path, monkeypatch):
     for typed in questions.runs(["parts"]):
         ws.Experiment(**typed, runs_dir=str(tmp_path)).run()
     said = answers.Found("parts", ws.load_runs(tmp_path))
-    assert said.answer.startswith("On 6 test images and 2 seeds: wise − gap: no difference shown")
+    assert "on 6 test images and 2 seeds: no difference shown: wise − gap " in said.answer
     drawn, ax = plots.figure()
     said.draw(ax)
     assert "wise − gap: +" in plots.alt_text(drawn) or "wise − gap: −" in plots.alt_text(drawn)

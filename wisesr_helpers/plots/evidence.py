@@ -27,7 +27,7 @@ def differences(judged, ax):
     ax.set_yticks(range(len(judged)), list(judged))
     ax.set(ylim=(len(judged) - 0.5, -0.5), xlabel="difference of test top-1, points")
     ax.grid(axis="x", alpha=0.3)
-    return described(ax, f"Differences of test top-1 in points, with 95 % intervals. {'; '.join(said)}.")
+    return described(ax, f"Differences of test top-1 in points, with 95 % intervals; filled: shown. {'; '.join(said)}.")
 
 
 def radial_profile(weights, ax):
@@ -91,7 +91,9 @@ def overfitting(runs, ax):
     ax.set(xlabel="epoch", ylabel="top-1: test (line), training (dashed)", ylim=(0, 1.02))
     ax.legend(fontsize=8, frameon=False)
     ax.grid(alpha=0.3)
-    return described(ax, f"Top-1 by epoch, means over seeds, after the last epoch: {'; '.join(said)}.")
+    return described(
+        ax, f"Top-1 by epoch, means over seeds, test and training (dashed). After the last epoch: {'; '.join(said)}."
+    )
 
 
 def jumps(measured, ax):
@@ -117,7 +119,11 @@ def jumps(measured, ax):
     ax.set(xlabel="epoch", ylabel="test top-1", ylim=(0, 1.02))
     ax.legend(fontsize=8, frameon=False)
     ax.grid(alpha=0.3)
-    return described(ax, f"Test top-1 by epoch; mean change from epoch to epoch. {'; '.join(said)}.")
+    return described(
+        ax,
+        "Test top-1 by epoch, with moving statistics and new ones (dashed). "
+        f"Mean change from epoch to epoch: {'; '.join(said)}.",
+    )
 
 
 def change(curve):

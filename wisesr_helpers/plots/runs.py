@@ -34,8 +34,9 @@ def row_styles(titles):
 def _titled(runs):
     """Tuples (run, title, colour, dashes): by the column "row" where there is one, else by backbone and head."""
     if _has_rows(runs):
-        styles = row_styles(runs["row"])
-        return [(run, title, *style) for run, title, style in zip(runs["run"], runs["row"], styles, strict=True)]
+        titles = list(dict.fromkeys(runs["row"]))  # the seeds of a row look alike
+        styles = dict(zip(titles, row_styles(titles), strict=True))
+        return [(run, title, *styles[title]) for run, title in zip(runs["run"], runs["row"], strict=True)]
     runs = runs["run"] if isinstance(runs, pd.DataFrame) else runs
     return [
         (run, f"{run.backbone} + {run.head}", colour(run.head), BACKBONE_DASHES.get(run.backbone, ":")) for run in runs

@@ -6,15 +6,28 @@ import pathlib
 
 import numpy as np
 
-from wisesr_helpers.metrics import BETTER, WORSE, judge, mean_interval, paired_comparison, points, wilson_interval
+from wisesr_helpers.metrics import (
+    BETTER,
+    NO_DIFFERENCE,
+    WORSE,
+    judge,
+    mean_interval,
+    paired_comparison,
+    points,
+    wilson_interval,
+)
 from wisesr_helpers.plots import evidence
-from wisesr_helpers.plots.runs import accuracies
+from wisesr_helpers.plots.runs import accuracies, curves
 from wisesr_helpers.studies.questions import CELLS, OURS, QUESTIONS, RIVALS, SEEN, TASKS, spec
-from wisesr_helpers.studies.report import is_current
+from wisesr_helpers.studies.report import NO_BETTER, is_current, only_guesses
 from wisesr_helpers.training.runs import as_table, project_root, shown
 
 CEILING = 0.5  # of averaging on separate patches, by construction
 FLAT = 0.02  # what training accuracy may still gain in three epochs
+
+
+class MissingError(ValueError):
+    """There is nothing to draw or to measure from yet."""
 
 
 class Found:
@@ -67,31 +80,84 @@ class Found:
         )
 
     @property
-    def answer(self):
-        """The answer, in a sentence or a few; that it is open while records are missing."""
+    def headline(self):
+        """The answer without its list of comparisons, where it has words of its own; that it is open while it is."""
         if self.left and self.name != "jumps":
             number = len(self.question.arms) * self.question.seeds
             return f"Open: {len(self.left)} of {number} runs have no current record. make results trains them."
-        said = [_ANSWERS.get(self.name, _compared)(self)]
+        try:
+            return _HEADLINES.get(self.name, Found.compared)(self)
+        except MissingError as error:
+            return f"Open: {error}"
+
+    @property
+    def sentences(self):
+        """The answer in parts: the headline, then what was compared, what diverged, only guesses or still rises."""
+        said = [self.headline]
+        if self.open:
+            return said
+        if self.name in _HEADLINES and self.name not in _WITHOUT_COMPARISONS:
+            said.append(self.compared())
         if self.diverged:
             said.append(f"Diverged, and in no comparison: {'; '.join(self.diverged)}.")
+        guesses = {title: sum(map(only_guesses, self.seeds(title))) for title in self._seeds}
+        if any(guesses.values()):
+            named = [f"{title} ({count} of {self.question.seeds} seeds)" for title, count in guesses.items() if count]
+            said.append(f"{NO_BETTER.capitalize()}: {'; '.join(named)}.")
         rising = [title for title in self._seeds if _rises(self.seeds(title))]
         if rising:
             said.append(f"Not flat yet: {'; '.join(rising)}.")
-        return " ".join(said)
+        return said
+
+    @property
+    def answer(self):
+        """The answer, in a sentence or a few; that it is open while records are missing."""
+        return " ".join(self.sentences)
+
+    @property
+    def open(self):
+        """Whether records or measurements are missing."""
+        return self.headline.startswith("Open: ")
+
+    def compared(self, *titles):
+        """What comparisons show, by their word: all of the question, or those with these titles."""
+        chosen = {title: each for title, each in self.differences.items() if not titles or title in titles}
+        if not chosen:
+            return "Nothing can be compared: no pair of arms is complete."
+        said = []
+        for word in (BETTER, WORSE, NO_DIFFERENCE):
+            each = [
+                f"{self.pair(title)} {points(one.difference, '+')} ({points(one.low)} to {points(one.high)})"
+                for title, one in chosen.items()
+                if one.word == word
+            ]
+            said += [f"{word}: {', '.join(each)}"] if each else []
+        images = self.runs[self.runs["status"] == "complete"]["images"].min()
+        seeds = f"{self.question.seeds} seed{'s' * (self.question.seeds > 1)}"
+        return f"In points, with 95 % intervals, on {images:,} test images and {seeds}: {'; '.join(said)}."
+
+    def pair(self, title):
+        """What is compared, as a difference: the title, or both arms where it names none."""
+        return title if " − " in title else " − ".join(self.question.pairs[title])
 
     def draw(self, ax):
-        """The figure, on given axes; returns them, described. ValueError while there is nothing to draw."""
+        """The figure, on given axes; returns them, described. MissingError while there is nothing to draw.
+
+        While records are missing it shows accuracies only: differences are judged when all are there.
+        """
         if self.name == "weights":
-            return evidence.radial_profile(self.maps(), ax)
+            return evidence.radial_profile(_there(self.maps(), "weights"), ax)
         if self.name == "jumps":
-            return evidence.jumps(self.curves(), ax)
+            return evidence.jumps(_there(self.curves(), "jumps"), ax)
         if self.runs.empty:
-            raise ValueError(f"There is no record for '{self.name}' yet.")
+            raise MissingError(f"There is no record for '{self.name}' yet.")
         if self.name == "few_images":
             return evidence.overfitting(self.runs[self.runs["status"] == "complete"], ax)
-        if self.differences and self.name not in ("demos", "heads", "convergence"):
-            return evidence.differences(self.differences, ax)
+        if self.name == "convergence":
+            return curves(self.runs, ax)
+        if self.differences and not self.left and self.name not in ("demos", "heads"):
+            judged = {self.pair(title): each for title, each in self.differences.items()}
+            return evidence.differences(judged, ax)
         return accuracies(self.runs, ax)
 
     def maps(self):
@@ -108,10 +174,18 @@ class Found:
         return {title: [row for row in rows if row["arm"] == title] for title in self.question.arms}
 
 
+def _there(measured, name):
+    """The arms of which something was measured."""
+    there = {title: seeds for title, seeds in measured.items() if seeds}
+    if not there:
+        raise MissingError(f"Nothing is measured for '{name}' yet.")
+    return there
+
+
 def _read(folder, name):
     path = pathlib.Path(folder or (project_root() or pathlib.Path()) / "results/measured") / name
     if not path.exists():
-        raise ValueError(f"There is no '{shown(path)}' yet: python scripts/measure.py {path.stem} makes it.")
+        raise MissingError(f"There is no '{shown(path)}' yet: python scripts/measure.py {path.stem} makes it.")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -119,17 +193,6 @@ def _rises(runs):
     """Whether the mean training accuracy of the last three epochs is still well above that of the three before."""
     curves = [[row["top1"] for row in run.history] for run in runs if run.epochs >= 6]
     return bool(curves) and np.mean([np.mean(each[-3:]) - np.mean(each[-6:-3]) for each in curves]) >= FLAT
-
-
-def _compared(found):
-    """Every comparison, those that show a difference first."""
-    if not found.differences:
-        return "Nothing can be compared: no pair of arms is complete."
-    runs = found.runs[found.runs["status"] == "complete"]
-    order = sorted(found.differences.items(), key=lambda item: not item[1].shown)
-    said = [f"{title}: {each.word}, {each.in_words()}" for title, each in order]
-    seeds = found.question.seeds
-    return f"On {runs['images'].min():,} test images and {seeds} seed{'s' * (seeds > 1)}: {'; '.join(said)}."
 
 
 def _demos(found):
@@ -143,7 +206,7 @@ def _demos(found):
         said.append(f"{name} {'yes' if good else 'no'} (lowest interval {low:.1%} to {high:.1%})")
     return (
         f"{decided} of {len(said)} demos decide: in every seed the paper's head is above {CEILING:.0%}, the ceiling of "
-        f"averaging, by more than its interval: {'; '.join(said)}. {_compared(found)}"
+        f"averaging, by more than its interval: {'; '.join(said)}."
     )
 
 
@@ -154,19 +217,22 @@ def _heads(found):
         means.append(f"{title} {mean:.1%} ({low:.1%} to {high:.1%})")
     _, low, _ = mean_interval(found.top1("gap")) if len(found.top1("gap")) else (0, 0, 0)
     leak = f" gap is above its ceiling of {CEILING:.0%}: the scenes leak." if low > CEILING else ""
-    return f"Mean top-1 with 95 % intervals over seeds: {'; '.join(means)}.{leak} {_compared(found)}"
+    return f"Mean top-1 with 95 % intervals over seeds: {'; '.join(means)}.{leak}"
 
 
 def _receptive_field(found):
     gone = [k for k in SEEN if (each := found.differences.get(f"sees {k}×{k}: wise − gap")) and each.word != BETTER]
     end = f"from {gone[0]}×{gone[0]} patches on" if gone else f"at no size up to {max(SEEN)}×{max(SEEN)} patches"
-    return f"The advantage of wise over gap is gone {end}. {_compared(found)}"
+    return f"The advantage of wise over gap is gone {end}."
 
 
 def _map_size(found):
-    means = {head: [found.top1(f"{head}, {k}×{k} cells").mean() for k in CELLS] for head in ("gap", "avg_fc", "wise")}
-    said = [f"{head} {', '.join(f'{mean:.1%}' for mean in each)}" for head, each in means.items()]
-    return f"Mean top-1 on {', '.join(f'{k}×{k}' for k in CELLS)} cells: {'; '.join(said)}. {_compared(found)}"
+    tops = {head: [found.top1(f"{head}, {k}×{k} cells") for k in CELLS] for head in ("gap", "avg_fc", "wise")}
+    said = [
+        f"{head} {', '.join(f'{each.mean():.1%}' if len(each) else 'none' for each in top1)}"
+        for head, top1 in tops.items()
+    ]
+    return f"Mean top-1 on {', '.join(f'{k}×{k}' for k in CELLS)} cells: {'; '.join(said)}."
 
 
 def _scale(found):
@@ -175,7 +241,7 @@ def _scale(found):
         "wise − gap × 0.036"
     ) not in (BETTER, WORSE)
     could = "could" if alone else "could not be shown to"
-    return f"The gain {could} come from the scale of the first output alone. {_compared(found)}"
+    return f"The gain {could} come from the scale of the first output alone."
 
 
 def _few_images(found):
@@ -184,7 +250,7 @@ def _few_images(found):
         over = [run.history[-1]["top1"] - run.top1 for run in found.seeds(title)]
         mean, low, high = mean_interval(over) if over else (np.nan,) * 3
         said.append(f"{title} {points(mean, '+')} ({points(low)} to {points(high)})")
-    return f"Training minus test top-1, points, with 95 % intervals over seeds: {'; '.join(said)}. {_compared(found)}"
+    return f"Training minus test top-1, points, with 95 % intervals over seeds: {'; '.join(said)}."
 
 
 def epochs_to(run, level):
@@ -224,7 +290,8 @@ def _better_head(found):
     failed = {"worse": worse, "not as accurate as wise in half of the epochs, in some seed": slow, "larger": larger}
     said = "; ".join(f"{what}: {', '.join(where) or 'nowhere'}" for what, where in failed.items())
     word = "A" if holds else "Not a"
-    return f"{word} better head by the protocol, with {OURS['options']}. {said}. {_compared(found)}"
+    options = ", ".join(f"{name} {value}" for name, value in OURS["options"].items())
+    return f"{word} better head by the protocol, with {options}. {said[0].upper()}{said[1:]}."
 
 
 def _weights(found):
@@ -232,20 +299,20 @@ def _weights(found):
     for title in found.question.arms:
         own = [rows[run.identity] for run in found.seeds(title) if run.identity in rows]
         if len(own) < found.question.seeds:
-            said.append(f"{title}: not all measured")
-            continue
+            number = f"{len(own)} of {found.question.seeds} seeds"
+            raise MissingError(f"{title} has {number}. python scripts/measure.py weights makes them.")
         middle = [evidence.profile(np.array(row["cells"])) for row in own]
         ratio = [means[places <= 0.5].mean() / means[places > 0.5].mean() for places, means in middle]
         values = {
             "centre over border": ratio,
-            "share of weights at 0": [row["zero"] for row in own],
-            "of weights that the first update sets to 0": [row["zero_at_once"] for row in own],
+            "weights at 0": [row["zero"] for row in own],
+            "set to 0 by the first update": [row["zero_at_once"] for row in own],
             "sum a channel": [np.mean(row["sums"]) for row in own],
         }
         ends = {name: mean_interval(each) for name, each in values.items()}
         texts = [f"{name} {mean:.2f} ({low:.2f} to {high:.2f})" for name, (mean, low, high) in ends.items()]
         said.append(f"{title}: {', '.join(texts)}")
-    return f"With 95 % intervals over seeds; averaging has 1, 0, 0 and 1. {'; '.join(said)}.".replace("-", "−")
+    return f"With 95 % intervals over seeds; averaging has 1, 0, 0 and 1 of them. {'; '.join(said)}.".replace("-", "−")
 
 
 def _jumps(found):
@@ -253,7 +320,7 @@ def _jumps(found):
     for title, seeds in found.curves().items():
         if len(seeds) < found.question.seeds:
             number = f"{len(seeds)} of {found.question.seeds} seeds"
-            return f"Open: {title} has {number}. python scripts/measure.py jumps makes them."
+            raise MissingError(f"{title} has {number}. python scripts/measure.py jumps makes them.")
         ways = {way: [evidence.change(seed[way]) for seed in seeds] for way in ("moving", "anew")}
         mean, low, high = mean_interval(np.subtract(ways["anew"], ways["moving"]))
         word = "smaller" if high < 0 else "larger" if low > 0 else "no difference shown"
@@ -263,7 +330,7 @@ def _jumps(found):
     return f"Mean change of test top-1 from epoch to epoch. {'; '.join(said)}."
 
 
-_ANSWERS = {
+_HEADLINES = {
     "demos": _demos,
     "heads": _heads,
     "receptive_field": _receptive_field,
@@ -275,3 +342,4 @@ _ANSWERS = {
     "better_head": _better_head,
     "jumps": _jumps,
 }
+_WITHOUT_COMPARISONS = ("convergence", "weights", "jumps", "better_head")  # the headline names those that count

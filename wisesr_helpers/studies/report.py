@@ -239,7 +239,7 @@ def provenance(runs, whose):
                 "data": f"{run.dataset}, {run.train_images:,} + {run.test_images:,} images",
                 "device": f"{execution['device']}, {execution['threads']} threads, {execution['machine']}",
                 "software": f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}",
-                "commit": _commit(execution),
+                "commit": commit(execution),
                 "code": "today's" if is_current(run) else "older",
                 "time": duration(sum(execution["seconds"])),
                 "command": execution["command"],
@@ -248,7 +248,8 @@ def provenance(runs, whose):
     return pd.DataFrame(rows)
 
 
-def _commit(execution):
+def commit(execution):
+    """The commit of an execution in words."""
     if execution["commit"] is None:
         return "none: not run from a checkout"
     return execution["commit"][:10] + ("" if execution["clean"] else ", with uncommitted changes")
