@@ -46,10 +46,10 @@ class ResultsPage:
         recorded = load_runs(results)
         recorded = recorded[recorded["options"] == ""]  # the page is about the heads as the paper has them
         self.committed = self._runs(recorded, "demo")
-        self.paper = self._runs(paper_runs(results, own))
+        self.paper = self._runs(paper_runs(results, own), "paper")
 
     def _runs(self, runs, *scales):
-        chosen = runs[(runs["study"] == self.study.name) & (runs["scale"].isin(scales) if scales else True)]
+        chosen = runs[(runs["study"] == self.study.name) & runs["scale"].isin(scales)]
         return chosen.sort_values(["backbone", "head", "seed"], ascending=[False, True, True])
 
     def words(self):
