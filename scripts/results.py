@@ -3,10 +3,12 @@
 An interrupted grid's are copied, too: python scripts/results.py runs
 """
 
+import dataclasses
+import json
 import pathlib
-import shutil
 import sys
 
+from wisesr_helpers.storage import write_whole
 from wisesr_helpers.studies.plan import committed
 from wisesr_helpers.training.runs import RECORD
 
@@ -20,7 +22,10 @@ def main(runs_dir, results=RESULTS):
         if not row.done:
             left.append(f"'{row.identity}' is {row.state}")
             continue
-        shutil.copyfile(row.spec.folder / RECORD, results / f"{row.identity}.json")
+        record = json.loads((row.spec.folder / RECORD).read_text(encoding="utf-8"))
+        # A reader's command, which doesn't name the folders of the machine that made it.
+        record["execution"]["command"] = dataclasses.replace(row.spec, runs_dir=None, data_dir=None).command
+        write_whole(results / f"{row.identity}.json", json.dumps(record, indent=1) + "\n")
         print(f"{row.identity} is new.")
     if left:
         sys.exit(f"results: {len(left)} rows are not done in '{runs_dir}'. The first: {left[0]}.")
