@@ -185,7 +185,7 @@ def test_what_pages_say_of_the_reproduction_changes(filled):
     pages, kept = filled
     said = {name: text(article(pages, name)) for name in ("intro", "results_224", "mit_512", "grid", "data")}
     papers = [model for model in kept if not model[1]]
-    assert f"Re-run on photographs : {len(papers)} of {len(papers)} rows" in said["intro"]
+    assert f"accuracies re-run on photographs: {len(papers)} of {len(papers)}." in said["intro"]
     assert "45 of 45 rows re-run on photographs" in said["results_224"]
     assert "9 of 9 rows re-run on photographs" in said["mit_512"]
     assert "Wise-SrNet beats GAP on MIT Indoor Scenes at 512×512 paper supported (wise − gap on" in said["mit_512"]
@@ -220,4 +220,4 @@ def test_open_claims_on_accuracy_name_their_commands(built):
     waiting = ledger[ledger["verdict"] == "open"]
     assert len(waiting) > 100
     assert waiting["command"].str.startswith("papermill notebooks/").all()
-    assert "Re-run on photographs : 0 of " in text(article(built, "intro"))
+    assert "accuracies re-run on photographs: 0 of " in text(article(built, "intro"))
