@@ -5,10 +5,21 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+from _pages import experiments
 from _pages.results import ResultsPage
 from tests_support import load_script
 
 import wisesr_helpers as ws
+from wisesr_helpers.studies.questions import QUESTIONS
+
+OTHERS = {  # page → questions that it uses
+    "better_start": ("parts", "scale", "better_head"),
+    "convergence": ("few_images", "convergence"),
+    "demo_task": ("demos", "jumps"),
+    "mit_512": ("map_size",),
+    "what_did_not_work": ("parts",),
+    "where_it_looks": ("weights",),
+}
 
 
 def page(built, name):
@@ -194,3 +205,23 @@ def test_arithmetic_of_the_paper_comes_out_as_printed(built):
     text = re.sub(r"<[^>]+>", "", page(built, "book/why_pooling"))
     for value in ("138,357,544", "100,352 numbers, 10,035,200 weights", "1,179,648 weights", "133,376 weights"):
         assert value in text
+
+
+def test_the_page_is_built_with_every_question_and_leads_to_the_protocol(built):
+    text = (built / "book/experiments.html").read_text(encoding="utf-8").replace("&#39;", "'").replace("’", "'")
+    for question in QUESTIONS.values():
+        assert question.asks.replace("’", "'") in text
+    assert len(re.findall(r'caption-number">Fig\. \d+ ', text)) == len(QUESTIONS)
+    assert 'href="../results/protocol.html"' in text
+    assert (built / "results/protocol.html").exists()
+
+
+@pytest.mark.parametrize("page", OTHERS)
+def test_other_pages_lead_to_the_answer_that_they_quote(built, page):
+    text = (built / f"book/{page}.html").read_text(encoding="utf-8")
+    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>|['‘’]", "", text))
+    for name in OTHERS[page]:
+        assert f'href="experiments.html#q-{name.replace("_", "-")}"' in text
+        titles = ("exact cover", "stride 1") if page == "what_did_not_work" else ()
+        quoted = experiments.said(name, *titles)
+        assert quoted.replace("'", "") in plain
