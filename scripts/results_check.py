@@ -21,7 +21,8 @@ RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
 CONFIGURATION = ("backend", "device", "machine", "processor", "threads", "versions")
 EXACT = ("parameters", "dataset", "model", "recipe", "status")  # of an outcome, on any machine
 # Measure → (how to read it from an outcome, how far apart two trainings of one run may be). The first epoch's loss is
-# compared relatively; accuracies are fractions, and two seeds of one run are up to 0.1 apart.
+# compared relatively; accuracies are fractions. A head whose own seeds are further apart than this (avg_fc on patches)
+# may differ by more on another configuration, and is named then.
 TOLERANCES = {
     "loss of the first epoch": (lambda outcome: outcome["history"][0]["loss"], 0.05),
     "final top-1": (lambda outcome: outcome["final"]["top1"], 0.15),

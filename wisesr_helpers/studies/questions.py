@@ -42,6 +42,15 @@ class Question:
         return {"scale": "demo", "backbone": "small_patch", "seed": seed, **self.arms[title]}
 
 
+def _by_study(suffix=""):
+    """In each of the paper's studies, ``wise`` compared with ``gap``."""
+    return {
+        f"{name}: wise − gap": (f"{name}, wise{suffix}", f"{name}, gap{suffix}")
+        for name, study in STUDIES.items()
+        if not study.datasets
+    }
+
+
 def _against(reference, arms):
     """Every other arm compared with one of them."""
     return {title: (title, reference) for title in arms if title != reference}
@@ -161,21 +170,13 @@ QUESTIONS = {
     "demos": Question(
         "Does every demo decide whether the paper's head can do what averaging can't?",
         DEMOS,
-        {
-            f"{name}: wise − gap": (f"{name}, wise", f"{name}, gap")
-            for name, study in STUDIES.items()
-            if not study.datasets
-        },
+        _by_study(),
         "It does if, in every seed, the lower end of wise's 95 % interval is above one half, the ceiling of gap.",
     ),
     "demos_conv": Question(
         "Does the head still help on ordinary convolutions, which see the whole scene?",
         CONV,
-        {
-            f"{name}: wise − gap": (f"{name}, wise, small_conv", f"{name}, gap, small_conv")
-            for name, study in STUDIES.items()
-            if not study.datasets
-        },
+        _by_study(", small_conv"),
         f"{BETTER} One seed each: the answer is about the four studies together.",
         seeds=1,
     ),
@@ -334,4 +335,6 @@ if __name__ == "__main__":
     table = overview(load_runs("results"))
     print(table.drop(columns="asks").to_string(index=False))
     number = table["runs"].sum() - table["shared"].sum()
-    print(f"{number} runs; about {table['left'].sum()} of {table['minutes'].sum()} minutes on two cores are left.")
+    print(
+        f"{number} runs; about {table['left'].sum()} of {table['minutes'].sum()} minutes are left, one after another."
+    )
