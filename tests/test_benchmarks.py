@@ -52,6 +52,10 @@ def test_the_bare_contestant_does_the_work_of_ours(benchmark, tmp_path):
     assert pipeline.bare(ours, 3) > 0
 
 
+def test_ratios_are_taken_round_by_round(benchmark):
+    assert benchmark("report").ratio([1, 4, 9], [1, 2, 3]) == [2, 1, 3]
+
+
 @pytest.mark.slow
 def test_the_pipelines_benchmark_measures_every_contestant(root, tmp_path):
     words = [
@@ -79,6 +83,7 @@ def test_the_pipelines_benchmark_measures_every_contestant(root, tmp_path):
             "authors, in turn with it",
         }
         assert len(row["promises"]) == 6
+        assert all(median == lowest == highest > 0 for median, lowest, highest in row["ratios"].values())
         assert [each["files"] for each in row["memory"]] == ([48, 480] if row["image_size"] == 224 else [48])
         for each in row["memory"]:
             assert len(each["mib_before_and_after_each_epoch"]) == 7
@@ -96,7 +101,9 @@ def test_the_trainings_benchmark_measures_every_contestant(root, tmp_path):
     for row in report["rows"]:
         bare, *ours = row["steps_per_second"]
         assert list(row["ratios"]) == [f"{name} / {bare}" for name in ours]
-        assert len(ours) == 2
+        assert len(ours) == 3
+        median, lowest, highest = row["beside_the_authors"]
+        assert median == lowest == highest > 0  # of one round
         assert set(row["seconds_after_an_epoch"]) == {"evaluation of 8 images", "saving a checkpoint"}
         assert all(seconds > 0 for seconds in row["seconds_after_an_epoch"].values())
     memory = report["memory"]["mib_before_and_after_each_epoch"]
