@@ -72,6 +72,7 @@ bench: setup
 	python benchmarks/training.py
 	python benchmarks/grid.py
 	python benchmarks/book.py
+	python benchmarks/setup.py
 
 # Damaged images, lists and archives: make fuzz N=100000
 N ?= 1000

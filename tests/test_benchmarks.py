@@ -132,3 +132,13 @@ def test_the_books_benchmark_measures_every_page_with_cells(root, tmp_path):
     cells = {f"book/{page.stem}" for page in (root / "book").glob("*.md") if "{code-cell}" in page.read_text()}
     assert {row["page"] for row in rows} == cells
     assert whole["seconds"] > sum(row["seconds"] for row in rows)
+
+
+@pytest.mark.slow
+def test_the_set_ups_benchmark_measures_both_installers(root, tmp_path):
+    words = [sys.executable, "benchmarks/setup.py", "--rounds", "1", "--out", tmp_path / "out.json"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr[-3000:]
+    uv, pip = json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert (uv["installer"], pip["installer"]) == ("uv", "pip")
+    assert uv["beside_pip"][0] == pytest.approx(pip["seconds"] / uv["seconds"], rel=0.05)
