@@ -202,7 +202,7 @@ def test_weights_are_described_for_every_seed(tmp_path):
     }
     (tmp_path / "weights.json").write_text(json.dumps(rows))
     said = answers.Found("weights", flat.runs, tmp_path)
-    assert "wise, rotated: centre over border 1.00 (1.00 to 1.00), weights at 0 0.25" in said.answer
+    assert "wise, rotated: centre over border 1.00 (1.00 to 1.00), sum a channel" in said.answer
     assert "sum a channel 0.75" in said.answer
     drawn, ax = plots.figure()
     said.draw(ax)
