@@ -3,6 +3,7 @@
 import base64
 import html
 import itertools
+import json
 import re
 
 from IPython.display import HTML
@@ -29,6 +30,12 @@ def table(rows, csv_name=None, sentences=False, compact=False):
         markup = re.sub("<td>", lambda _: f'<td data-label="{next(names)}">', markup)
     markup = f'<div class="{kind}">{markup}</div>'
     return HTML(markup + (csv_link(rows, csv_name, "This table as CSV") if csv_name else ""))
+
+
+def script_data(data):
+    """Markup that holds data for a script of the page."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return f'<script type="application/json">{text}</script>'
 
 
 def csv_link(rows, csv_name, text):

@@ -9,7 +9,6 @@ import base64
 import functools
 import html
 import io
-import json
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from IPython.display import HTML
 from PIL import Image
 
 import wisesr_helpers as ws
-from _pages.markup import table
+from _pages.markup import script_data, table
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.embedded import STRIDE, draw_scene, glyphs, glyphs_per_ring
 from wisesr_helpers.models.heads import head_layers
@@ -220,7 +219,7 @@ def painter():
         '<p class="painter-cell" aria-live="polite"></p>'
         "<p>Tap or drag to paint. Keys: arrows move, + and − change a weight.</p></div></div>"
         "<noscript><p>Painting needs JavaScript; the table below does without.</p></noscript>"
-        f'<script type="application/json">{json.dumps(data)}</script></div>' + table(pd.DataFrame(rows)).data
+        f"{script_data(data)}</div>" + table(pd.DataFrame(rows)).data
     )
 
 

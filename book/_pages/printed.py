@@ -53,7 +53,6 @@ def results(study, paper):
     for row in found[found["measure"] == "top-1"].itertuples():
         model = (row.backbone, row.head)
         gain = gains.get(model)
-        again = ours.get(model, ())
         shown = {"backbone": row.backbone, "head": row.head}
         if model in counts:
             shown["parameters"] = counts[model]
@@ -62,11 +61,18 @@ def results(study, paper):
             shown["top-5"] = values[(*model, "top-5")]
         shown[GAIN] = f"{gain.printed.replace('-', '−')} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
         shown["so it is"] = gain.word if gain else ""
-        seeds = "1 seed" if len(again) == 1 else f"{len(again)} seeds"
-        yours = ", yours" if any(each.whose == "yours" for each in again) else ""
-        shown["here"] = f"{sum(each.top1 for each in again) / len(again):.1%} ({seeds}{yours})" if again else "not run"
+        shown["here"] = here(ours.get(model, ())) or "not run"
         rows.append(shown)
     return pd.DataFrame(rows)
+
+
+def here(again):
+    """The mean top-1 of rows of :func:`evidence` of one model, and of how many seeds; empty without a row."""
+    if not again:
+        return ""
+    seeds = "1 seed" if len(again) == 1 else f"{len(again)} seeds"
+    yours = ", yours" if any(row.whose == "yours" for row in again) else ""
+    return f"{sum(row.top1 for row in again) / len(again):.1%} ({seeds}{yours})"
 
 
 def shown(study, paper, name):

@@ -155,6 +155,12 @@ def paper_runs(results=None, own=None):
     return runs[(runs["scale"] == "paper") & (runs["options"] == "")]
 
 
+def has_ceiling(runs):
+    """Whether runs of GAP are among these whose accuracy the demo's construction bounds: those on separate patches."""
+    bound = (runs["scale"] == "demo") & (runs["backbone"] == "small_patch") & runs["head"].str.startswith("gap")
+    return bool(bound.any())
+
+
 def draw_ceiling(runs, ax, line):
     """Draw the ceiling that the demo's construction sets GAP on separate patches, where such runs are drawn.
 
@@ -163,8 +169,7 @@ def draw_ceiling(runs, ax, line):
         ax: Axes on which they are drawn, described.
         line: ``ax.axhline`` or ``ax.axvline``.
     """
-    bound = runs[(runs["scale"] == "demo") & (runs["backbone"] == "small_patch") & runs["head"].str.startswith("gap")]
-    if bound.empty:
+    if not has_ceiling(runs):
         return
     line(CEILING, color=plots.colour("gap"), linestyle=(0, (6, 3)), linewidth=1, alpha=0.8)
     style = {"color": plots.colour("gap"), "fontsize": 7}

@@ -1,8 +1,5 @@
-// The weight painter: a reader paints a channel's weights, and both outputs follow. The page itself holds the data.
-document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".painter").forEach(startPainter));
-
-function startPainter(root) {
-  const {maps, presets} = JSON.parse(root.querySelector("script").textContent);
+// The weight painter: a reader paints a channel's weights, and both outputs follow.
+play(".painter", (root, {maps, presets}) => {
   const cells = maps[0].length, side = Math.sqrt(cells), most = 9;
   const panels = [...root.querySelectorAll(".painter-scenes svg")];
   const shown = root.querySelectorAll("output");
@@ -24,9 +21,9 @@ function startPainter(root) {
     const words = Math.abs(outputs[0] - outputs[1]) < 1e-6
       ? "Equal: no classifier behind this channel can tell the scenes apart."
       : "Different: a classifier can tell the scenes apart.";
-    if (verdict.textContent !== words) verdict.textContent = words;
-    place.textContent = `Row ${Math.floor(at / side) + 1}, column ${at % side + 1}: weight ${weights[at]}/${cells}, `
-      + `found ${maps[0][at]} and ${maps[1][at]}.`;
+    say(verdict, words);
+    say(place, `Row ${Math.floor(at / side) + 1}, column ${at % side + 1}: weight ${weights[at]}/${cells}, `
+      + `found ${maps[0][at]} and ${maps[1][at]}.`);
   }
 
   function set(cell, weight) {
@@ -46,14 +43,11 @@ function startPainter(root) {
   grid.addEventListener("pointerdown", event => { grid.setPointerCapture(event.pointerId); paint(event); });
   grid.addEventListener("pointermove", event => { if (event.buttons) paint(event); });
   grid.addEventListener("keydown", event => {
-    const row = Math.floor(at / side), column = at % side;
-    if (event.key === "ArrowUp" && row > 0) at -= side;
-    else if (event.key === "ArrowDown" && row < side - 1) at += side;
-    else if (event.key === "ArrowLeft" && column > 0) at -= 1;
-    else if (event.key === "ArrowRight" && column < side - 1) at += 1;
+    const next = moved(event.key, at, side, cells);
+    if (next !== null) at = next;
     else if (event.key === "+" || event.key === "=") set(at, weights[at] + 1);
     else if (event.key === "-") set(at, weights[at] - 1);
-    else if (!event.key.startsWith("Arrow")) return;
+    else return;
     event.preventDefault();
     update();
   });
@@ -63,6 +57,5 @@ function startPainter(root) {
   grid.setAttribute("tabindex", "0");
   grid.setAttribute("role", "application");
   grid.setAttribute("aria-label", grid.getAttribute("aria-label") + " Arrow keys move, plus and minus change a weight.");
-  root.querySelector(".painter-tools").hidden = false;
   update();
-}
+});

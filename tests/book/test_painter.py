@@ -10,17 +10,6 @@ from _pages import mirrored
 FRONT = ["book/intro", "book/why_pooling"]
 
 
-def show(browser, built, name, width=1400, mode="light"):
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    choice = {"source": f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')"}
-    before = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", choice)
-    for log in ("browser", "performance"):
-        browser.get_log(log)
-    browser.get(f"file://{built}/{name}.html")
-    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", before)
-
-
 def outputs(browser):
     return [float(element.text) for element in browser.find_elements("css selector", ".painter output")]
 
@@ -68,8 +57,8 @@ def test_without_javascript_there_is_a_still_figure_and_a_table(built):
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("name", FRONT)
-def test_the_first_pages_fit_and_have_no_error(browser, built, name, width, mode):
-    show(browser, built, name, width, mode)
+def test_the_first_pages_fit_and_have_no_error(browser, show, name, width, mode):
+    show(name, width, mode)
     assert browser.execute_script("return document.documentElement.dataset.theme") == mode
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
@@ -89,17 +78,17 @@ def test_the_first_pages_fit_and_have_no_error(browser, built, name, width, mode
 
 
 @pytest.mark.slow
-def test_the_painter_is_one_tap_from_the_title_page(browser, built):
-    show(browser, built, "book/intro", 390)
+def test_the_painter_is_one_tap_from_the_title_page(browser, show):
+    show("book/intro", 390)
     browser.find_element("partial link text", "paint the weights").click()
     assert browser.current_url.endswith("why_pooling.html#paint-the-weights")
 
 
 @pytest.mark.slow
-def test_by_keyboard_the_outputs_are_the_packages(browser, built):
+def test_by_keyboard_the_outputs_are_the_packages(browser, show):
     from selenium.webdriver.common.keys import Keys
 
-    show(browser, built, "book/why_pooling")
+    show("book/why_pooling")
     assert outputs(browser) == pytest.approx(mirrored.outputs(np.ones(49)).round(2))
     assert verdict(browser).startswith("Equal")
     grid = browser.find_element("css selector", ".painter-weights svg")
@@ -118,8 +107,8 @@ def test_by_keyboard_the_outputs_are_the_packages(browser, built):
 
 
 @pytest.mark.slow
-def test_weights_stay_within_their_range(browser, built):
-    show(browser, built, "book/why_pooling")
+def test_weights_stay_within_their_range(browser, show):
+    show("book/why_pooling")
     grid = browser.find_element("css selector", ".painter-weights svg")
     grid.send_keys("-" * 3)
     assert min(weights(browser)) == 0
@@ -128,10 +117,10 @@ def test_weights_stay_within_their_range(browser, built):
 
 
 @pytest.mark.slow
-def test_buttons_bring_weights_and_a_drag_paints(browser, built):
+def test_buttons_bring_weights_and_a_drag_paints(browser, show):
     from selenium.webdriver.common.action_chains import ActionChains
 
-    show(browser, built, "book/why_pooling")
+    show("book/why_pooling")
     for name, units in mirrored.presets().items():
         browser.find_element("xpath", f"//div[@class='painter']//button[.='{name}']").click()
         assert weights(browser) == units.ravel().tolist()

@@ -1,0 +1,147 @@
+"""The curves to choose from, as readers use them: by keyboard, by mouse, by touch."""
+
+import re
+
+import pytest
+from _pages import curve_explorer
+from _pages.results import committed
+
+PAGE = "book/convergence"
+MEASURES = {"top1": "training top-1", "test_top1": "test top-1"}
+
+
+def readout(browser):
+    return browser.find_element("css selector", ".curves .readout").text
+
+
+def choose(browser, run):
+    """Choose the study and backbone of a run."""
+    from selenium.webdriver.support.select import Select
+
+    (group,) = [
+        each
+        for each in curve_explorer.groups(committed())
+        if (each["study"], each["backbone"]) == (_title(run), run.backbone) and each["scale"] == run.scale
+    ]
+    Select(browser.find_element("css selector", ".curves-study")).select_by_visible_text(
+        f"{group['study']}, {group['scale']}"
+    )
+    Select(browser.find_element("css selector", ".curves-backbone")).select_by_visible_text(group["backbone"])
+    return group
+
+
+def _title(run):
+    from wisesr_helpers.studies.grid import get_study
+
+    return get_study(run.study, run.chosen_dataset).title
+
+
+def test_without_javascript_every_run_is_in_a_table(built):
+    text = (built / f"{PAGE}.html").read_text(encoding="utf-8")
+    own = text[text.index('<div class="play curves">') :]
+    assert own.startswith('<div class="play curves"><div hidden>')
+    rows = re.findall(r"<tr>\s*<td>(.*?)</tr>", own[: own.index("</table>")], re.DOTALL)
+    runs = committed()
+    assert len(rows) == len(runs)
+    assert sum(f"<td>{run.top1:.1%}</td>" in row for run, row in zip(_sorted(runs), rows, strict=True)) == len(runs)
+
+
+def _sorted(runs):
+    return runs.sort_values(["study", "backbone", "head", "options", "seed"])["run"]
+
+
+@pytest.mark.slow
+def test_by_keyboard_every_run_ends_with_the_packages_accuracy(browser, show):
+    from selenium.webdriver.common.keys import Keys
+
+    show(PAGE)
+    chart = browser.find_element("css selector", ".curves-chart")
+    for _, runs in committed().groupby(["study", "dataset", "scale", "backbone"]):
+        choose(browser, runs["run"].iloc[0])
+        options = browser.find_element("css selector", ".curves-options input")
+        if options.is_displayed() and not options.is_selected():
+            options.click()
+        chart.send_keys(Keys.ARROW_UP * len(runs))
+        for measure, words in MEASURES.items():
+            browser.find_element("css selector", f".curves input[value={measure}]").click()
+            seen = set()
+            for _ in range(len(runs)):
+                chart.send_keys(Keys.HOME, Keys.ARROW_RIGHT)
+                second = readout(browser)
+                chart.send_keys(Keys.END)
+                seen.add((second, readout(browser)))
+                chart.send_keys(Keys.ARROW_DOWN)
+            chart.send_keys(Keys.ARROW_UP * len(runs))
+            assert {tuple(re.sub(r" \([^)]*\)", "", each) for each in pair) for pair in seen} == {
+                tuple(
+                    f"{curve_explorer.title(run)}, seed {run.seed}, epoch {epoch['epoch']} of {run.planned_epochs}: "
+                    f"{words} {epoch[measure]:.1%}"
+                    for epoch in (run.history[1], run.history[-1])
+                )
+                for run in runs["run"]
+            }
+
+
+@pytest.mark.slow
+def test_best_and_last_epochs_and_the_ceiling_are_marked(browser, show):
+    show(PAGE)
+    chart = browser.find_element("css selector", ".curves-chart")
+    for _, runs in committed().groupby(["study", "dataset", "scale", "backbone"]):
+        group = choose(browser, runs["run"].iloc[0])
+        (arm,) = [arm for arm in group["arms"] if arm["title"] == "wise"]
+        squares = chart.find_elements("css selector", "rect")
+        assert {square.get_attribute("fill") for square in squares} == {arm["ink"]}
+        assert len(squares) == len(chart.find_elements("css selector", "circle:not(.at)")) == len(arm["runs"])
+        assert ("ceiling" in chart.text) == (group["ceiling"] is not None)
+        said = chart.get_attribute("aria-label")
+        ends = [run["test_top1"][-1] / 10 for run in arm["runs"]]
+        assert f"wise (runs: {len(ends)}) {min(ends):.1f}% to {max(ends):.1f}%" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mouse", "touch"])
+def test_the_readout_follows_the_pointer(browser, show, kind):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+    show(PAGE, 390 if kind == "touch" else 1400)
+    chart = browser.find_element("css selector", ".curves-chart")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
+    last = chart.find_elements("css selector", "rect")[-1]
+    place = last.rect
+    actions = ActionChains(browser, devices=[PointerInput(kind, kind)])
+    pointer = actions.w3c_actions.pointer_action
+    pointer.move_to_location(round(place["x"] - _scrolled(browser)[0]), round(place["y"] - _scrolled(browser)[1]))
+    pointer.pointer_down()
+    pointer.pointer_up()
+    actions.w3c_actions.perform()
+    assert "last): test top-1" in readout(browser).replace("best on the test set, ", "")
+    pointer.move_to_location(round(place["x"] - _scrolled(browser)[0] - 150), round(place["y"] - _scrolled(browser)[1]))
+    pointer.pointer_down()
+    pointer.pointer_up()
+    actions.w3c_actions.perform()
+    name, seed, epoch, _, value = re.fullmatch(
+        r"(.+), seed (\d+), epoch (\d+) of (\d+).*: test top-1 (.*%) \(demo.*\)", readout(browser)
+    ).groups()
+    first = curve_explorer.groups(committed())[0]
+    (arm,) = [arm for arm in first["arms"] if arm["title"] == name]
+    (run,) = [run for run in arm["runs"] if run["seed"] == int(seed)]
+    assert 1 < int(epoch) < run["planned"]
+    assert value == f"{run['test_top1'][int(epoch) - 1] / 10:.1f}%"
+
+
+def _scrolled(browser):
+    return browser.execute_script("return [window.scrollX, window.scrollY]")
+
+
+@pytest.mark.slow
+def test_a_head_is_brought_out_by_its_button(browser, show):
+    show(PAGE)
+    chart = browser.find_element("css selector", ".curves-chart")
+    assert "gap (runs" not in chart.get_attribute("aria-label")
+    button = browser.find_element("xpath", "//p[@class='curves-heads']/button[normalize-space()='gap']")
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert "gap (runs" in chart.get_attribute("aria-label")
+    button.click()
+    assert "gap (runs" not in chart.get_attribute("aria-label")
