@@ -38,7 +38,8 @@ def words(runs):
         for head in OVERFITTING
         if head in get_study(study).heads and (study, head) not in have
     ]
-    return {"passes": ", ".join(passed) or "in no record", "missing": ", ".join(lack) or "none"}
+    missing = f"On scenes there is no record of {', '.join(lack)}." if lack else "On scenes, the table above has both."
+    return {"passes": ", ".join(passed) or "in no record", "missing": missing}
 
 
 def _first_above(run, value):

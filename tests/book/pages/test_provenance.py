@@ -124,7 +124,13 @@ def test_the_epoch_that_passes_the_ceiling_for_good(runs):
     assert len(results.histories(here)) == 4
 
 
-@pytest.mark.parametrize(("head", "missing"), [("wise", "depthwise_nonneg (intel_224)"), ("depthwise_nonneg", "none")])
+@pytest.mark.parametrize(
+    ("head", "missing"),
+    [
+        ("wise", "On scenes there is no record of depthwise_nonneg (intel_224)."),
+        ("depthwise_nonneg", "On scenes, the table above has both."),
+    ],
+)
 def test_a_head_without_a_record_is_missing_and_one_with_is_not(head, missing, runs):
     here = runs(study="intel_224", head=head)
     assert convergence.words(here)["missing"] == missing
