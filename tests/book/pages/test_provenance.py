@@ -50,6 +50,17 @@ def test_stored_figures_and_tables_are_found_or_named():
             look("mit_512", "nothing of that name")
 
 
+def test_a_stored_figure_says_of_what_scale_it_is():
+    weights = stored.figure("what_did_not_work", "Weight of each cell", scale="exact").data
+    assert "exact; stored notebook" in weights
+    assert "demo" not in weights
+    assert f"{provenance.DEMO}; stored notebook" in stored.figure("explore", "demo: not the paper's data. 0 inside").data
+
+
+def test_what_a_notebook_printed_is_text_and_no_markup():
+    assert "p < 0.001" in stored.printed("own_images", "Take ")
+
+
 def paper_run(head, backbone="Xception", **choices):
     study = get_study("mit_512")
     recipe = dataclasses.asdict(study.recipe)
