@@ -13,7 +13,6 @@ from wisesr_helpers.training.runs import project_root
 from wisesr_helpers.versions import are_current
 
 SUMMARY = "Where this comes from"
-DEMO = f"demo ({DEMO_NOTE})"
 STALE = '<span class="stale">older code</span>'
 
 
@@ -34,7 +33,7 @@ def of_runs(runs, data=None, csv_name=None, source=()):
     each = list(runs["run"])
     stale = int((rows["code"] != "today's").sum())
     facts = {
-        "scale": _distinct(DEMO if run.scale == "demo" else run.scale for run in each),
+        "scale": _distinct(DEMO_NOTE if run.scale == "demo" else run.scale for run in each),
         "data": _distinct(rows["data"]),
         "runs": f"{len(runs)}, {whose}",
         "seeds": _distinct(sorted(runs["seed"])),
@@ -51,7 +50,7 @@ def of_runs(runs, data=None, csv_name=None, source=()):
     return _block(short, facts, list(rows["command"]), csv_link(data, name, "The data as CSV"), source, bool(stale))
 
 
-def of_notebook(name, made, csv="", source=(), scale=DEMO):
+def of_notebook(name, made, csv="", source=(), scale=DEMO_NOTE):
     """The block of what is taken from a stored notebook.
 
     Args:
@@ -78,7 +77,7 @@ def of_measured(name, rows, source=()):
     """The block of what ``scripts/measure.py`` measured: a list of dicts, each with its seed and its execution."""
     made = [row["execution"] for row in rows]
     facts = {
-        "scale": DEMO,
+        "scale": DEMO_NOTE,
         "measured": f"results/measured/{name}.json",
         "device": _distinct(f"{each['device']}, {each['threads']} threads" for each in made),
         "commit": _distinct(report.commit(each) for each in made),

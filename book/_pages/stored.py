@@ -9,6 +9,7 @@ from IPython.display import HTML, display
 
 from _pages import provenance
 from _pages.markup import csv_link, table
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.training.runs import project_root
 
 
@@ -25,7 +26,7 @@ def outputs(name, kind):
     return [data for data in found if kind in data]
 
 
-def figure(name, begins, source=(), scale=provenance.DEMO):
+def figure(name, begins, source=(), scale=DEMO_NOTE):
     """Show the first figure whose description begins so, and return its provenance, which says of what scale it is.
 
     Raises:

@@ -54,7 +54,8 @@ def test_a_stored_figure_says_of_what_scale_it_is():
     weights = stored.figure("what_did_not_work", "Weight of each cell", scale="exact").data
     assert "exact; stored notebook" in weights
     assert "demo" not in weights
-    assert f"{provenance.DEMO}; stored notebook" in stored.figure("explore", "demo: not the paper's data. 0 inside").data
+    scene = stored.figure("explore", "demo: not the paper's data. 0 inside").data
+    assert "demo: not the paper&#x27;s data; stored notebook" in scene
 
 
 def test_what_a_notebook_printed_is_text_and_no_markup():
