@@ -8,7 +8,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
-from wisesr_helpers.layers.pooling import GlobalDepthwisePooling2D
+from wisesr_helpers.layers.pooling import START, GlobalDepthwisePooling2D
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.published import number, printed, published
 from wisesr_helpers.studies.report import side_of_table_1
@@ -51,11 +51,11 @@ def section_2_5(table):
 def usual_case():
     """The feature map (H, W, C) of Table 1's images on the Xception and ResNet families, and Table 1's classes."""
     channels = int(number("Section 3.3", "Xception and ResNet families", "Channels"))
-    side = side_of_table_1() // _stride()
+    side = side_of_table_1() // stride()
     return (side, side, channels), int(number("Table 1 caption", "classes", "Number of Classes"))
 
 
-def _stride():
+def stride():
     """Pixels of the image a cell of the last feature map."""
     return round(1 / number("Section 3.3", "feature map side over image side", "Ratio"))
 
@@ -63,9 +63,9 @@ def _stride():
 def growth(heads=GROWTH_HEADS):
     """Parameters of heads as images, channels and classes grow, each from the usual case: a row a head and value."""
     (side, _, channels), classes = usual_case()
-    stride = _stride()
+    pixels = stride()
     series = {
-        "image side (pixels)": [((s // stride, s // stride, channels), classes, s) for s in range(128, 1025, stride)],
+        "image side (pixels)": [((s // pixels, s // pixels, channels), classes, s) for s in range(128, 1025, pixels)],
         "channels": [((side, side, c), classes, c) for c in (256, 512, 1024, 2048, 4096)],
         "classes": [((side, side, channels), k, k) for k in (2, 5, 10, 20, 50, 100, 200, 500, 1000)],
     }
@@ -124,5 +124,10 @@ def start_of_weights(height, width, channels, seed=0):
         "kernel": f"{rows}×{columns}",
         "negative": float((drawn < 0).mean()),
         "total": float(left.sum(axis=(0, 1)).mean()),
-        "expected": rows * columns * layer.depthwise_initializer.stddev / float(np.sqrt(2 * np.pi)),
+        "expected": expected_total(rows * columns),
     }
+
+
+def expected_total(weights):
+    """What so many weights of a channel add up to on average, drawn as the paper starts them, without the negative."""
+    return weights * START["stddev"] / float(np.sqrt(2 * np.pi))

@@ -31,7 +31,7 @@ TRAINING = {"scenes": 200, "epochs": 20, "batch_size": 50, "learning_rate": 0.03
 NAMES = tuple("{} inside, {} outside".format(*pair) for pair in (DIGITS, DIGITS[::-1]))
 
 
-def _scene(pair, split, seed):
+def draw(pair, split, seed):
     """The cells of a scene whose glyphs fill a cell each: uint8 (SIDE, SIDE, STRIDE, STRIDE)."""
     scene = draw_scene(*pair, SIDE * STRIDE, split, np.random.default_rng(seed), jitter=False)
     return scene.reshape(SIDE, STRIDE, SIDE, STRIDE).swapaxes(1, 2)
@@ -70,21 +70,31 @@ def feature_map(cells):
 @functools.cache
 def scenes():
     """The two scenes: (2, SIDE, SIDE, STRIDE, STRIDE)."""
-    cells = _scene(DIGITS, "test", SCENE)
+    cells = draw(DIGITS, "test", SCENE)
     return np.stack([cells, exchanged(cells)])
 
 
 @functools.cache
-def learned():
-    """Wise-SrNet's pooling layer, learned on training scenes of both kinds."""
-    pairs = DIGITS, DIGITS[::-1]
-    labels = np.arange(TRAINING["scenes"]) % 2
-    maps = feature_map(np.stack([_scene(pairs[label], "train", [1, k]) for k, label in enumerate(labels)]))
+def trained(head):
+    """A head, trained on the maps of training scenes of both kinds: a classifier of maps, its classes as ``NAMES``."""
+    maps, labels = _training_maps()
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input(maps.shape[1:]), *head_layers("wise", maps.shape[1:], 2)])
+    model = keras.Sequential([keras.Input(maps.shape[1:], name="features"), *head_layers(head, maps.shape[1:], 2)])
     model.compile(keras.optimizers.Adam(TRAINING["learning_rate"]), "sparse_categorical_crossentropy")
     model.fit(maps, labels, TRAINING["batch_size"], TRAINING["epochs"], verbose=0)
-    return model.get_layer("pooling")
+    return model
+
+
+@functools.cache
+def _training_maps():
+    pairs = DIGITS, DIGITS[::-1]
+    labels = np.arange(TRAINING["scenes"]) % 2
+    return feature_map(np.stack([draw(pairs[label], "train", [1, k]) for k, label in enumerate(labels)])), labels
+
+
+def learned():
+    """Wise-SrNet's pooling layer, learned."""
+    return trained("wise").get_layer("pooling")
 
 
 @functools.cache
@@ -160,13 +170,21 @@ def _text(x, y, words, size=13, weight="normal"):
     )
 
 
+def picture_of(cells):
+    """A scene as a Pillow image."""
+    return Image.fromarray(cells.swapaxes(1, 2).reshape(SIDE * STRIDE, SIDE * STRIDE))
+
+
+def address(image):
+    """A Pillow image as an address that holds it."""
+    written = io.BytesIO()
+    image.save(written, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"
+
+
 def _picture(cells, y, side):
     """A scene as an image inside an SVG."""
-    pixels = cells.swapaxes(1, 2).reshape(SIDE * STRIDE, SIDE * STRIDE)
-    written = io.BytesIO()
-    Image.fromarray(pixels).save(written, "PNG", optimize=True)
-    data = base64.b64encode(written.getvalue()).decode()
-    return f'<image y="{y}" width="{side}" height="{side}" href="data:image/png;base64,{data}"/>'
+    return f'<image y="{y}" width="{side}" height="{side}" href="{address(picture_of(cells))}"/>'
 
 
 def _svg(width, height, inside, description):
