@@ -1,5 +1,6 @@
 """Where a figure or table comes from: one folded block under everything that is made from records."""
 
+import functools
 import html
 
 import yaml
@@ -97,9 +98,13 @@ def _block(short, facts, commands, csv, source, stale):
 
 def link(path):
     """Markup of a path of the project: a link once the repository's address is set."""
-    repository = yaml.safe_load((project_root() / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
-    shown = f"<code>{html.escape(path)}</code>"
+    repository, shown = _repository(), f"<code>{html.escape(path)}</code>"
     return shown if repository.endswith("OWNER/REPOSITORY") else f'<a href="{repository}/blob/main/{path}">{shown}</a>'
+
+
+@functools.cache
+def _repository():
+    return yaml.safe_load((project_root() / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
 
 
 def _distinct(values):
