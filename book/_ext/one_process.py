@@ -7,6 +7,7 @@ page has names of its own and runs in its own folder, as in a kernel; modules ar
 import atexit
 import contextlib
 import datetime
+import gc
 import io
 import os
 import pathlib
@@ -121,8 +122,14 @@ def write_on_all_cores(app, _):
     app.parallel = usable_cores()
 
 
+def keep_garbage(_):
+    """Let memory grow by a fifth until the build ends: looking for what could be freed takes a tenth of its time."""
+    gc.disable()
+
+
 def setup(app):
     execute.NotebookClientDirect = OneProcessClient
+    app.connect("builder-inited", keep_garbage)
     app.connect("doctree-read", put_behind_figures)
     app.connect("env-updated", write_on_all_cores)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
