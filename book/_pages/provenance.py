@@ -1,5 +1,6 @@
 """Where a figure or table comes from: one folded block under everything that is made from records."""
 
+import functools
 import html
 
 import yaml
@@ -96,6 +97,7 @@ def _block(short, facts, commands, csv, source, stale):
     )
 
 
+@functools.cache
 def address():
     """The repository's public address; None until ``make address`` has set it."""
     url = yaml.safe_load((project_root() / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
@@ -104,8 +106,7 @@ def address():
 
 def link(path):
     """Markup of a path of the project: a link once the repository's address is set."""
-    repository = address()
-    shown = f"<code>{html.escape(path)}</code>"
+    repository, shown = address(), f"<code>{html.escape(path)}</code>"
     return f'<a href="{repository}/blob/main/{path}">{shown}</a>' if repository else shown
 
 
