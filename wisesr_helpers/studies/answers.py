@@ -237,11 +237,12 @@ def _map_size(found):
 
 def _scale(found):
     words = {title: each.word for title, each in found.differences.items()}
-    alone = words.get("wise − gap") == words.get("gap × 0.036 − gap") == BETTER and words.get(
-        "wise − gap × 0.036"
-    ) not in (BETTER, WORSE)
-    could = "could" if alone else "could not be shown to"
-    return f"The gain {could} come from the scale of the first output alone."
+    scaled, learned = words.get("gap × 0.036 − gap"), words.get("wise − gap")
+    if scaled == learned == BETTER and words.get("wise − gap × 0.036") == NO_DIFFERENCE:
+        return "The gain could come from the scale of the first output alone."
+    if scaled == WORSE:
+        return "The gain does not come from the scale of the first output alone: with that scale, gap is worse."
+    return "The gain could not be shown to come from the scale of the first output alone."
 
 
 def _few_images(found):
