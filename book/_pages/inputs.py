@@ -137,9 +137,13 @@ def draws(image, count, seed=0):
     """What the first epochs make of an image, with Table 3 in the paper's convention: title → image."""
     shown = {}
     for epoch in range(count):
-        params = TABLE_3.draw(np.random.default_rng([seed, epoch]), *image.shape[:2])
-        shown[f"epoch {epoch + 1}"] = apply_transform(image, params, TABLE_3.convention)
+        shown[f"epoch {epoch + 1}"] = apply_transform(image, drawn(image, epoch, seed), TABLE_3.convention)
     return shown
+
+
+def drawn(image, epoch, seed=0):
+    """The parameters that an epoch, counted from 0, draws from Table 3 for an image."""
+    return TABLE_3.draw(np.random.default_rng([seed, epoch]), *image.shape[:2])
 
 
 def both_conventions(image, params):

@@ -4,7 +4,14 @@ import pytest
 import yaml
 from tests_support import ROOT
 
-PAGES = ["book/claims", "book/constraint_and_blocks", "book/convergence", "book/costs", "book/where_it_looks"]
+PAGES = [
+    "book/augmentation",
+    "book/claims",
+    "book/constraint_and_blocks",
+    "book/convergence",
+    "book/costs",
+    "book/where_it_looks",
+]
 
 
 def test_scripts_and_pages_are_small(built):
