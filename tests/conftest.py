@@ -19,6 +19,19 @@ gc.disable()  # until all tests are imported: none of that is garbage
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
+# The files that take longest, first: a worker that gets one of them last keeps the others waiting.
+FIRST = """
+book/test_book.py studies/test_run.py models/test_heads.py studies/test_compare.py training/test_training.py
+notebooks/test_papermill.py models/test_attribution.py studies/test_answers.py models/test_counts.py
+studies/test_claims.py studies/test_explore.py layers/test_pooling.py studies/test_paper_scale.py test_versions.py
+notebooks/test_nbval.py
+""".split()
+
+
+def pytest_collection_modifyitems(items):
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(FIRST)))
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _keep_what_is_there():

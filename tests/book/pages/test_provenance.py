@@ -146,3 +146,17 @@ def test_the_epoch_that_passes_the_ceiling_for_good(runs):
 def test_a_head_without_a_record_is_missing_and_one_with_is_not(head, missing, runs):
     here = runs(study="intel_224", head=head)
     assert convergence.words(here)["missing"] == missing
+
+
+def test_the_legend_of_convergence_names_each_head_once_and_hides_no_line(runs, monkeypatch):
+    shown = []
+    monkeypatch.setattr(convergence.plots, "show", shown.append)
+    for study, head in (("mit_512", "wise"), ("intel_224", "gap"), ("intel_224", "wise")):
+        here = runs(study=study, head=head)
+    convergence.curves(here.sort_values("study"))
+    (drawn,) = shown
+    assert not any(ax.get_legend() for ax in drawn.axes)
+    assert sorted(text.get_text() for text in drawn.legends[0].get_texts()) == ["chance", "gap", "wise"]
+    drawn.draw_without_rendering()
+    below = drawn.legends[0].get_window_extent().y1
+    assert all(ax.get_window_extent().y0 > below for ax in drawn.axes if ax.axison)
