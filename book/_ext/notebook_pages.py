@@ -85,7 +85,8 @@ def _short(output):
     if len(lines) <= LOG:
         return output
     first, rest = html.escape(lines[0]), html.escape("\n".join(lines[1:]))
-    folded = f'<details class="log"><summary>{first}</summary><pre>{rest}</pre></details>'
+    summary = f"<summary>{first} … {len(lines) - 1} more lines</summary>"
+    folded = f'<details class="log">{summary}<pre>{rest}</pre></details>'
     return nbformat.v4.new_output("display_data", data={"text/html": folded, "text/plain": output.text})
 
 

@@ -12,7 +12,7 @@ from _pages import provenance
 from _pages.markup import table, words
 from wisesr_helpers import plots
 from wisesr_helpers.data.dataset import DEMO_NOTE
-from wisesr_helpers.metrics import BETTER, NO_DIFFERENCE, WORSE, judge, paired_comparison
+from wisesr_helpers.metrics import BETTER, NO_DIFFERENCE, WORSE, judge, mean_interval, paired_comparison
 from wisesr_helpers.studies import report
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.training.runs import default_runs_dir, load_runs, project_root
@@ -139,6 +139,23 @@ def _runs_with_block(runs, csv_name):
     """Runs as a table, and where they come from."""
     rows = report.results_table(runs)
     return HTML(table(rows, compact=True).data + provenance.of_runs(runs, rows, csv_name, CODE).data)
+
+
+def demo_means(study, results=None):
+    """The committed demo runs of a study, a row a backbone and head: mean top-1 over seeds, with its interval."""
+    runs = committed(results)
+    runs = runs[(runs["study"] == study) & (runs["scale"] == "demo") & (runs["options"] == "")]
+    runs = runs[runs["status"] == "complete"]
+    if runs.empty:
+        return words(NONE)
+    rows = []
+    for (backbone, head), group in runs.groupby(["backbone", "head"], sort=False):
+        mean, low, high = mean_interval(group["top1"])
+        interval = f" ({low:.1%} to {high:.1%})" if len(group) > 1 else ""
+        top1 = f"{mean:.1%}{interval}"
+        rows.append({"backbone": backbone, "head": head, "seeds": len(group), "top-1, demo (95 % over seeds)": top1})
+    rows, name = pd.DataFrame(rows), f"{study}-demo.csv"
+    return HTML(table(rows, name).data + provenance.of_runs(runs, csv_name=f"{study}-runs.csv", source=CODE).data)
 
 
 @functools.cache

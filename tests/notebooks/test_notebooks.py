@@ -94,6 +94,11 @@ def test_a_study_notebook_keeps_outputs_where_the_source_is_unchanged(script, tm
     assert new.metadata["wisesr"] == {"settings": "0"}
 
 
+@every_notebook
+def test_the_script_leaves_a_stored_notebook_as_it_is(path, script):
+    assert script("study_notebooks").wanted(path) == path.read_text(encoding="utf-8")
+
+
 def test_colabs_cells_are_put_into_any_notebook_once(script):
     texts = script("study_notebooks")
     notebook = nbformat.v4.new_notebook()

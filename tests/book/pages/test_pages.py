@@ -6,6 +6,7 @@ import dataclasses
 import html
 import io
 import re
+import statistics
 
 import pandas as pd
 import pytest
@@ -336,3 +337,15 @@ def test_the_picture_of_the_readme_is_drawn_from_the_committed_records():
     script = load_script("picture")
     with Image.open(script.PICTURE) as image:
         assert image.text["Description"] == script.draw()[1]
+
+
+def test_demo_means_are_over_the_complete_seeds_of_the_demo(folders):
+    kept = scores([270, 279, 276], [], study="deeper_networks")
+    others = [*scores([10], [], study="deeper_networks", scale="paper"), *scores([20], [], study="mit_512")]
+    ended = {"study": "deeper_networks", "head": "wise", "seed": 7, **records.diverged((30, 30))}
+    page_of(folders, *kept, *others, ended)
+    shown = results.demo_means("deeper_networks", folders[0])
+    mean, half = 275 / 300, 4.302653 * statistics.stdev([0.9, 0.93, 0.92]) / 3**0.5  # Student's t, two degrees
+    assert cells(shown)[1:] == [["small_patch", "gap", "3", f"{mean:.1%} ({mean - half:.1%} to {mean + half:.1%})"]]
+    assert "demo: not the paper" in shown.data
+    assert results.demo_means("intel_224", folders[0]).data == f"<p>{results.NONE}</p>"
