@@ -43,10 +43,10 @@ book: setup
 	python scripts/check_book.py _build/html
 
 test: setup lint
-	pytest -n auto --dist loadfile -m "not slow"
+	pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: setup
-	pytest -n auto --dist loadfile -m slow
+	pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
 
 # make test with the newest and with the oldest versions that pyproject.toml allows, each in an environment of its own.
 test-newest:
@@ -72,6 +72,7 @@ bench: setup
 	python benchmarks/training.py
 	python benchmarks/grid.py
 	python benchmarks/book.py
+	python benchmarks/setup.py
 
 # Damaged images, lists and archives: make fuzz N=100000
 N ?= 1000

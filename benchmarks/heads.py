@@ -69,7 +69,7 @@ def step_of(layers, x, xla):
 
 
 def measure(steps, rounds):
-    """Median milliseconds of each step; the rounds alternate, so that a slow moment hits all alike."""
+    """Milliseconds of each step in every round; the rounds alternate, so that a slow moment hits all alike."""
     times = {name: [] for name in steps}
     for round_ in range(WARM_UP + rounds):
         for name, step in steps.items():
@@ -77,7 +77,7 @@ def measure(steps, rounds):
             step()[0][0, 0, 0, 0].numpy()
             if round_ >= WARM_UP:
                 times[name].append(1000 * (time.perf_counter() - began))
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def promises(large, pool_size, medians, unpooled):
@@ -111,7 +111,8 @@ def main():
         for side, channels, pool_size, batch in chosen:
             x = tf.random.stateless_normal((batch, side, side, channels), seed=(0, 0))
             named = contestants(side, channels, pool_size)
-            medians = measure({name: step_of(layers, x, xla) for name, layers in named.items()}, ROUNDS[xla])
+            times = measure({name: step_of(layers, x, xla) for name, layers in named.items()}, ROUNDS[xla])
+            medians = {name: statistics.median(values) for name, values in times.items()}
             unpooled = medians if pool_size == 1 else unpooled
             kept = [
                 {"promise": promise, "measured": round(ratio, 2), "holds": holds}
@@ -124,6 +125,11 @@ def main():
                     "batch": batch,
                     "xla": xla,
                     "milliseconds": {name: round(value, 2) for name, value in medians.items()},
+                    "beside_the_authors": {
+                        name: report.ratio(times["authors"], values)
+                        for name, values in times.items()
+                        if name not in ("gap", "authors")
+                    },
                     "promises": kept,
                 }
             )

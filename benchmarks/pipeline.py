@@ -43,7 +43,7 @@ STUDY_OF = {"Table 4": "mit_224", "Table 8": "mit_512"}  # table of a recipe →
 LEVELS = np.arange(256, dtype=np.float32)
 # As many times the files whose memory is measured. At the larger size, 6,000 prepared images are 5 GB of disk.
 TIMES = {"Table 4": (1, 10), "Table 8": (1,)}
-# promise → at least this, by image size where it differs
+# promise → at least this, by image size
 LEAST = {
     "ours / authors": {224: 15, 512: 20},
     "ours / Keras' random layers": {224: 5, 512: 5},
@@ -188,7 +188,7 @@ def as_split(lines, side, folder):
 
 
 def measure(table, rounds, count, folder):
-    """One image size: images a second of every contestant, and memory."""
+    """One image size: images a second of every contestant, their ratios round by round, and memory."""
     study = STUDIES[STUDY_OF[table]]
     recipe, side = study.recipe, study.image_size
     folder = folder / str(side)
@@ -222,7 +222,8 @@ def measure(table, rounds, count, folder):
     with ThreadPoolExecutor(2) as workers:
         numbers = (k % len(theirs) for k in range(2 + few // recipe.batch_size + 1))
         medians["authors, two workers"] = rate(workers.map(theirs.__getitem__, numbers), few)
-    return side, recipe.batch_size, medians, [memory_of(folder, entries, side, recipe, n) for n in TIMES[table]]
+    ratios = {name: report.ratio(*(rates[each] for each in name.split(" / "))) for name in LEAST}
+    return side, recipe.batch_size, medians, ratios, [memory_of(folder, entries, side, recipe, n) for n in TIMES[table]]
 
 
 def memory_of(folder, entries, side, recipe, times):
@@ -256,13 +257,14 @@ def main():
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for table in STUDY_OF:
-            side, batch, medians, mib = measure(table, options.rounds, options.images, pathlib.Path(folder))
+            side, batch, medians, ratios, mib = measure(table, options.rounds, options.images, pathlib.Path(folder))
             rows.append(
                 {
                     "image_size": side,
                     "batch": batch,
                     "files": options.images,
                     "images_per_second": {name: round(value, 1) for name, value in medians.items()},
+                    "ratios": ratios,
                     "memory": mib,
                     "promises": [*promises(side, medians), *memory.promises(mib)],
                 }

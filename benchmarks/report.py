@@ -2,11 +2,18 @@
 
 import json
 import pathlib
+import statistics
 
 from wisesr_helpers.training.runs import environment
 from wisesr_helpers.versions import VERSIONS
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "results" / "benchmarks"
+
+
+def ratio(ours, other):
+    """The ratio of two contestants, round by round: [median, lowest, highest]."""
+    ratios = [one / two for one, two in zip(ours, other, strict=True)]
+    return [float(f"{value:.3g}") for value in (statistics.median(ratios), min(ratios), max(ratios))]
 
 
 def write(path, rows, **more):

@@ -3,6 +3,7 @@
 Stored outputs stay where a cell's source is unchanged.
 """
 
+import copy
 import dataclasses
 import pathlib
 import re
@@ -263,8 +264,8 @@ def keeping(new, old):
 def wanted(path):
     """The text that the notebook at ``path`` should have: a study's from the template, any with today's Colab cells."""
     old = nbformat.read(path, as_version=4) if path.exists() else nbformat.v4.new_notebook()
-    new = keeping(study_notebook(path.stem), old) if path.stem in words() else with_colab_cells(old)
-    return nbformat.writes(new) + "\n"
+    new = study_notebook(path.stem) if path.stem in words() else with_colab_cells(copy.deepcopy(old))
+    return nbformat.writes(keeping(new, old)) + "\n"
 
 
 def main():

@@ -52,6 +52,10 @@ def test_the_bare_contestant_does_the_work_of_ours(benchmark, tmp_path):
     assert pipeline.bare(ours, 3) > 0
 
 
+def test_ratios_are_taken_round_by_round(benchmark):
+    assert benchmark("report").ratio([1, 4, 9], [1, 2, 3]) == [2, 1, 3]
+
+
 @pytest.mark.slow
 def test_the_pipelines_benchmark_measures_every_contestant(root, tmp_path):
     words = [
@@ -79,6 +83,7 @@ def test_the_pipelines_benchmark_measures_every_contestant(root, tmp_path):
             "authors, in turn with it",
         }
         assert len(row["promises"]) == 6
+        assert all(median == lowest == highest > 0 for median, lowest, highest in row["ratios"].values())
         assert [each["files"] for each in row["memory"]] == ([48, 480] if row["image_size"] == 224 else [48])
         for each in row["memory"]:
             assert len(each["mib_before_and_after_each_epoch"]) == 7
@@ -96,7 +101,9 @@ def test_the_trainings_benchmark_measures_every_contestant(root, tmp_path):
     for row in report["rows"]:
         bare, *ours = row["steps_per_second"]
         assert list(row["ratios"]) == [f"{name} / {bare}" for name in ours]
-        assert len(ours) == 2
+        assert len(ours) == 3
+        median, lowest, highest = row["beside_the_authors"]
+        assert median == lowest == highest > 0  # of one round
         assert set(row["seconds_after_an_epoch"]) == {"evaluation of 8 images", "saving a checkpoint"}
         assert all(seconds > 0 for seconds in row["seconds_after_an_epoch"].values())
     memory = report["memory"]["mib_before_and_after_each_epoch"]
@@ -125,3 +132,13 @@ def test_the_books_benchmark_measures_every_page_with_cells(root, tmp_path):
     cells = {f"book/{page.stem}" for page in (root / "book").glob("*.md") if "{code-cell}" in page.read_text()}
     assert {row["page"] for row in rows} == cells
     assert whole["seconds"] > sum(row["seconds"] for row in rows)
+
+
+@pytest.mark.slow
+def test_the_set_ups_benchmark_measures_both_installers(root, tmp_path):
+    words = [sys.executable, "benchmarks/setup.py", "--rounds", "1", "--out", tmp_path / "out.json"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr[-3000:]
+    uv, pip = json.loads((tmp_path / "out.json").read_text())["rows"]
+    assert (uv["installer"], pip["installer"]) == ("uv", "pip")
+    assert uv["beside_pip"][0] == pytest.approx(pip["seconds"] / uv["seconds"], rel=0.05)

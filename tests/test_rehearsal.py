@@ -48,7 +48,7 @@ class Small(KerasBackbones):
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    return build_tree("sub_imagenet", tmp_path_factory.mktemp("tree"), per_class=(38, 1), classes=4, defects=0.01)
+    return build_tree("sub_imagenet", tmp_path_factory.mktemp("tree"), per_class=(19, 1), classes=4, defects=0.01)
 
 
 @pytest.fixture

@@ -30,8 +30,9 @@ def goes_on(text, kill):
     return (f"Going on after epoch {lost - 1} of {soak.EPOCHS}" in text) == (lost > 1)
 
 
+@pytest.mark.slow
 def test_a_training_killed_and_typed_again(whole, tmp_path):
-    """While it saves; test_a_short_soak kills it elsewhere."""
+    """While it saves; test_a_short_soak kills it elsewhere, and a comparison is killed in make test."""
     kill = "save:2:100000"
     assert goes_on(soak.killed_and_resumed(tmp_path, kill), kill)
     assert soak.result(tmp_path) == whole

@@ -1,6 +1,7 @@
 """Top-k accuracy, its interval, whether it beats a guess, and the project's one rule for "better"."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -30,6 +31,7 @@ def top_k_correct(probabilities, labels, k=1):
     return (rank < k) & np.isfinite(probabilities).all(axis=1)
 
 
+@functools.cache  # pages and tables ask for the same ones again and again
 def wilson_interval(correct, count, confidence=0.95):
     """Wilson's score interval of an accuracy.
 

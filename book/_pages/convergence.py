@@ -38,7 +38,8 @@ def words(runs):
         for head in OVERFITTING
         if head in get_study(study).heads and (study, head) not in have
     ]
-    return {"passes": ", ".join(passed) or "in no record", "missing": ", ".join(lack) or "none"}
+    missing = f"On scenes there is no record of {', '.join(lack)}." if lack else "On scenes, the table above has both."
+    return {"passes": ", ".join(passed) or "in no record", "missing": missing}
 
 
 def _first_above(run, value):
@@ -53,13 +54,18 @@ def _first_above(run, value):
 
 
 def curves(runs):
-    """Test top-1 by epoch, a panel a study."""
+    """Test top-1 by epoch, a panel a study, with one legend below: inside a panel it would hide the lines."""
     studies = list(dict.fromkeys(runs["study"]))
-    drawn, axes = plots.figure(9, 5.2, columns=2, rows=-(-len(studies) // 2), squeeze=False)
+    drawn, axes = plots.figure(9, 5.6, columns=2, rows=-(-len(studies) // 2), squeeze=False)
+    entries = {}
     for ax, study in zip(np.ravel(axes), studies, strict=False):
         here = runs[runs["study"] == study]
         plots.curves(here, ax).set_title(get_study(study).title, fontsize=9)
+        for line, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries[label.removeprefix("small_patch + ")] = line
+        ax.get_legend().remove()
         draw_ceiling(here, ax, ax.axhline)
+    drawn.legend(entries.values(), entries, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     for ax in np.ravel(axes)[len(studies) :]:
         ax.set_axis_off()
     plots.show(drawn)

@@ -7,13 +7,14 @@ import re
 import pandas as pd
 from IPython.display import HTML
 
-from _pages import provenance
+from _pages import printed, provenance
 from _pages.markup import table
 from _pages.results import committed, draw_ceiling
 from wisesr_helpers import plots
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.metrics import p_text, points
 from wisesr_helpers.studies.answers import Found, MissingError
+from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.questions import MEASURED, QUESTIONS
 
 CODE = ("wisesr_helpers/studies/questions.py", "wisesr_helpers/studies/answers.py", "wisesr_helpers/plots/evidence.py")
@@ -31,9 +32,21 @@ def words(results=None):
     answered = sum(not found(name, results).open for name in QUESTIONS)
     return {
         "answered": f"{answered} of {len(QUESTIONS)} questions are answered",
+        "untrained": _untrained(),
         **{f"asks_{name}": question.asks for name, question in QUESTIONS.items()},
         **{f"caption_{name}": caption(name, results) for name in QUESTIONS},
     }
+
+
+def _untrained():
+    """What Table 9 has of Xception with averaging, beside a guess."""
+    rows = printed.accuracies().query("where == 'Table 9' and backbone == 'Xception' and measure == 'top-1'")
+    row = rows.set_index("head").loc["gap"]
+    guessed = row["images"] / get_study(row["study"]).classes
+    return (
+        f"In Table 9 Xception with gap has a top-1 of {row['printed']}, which is {row['correct']} of {row['images']:,} "
+        f"images; guesses give {guessed:.0f}."
+    )
 
 
 def answer(name, results=None):

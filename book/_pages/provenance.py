@@ -1,5 +1,6 @@
 """Where a figure or table comes from: one folded block under everything that is made from records."""
 
+import functools
 import html
 
 import yaml
@@ -33,7 +34,7 @@ def of_runs(runs, data=None, csv_name=None, source=()):
     each = list(runs["run"])
     stale = int((rows["code"] != "today's").sum())
     facts = {
-        "scale": _distinct(f"{run.scale} ({DEMO_NOTE})" if run.scale == "demo" else run.scale for run in each),
+        "scale": _distinct(DEMO_NOTE if run.scale == "demo" else run.scale for run in each),
         "data": _distinct(rows["data"]),
         "runs": f"{len(runs)}, {whose}",
         "seeds": _distinct(sorted(runs["seed"])),
@@ -50,7 +51,7 @@ def of_runs(runs, data=None, csv_name=None, source=()):
     return _block(short, facts, list(rows["command"]), csv_link(data, name, "The data as CSV"), source, bool(stale))
 
 
-def of_notebook(name, made, csv="", source=()):
+def of_notebook(name, made, csv="", source=(), scale=DEMO_NOTE):
     """The block of what is taken from a stored notebook.
 
     Args:
@@ -58,10 +59,11 @@ def of_notebook(name, made, csv="", source=()):
         made: Its metadata "wisesr": commit, minutes, versions.
         csv: Markup of a link to the data.
         source: Paths of the code, relative to the project.
+        scale: Of the numbers.
     """
     stale = not are_current(made.get("versions", {}))
     facts = {
-        "scale": f"demo ({DEMO_NOTE})",
+        "scale": scale,
         "notebook": f"notebooks/{name}.ipynb, as it was executed",
         "commit": str(made.get("commit", "unknown"))[:10],
         "time": f"{made.get('minutes', 0):g} minutes for the notebook, its trainings not counted where they were kept",
@@ -76,7 +78,7 @@ def of_measured(name, rows, source=()):
     """The block of what ``scripts/measure.py`` measured: a list of dicts, each with its seed and its execution."""
     made = [row["execution"] for row in rows]
     facts = {
-        "scale": f"demo ({DEMO_NOTE})",
+        "scale": DEMO_NOTE,
         "measured": f"results/measured/{name}.json",
         "device": _distinct(f"{each['device']}, {each['threads']} threads" for each in made),
         "commit": _distinct(report.commit(each) for each in made),
@@ -95,11 +97,17 @@ def _block(short, facts, commands, csv, source, stale):
     )
 
 
+@functools.cache
+def address():
+    """The repository's public address; None until ``make address`` has set it."""
+    url = yaml.safe_load((project_root() / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    return None if url.endswith("OWNER/REPOSITORY") else url
+
+
 def link(path):
     """Markup of a path of the project: a link once the repository's address is set."""
-    repository = yaml.safe_load((project_root() / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
-    shown = f"<code>{html.escape(path)}</code>"
-    return shown if repository.endswith("OWNER/REPOSITORY") else f'<a href="{repository}/blob/main/{path}">{shown}</a>'
+    repository, shown = address(), f"<code>{html.escape(path)}</code>"
+    return f'<a href="{repository}/blob/main/{path}">{shown}</a>' if repository else shown
 
 
 def _distinct(values):

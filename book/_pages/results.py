@@ -24,7 +24,7 @@ CODE = ("wisesr_helpers/studies/grid.py", "wisesr_helpers/plots/runs.py")
 
 @functools.cache
 def committed(folder=None):
-    """The records in ``results/``, or in another folder: read once for all pages that take them as they are."""
+    """The records in ``results/``, or in another folder: read once for all pages."""
     return load_runs(folder or project_root() / "results")
 
 
@@ -39,11 +39,10 @@ class ResultsPage:
 
     def __init__(self, study, results=None, own=None):
         self.study = get_study(study)
-        results = results or (project_root() or pathlib.Path()) / "results"
         own = own or default_runs_dir()
         self.skipped = []  # sentences about own files that are no records: they must not keep the book from building
         self.own = self._runs(load_runs(own, skipped=self.skipped), "demo", "paper")
-        recorded = load_runs(results)
+        recorded = committed(results)
         recorded = recorded[recorded["options"] == ""]  # the page is about the heads as the paper has them
         self.committed = self._runs(recorded, "demo")
         self.paper = self._runs(paper_runs(results, own), "paper")
@@ -142,6 +141,12 @@ def _runs_with_block(runs, csv_name):
     return HTML(table(rows, compact=True).data + provenance.of_runs(runs, rows, csv_name, CODE).data)
 
 
+@functools.cache
+def _both(results, own):
+    """The committed runs and the reader's own: read once for all pages."""
+    return load_runs(results, own, skipped=[])
+
+
 def paper_runs(results=None, own=None):
     """The committed runs at the paper's scale and the reader's own, as ``ws.load_runs`` has them, with "whose".
 
@@ -149,9 +154,8 @@ def paper_runs(results=None, own=None):
         results, own: As for :class:`ResultsPage`.
     """
     results = results or (project_root() or pathlib.Path()) / "results"
-    own = own or default_runs_dir()
-    runs = load_runs(results, own, skipped=[])
-    runs["whose"] = np.where(runs["folder"] == str(results), "committed", "yours")
+    runs = _both(results, own or default_runs_dir())
+    runs = runs.assign(whose=np.where(runs["folder"] == str(results), "committed", "yours"))
     return runs[(runs["scale"] == "paper") & (runs["options"] == "")]
 
 

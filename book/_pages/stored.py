@@ -1,7 +1,6 @@
 """Figures and tables that a stored notebook holds, shown on a page as they were made."""
 
 import functools
-import html
 from html.parser import HTMLParser
 
 import nbformat
@@ -10,6 +9,7 @@ from IPython.display import HTML, display
 
 from _pages import provenance
 from _pages.markup import csv_link, table
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.training.runs import project_root
 
 
@@ -26,8 +26,8 @@ def outputs(name, kind):
     return [data for data in found if kind in data]
 
 
-def figure(name, begins, source=()):
-    """Show the first figure whose description begins so, and return its provenance.
+def figure(name, begins, source=(), scale=DEMO_NOTE):
+    """Show the first figure whose description begins so, and return its provenance, which says of what scale it is.
 
     Raises:
         LookupError: The notebook has none.
@@ -37,7 +37,7 @@ def figure(name, begins, source=()):
         if begins in alt[: len(begins) + 80]:
             data = {"image/png": "".join(data["image/png"]), "text/plain": alt}
             display(data, raw=True, metadata={"image/png": {"alt": alt}})
-            return provenance.of_notebook(name, notebook(name).metadata["wisesr"], source=source)
+            return provenance.of_notebook(name, notebook(name).metadata["wisesr"], source=source, scale=scale)
     raise LookupError(f"notebooks/{name}.ipynb has no figure that begins with '{begins}'.")
 
 
@@ -68,7 +68,7 @@ def printed(name, begins):
         for output in cell.get("outputs", ()):
             for line in "".join(output.get("text", "")).splitlines():
                 if line.startswith(begins):
-                    return html.escape(line, quote=False)
+                    return line
     raise LookupError(f"notebooks/{name}.ipynb prints no line that begins with '{begins}'.")
 
 

@@ -1,9 +1,11 @@
 """The built book, shared by the tests of its pages."""
 
 import json
+import pathlib
 import re
 
 import pytest
+from filelock import FileLock
 from tests_support import ROOT, build_book, debian
 
 from wisesr_helpers.training import runs
@@ -15,15 +17,21 @@ OFFLINE = (
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory):
-    """The book, built with one more run of the reader's own: the folder with its pages."""
-    folder = tmp_path_factory.mktemp("book")
-    committed = sorted((ROOT / "results").glob("mit_512--demo--*.json"))[0]
-    record = json.loads(committed.read_text(encoding="utf-8"))
-    record["outcome"]["parameters"]["seed"] = 77
-    identity = re.sub(r"--s\d+$", "--s77", record["identity"])
-    runs.write_record(folder / "runs" / identity, record["outcome"], record["execution"])
-    return build_book(folder, folder / "runs")
+def built(tmp_path_factory, request):
+    """The book, built with one more run of the reader's own: the folder with its pages. Workers share it."""
+    alone = not hasattr(request.config, "workerinput")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if alone else base.parent) / "book"
+    with FileLock(f"{folder}.lock"):
+        done = folder / "done"
+        if not done.exists():
+            committed = sorted((ROOT / "results").glob("mit_512--demo--*.json"))[0]
+            record = json.loads(committed.read_text(encoding="utf-8"))
+            record["outcome"]["parameters"]["seed"] = 77
+            identity = re.sub(r"--s\d+$", "--s77", record["identity"])
+            runs.write_record(folder / "runs" / identity, record["outcome"], record["execution"])
+            done.write_text(str(build_book(folder, folder / "runs")), encoding="utf-8")
+        return pathlib.Path(done.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

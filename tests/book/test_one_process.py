@@ -1,5 +1,6 @@
 """The book's cells run in one process: each page by itself, and a cell that fails or shows nothing is noticed."""
 
+import atexit
 import sys
 import types
 
@@ -50,6 +51,14 @@ def test_pages_have_names_of_their_own(one_process, tmp_path):
     ran(one_process, tmp_path, ("mine = 1",))
     _, (warning,) = ran(one_process, tmp_path, ("mine",))
     assert "NameError" in warning
+
+
+def test_a_page_leaves_nothing_to_do_for_the_end_of_the_build(one_process, tmp_path, monkeypatch):
+    left = []
+    monkeypatch.setattr(atexit, "register", lambda function, *_, **__: left.append(function))
+    monkeypatch.setattr(atexit, "unregister", left.remove)
+    ran(one_process, tmp_path, ("a = 1",))
+    assert left == []
 
 
 def test_a_cell_that_fails_is_a_warning_and_the_last(one_process, tmp_path):

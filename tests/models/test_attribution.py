@@ -109,17 +109,23 @@ def slopes(function, maps, step=1e-6):
     return ((function(maps + moves) - function(maps - moves)) / (2 * step)).reshape(maps.shape)
 
 
+@functools.cache  # nobody changes it
+def with_softmax(head, end):
+    """The classifier with probabilities."""
+    model = classifier(head, 96)
+    if end == "inside":
+        other = ws.build_classifier("small_patch", head, classes=CLASSES, image_size=96)
+        other.set_weights(model.get_weights())
+        return other
+    last = keras.layers.Activation("softmax") if end == "activation" else keras.layers.Softmax()
+    return keras.Model(model.input, last(model.output))
+
+
 @pytest.mark.parametrize("head", ["wise", "gwap"])
 @pytest.mark.parametrize("end", ["inside", "activation", "softmax"])
 @pytest.mark.parametrize("kind", MAPS)
 def test_a_softmax_changes_nothing(kind, end, head):
-    model, images = classifier(head, 96), pictures(96)
-    if end == "inside":
-        other = ws.build_classifier("small_patch", head, classes=CLASSES, image_size=96)
-        other.set_weights(model.get_weights())
-    else:
-        last = keras.layers.Activation("softmax") if end == "activation" else keras.layers.Softmax()
-        other = keras.Model(model.input, last(model.output))
+    model, other, images = classifier(head, 96), with_softmax(head, end), pictures(96)
     np.testing.assert_allclose(np.asarray(other.predict_on_batch(images)).sum(axis=1), 1, rtol=1e-5)
     assert_same(getattr(ws, kind)(other, images), getattr(ws, kind)(model, images))
 

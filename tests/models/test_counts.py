@@ -66,7 +66,11 @@ def test_what_is_stored_is_what_the_sources_give_counts_of():
 
 
 @pytest.mark.parametrize(
-    "backbone", ["Xception", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ResNet50", "DenseNet121"))]
+    "backbone",
+    [
+        "MobileNet",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("Xception", "ResNet50", "DenseNet121")),
+    ],
 )
 def test_flops_equal_the_framework_profilers(backbone):
     tf = pytest.importorskip("tensorflow")

@@ -144,6 +144,9 @@ def test_the_scale_explains_a_gain_only_if_the_scaled_average_has_it_too():
     assert found("scale", shares.get).answer.startswith("The gain could come from the scale of the first output alone.")
     for other in ({"gap × 0.036": 0.5}, {"gap": 0.8}, {"wise": 0.95}, {"wise": 0.5}):
         assert found("scale", (shares | other).get).answer.startswith("The gain could not be shown to come"), other
+    assert found("scale", (shares | {"gap × 0.036": 0.2}).get).answer.startswith(
+        "The gain does not come from the scale"
+    )
 
 
 def test_overfitting_is_training_minus_test():
@@ -202,7 +205,7 @@ def test_weights_are_described_for_every_seed(tmp_path):
     }
     (tmp_path / "weights.json").write_text(json.dumps(rows))
     said = answers.Found("weights", flat.runs, tmp_path)
-    assert "wise, rotated: centre over border 1.00 (1.00 to 1.00), weights at 0 0.25" in said.answer
+    assert "wise, rotated: centre over border 1.00 (1.00 to 1.00), sum a channel" in said.answer
     assert "sum a channel 0.75" in said.answer
     drawn, ax = plots.figure()
     said.draw(ax)

@@ -12,6 +12,8 @@ from wisesr_helpers.plots.figures import described
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
 COLOURS |= dict(zip(("depthwise", "avg_fc", "flatten_fc", "gwap", "vgg_fc"), OTHER_COLOURS, strict=True))
+# Heads that stand beside one of these in figures, in a darker colour of their own.
+COLOURS |= {"gap_dropout": "#8A3D00", "wise_dropout": "#003A5C", "depthwise_nonneg": "#005C43", "gwap_fixed": "#882255"}
 DASHES = ("-", "--", ":")
 BACKBONE_DASHES = {"small_patch": "-", "small_conv": "--"}
 CHANCE = {"color": "0.3", "linestyle": ":", "linewidth": 1}

@@ -237,11 +237,12 @@ def _map_size(found):
 
 def _scale(found):
     words = {title: each.word for title, each in found.differences.items()}
-    alone = words.get("wise − gap") == words.get("gap × 0.036 − gap") == BETTER and words.get(
-        "wise − gap × 0.036"
-    ) not in (BETTER, WORSE)
-    could = "could" if alone else "could not be shown to"
-    return f"The gain {could} come from the scale of the first output alone."
+    scaled, learned = words.get("gap × 0.036 − gap"), words.get("wise − gap")
+    if scaled == learned == BETTER and words.get("wise − gap × 0.036") == NO_DIFFERENCE:
+        return "The gain could come from the scale of the first output alone."
+    if scaled == WORSE:
+        return "The gain does not come from the scale of the first output alone: with that scale, gap is worse."
+    return "The gain could not be shown to come from the scale of the first output alone."
 
 
 def _few_images(found):
@@ -304,15 +305,17 @@ def _weights(found):
         middle = [evidence.profile(np.array(row["cells"])) for row in own]
         ratio = [means[places <= 0.5].mean() / means[places > 0.5].mean() for places, means in middle]
         values = {
-            "centre over border": ratio,
-            "weights at 0": [row["zero"] for row in own],
-            "set to 0 by the first update": [row["zero_at_once"] for row in own],
-            "sum a channel": [np.mean(row["sums"]) for row in own],
+            "centre over border": (ratio, "{:.2f}"),
+            "sum a channel": ([np.mean(row["sums"]) for row in own], "{:.2f}"),
+            "set to 0 by the first update": ([row["zero_at_once"] for row in own], "{:.1%}"),
+            "at 0 in the end": ([row["zero"] for row in own], "{:.1%}"),
         }
-        ends = {name: mean_interval(each) for name, each in values.items()}
-        texts = [f"{name} {mean:.2f} ({low:.2f} to {high:.2f})" for name, (mean, low, high) in ends.items()]
+        texts = []
+        for name, (each, form) in values.items():
+            mean, low, high = map(form.format, mean_interval(each))
+            texts.append(f"{name} {mean} ({low} to {high})")
         said.append(f"{title}: {', '.join(texts)}")
-    return f"With 95 % intervals over seeds; averaging has 1, 0, 0 and 1 of them. {'; '.join(said)}.".replace("-", "−")
+    return f"With 95 % intervals over seeds; averaging has 1, 1, 0 and 0 of them. {'; '.join(said)}.".replace("-", "−")
 
 
 def _jumps(found):

@@ -355,13 +355,14 @@ def accuracy(evidence, model, measure, value, tolerance):
 
 
 # Of the embedded scenes, whose mirrored classes a head that forgets positions can only guess between.
+NO_DEMO = Finding(command="make results")
 
 
 def demo_ceiling(evidence, study, backbone, head):
     """One half is the ceiling by construction, unless the whole interval of a run lies above it."""
     runs, ends = _ends(evidence, study, backbone, head)
     if not runs:
-        return Finding()
+        return NO_DEMO
     verdict = CONTRADICTED if (ends[:, 0] > 0.5).any() else BY_CONSTRUCTION
     return Finding(_finals(runs), verdict, "demo", len(runs))
 
@@ -370,7 +371,7 @@ def demo_above_half(evidence, study, backbone, head):
     """Whether the intervals of all runs lie above one half."""
     runs, ends = _ends(evidence, study, backbone, head)
     if not runs:
-        return Finding()
+        return NO_DEMO
     verdict = SHOWN if (ends > 0.5).all() else CONTRADICTED if (ends < 0.5).all() else NOT_SHOWN
     return Finding(_finals(runs), verdict, "demo", len(runs))
 
@@ -398,7 +399,7 @@ def demo_sooner(evidence, *names):
 def _demo_comparison(evidence, compared, study, backbone, head, other):
     found, seeds = compared(evidence, [(Model(study, backbone, head), Model(study, backbone, other))], "demo")
     if not found:
-        return Finding()
+        return NO_DEMO
     ((_, each),) = found.items()
     verdict = {BETTER: SHOWN, WORSE: CONTRADICTED, NO_DIFFERENCE: NOT_SHOWN}[each.word]
     return Finding(in_words(found), verdict, "demo", seeds)

@@ -72,7 +72,7 @@ def claims(*folders):
         "kind" (of ``KINDS``); "claim", one sentence; "quote", where the claim is in prose; "published" (the printed
         value, or the difference of two); "test" and "tolerance", by which it is decided; "ours" (our value, or what
         the test found); "scale" ("paper" or "demo", of runs; "printed", "counted", or ""); "seeds" (trainings of each
-        model); "verdict" (of ``VERDICTS``); "command" (what would settle a claim that is open).
+        model); "verdict" (of ``VERDICTS``); "command" (what would settle a claim that is open, or a demo).
 
         "exact" is the printed value itself, "agrees" is within the tolerance: "rounding" is half a unit of the last
         printed digit. A setting is exact if the project's recipe has it, which says nothing of what the authors did; a

@@ -28,7 +28,7 @@ class Finding:
         verdict: One of ``VERDICTS``.
         scale: "paper" or "demo", of runs; "printed", "counted", or empty.
         seeds: Trainings of each model that it rests on.
-        command: What would settle it, where it is open.
+        command: What would settle it, where it is open or a demo that is not run.
     """
 
     ours: str = ""

@@ -26,12 +26,14 @@ def folders(tmp_path):
 
 def page_of(folders, *committed, own=()):
     """The page of records with these choices."""
-    results, mine = folders
+    published, mine = folders
     for choices in committed:
-        records.publish(results, **choices)
+        records.publish(published, **choices)
     for choices in own:
         records.keep(mine, **choices)
-    return ResultsPage("mit_512", results, mine)
+    for read_once in (results.committed, results._both):
+        read_once.cache_clear()
+    return ResultsPage("mit_512", published, mine)
 
 
 def scores(gap, wise, **more):

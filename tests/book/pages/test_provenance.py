@@ -50,6 +50,18 @@ def test_stored_figures_and_tables_are_found_or_named():
             look("mit_512", "nothing of that name")
 
 
+def test_a_stored_figure_says_of_what_scale_it_is():
+    weights = stored.figure("what_did_not_work", "Weight of each cell", scale="exact").data
+    assert "exact; stored notebook" in weights
+    assert "demo" not in weights
+    scene = stored.figure("explore", "demo: not the paper's data. 0 inside").data
+    assert "demo: not the paper&#x27;s data; stored notebook" in scene
+
+
+def test_what_a_notebook_printed_is_text_and_no_markup():
+    assert "p < 0.001" in stored.printed("own_images", "Take ")
+
+
 def paper_run(head, backbone="Xception", **choices):
     study = get_study("mit_512")
     recipe = dataclasses.asdict(study.recipe)
@@ -124,7 +136,27 @@ def test_the_epoch_that_passes_the_ceiling_for_good(runs):
     assert len(results.histories(here)) == 4
 
 
-@pytest.mark.parametrize(("head", "missing"), [("wise", "depthwise_nonneg (intel_224)"), ("depthwise_nonneg", "none")])
+@pytest.mark.parametrize(
+    ("head", "missing"),
+    [
+        ("wise", "On scenes there is no record of depthwise_nonneg (intel_224)."),
+        ("depthwise_nonneg", "On scenes, the table above has both."),
+    ],
+)
 def test_a_head_without_a_record_is_missing_and_one_with_is_not(head, missing, runs):
     here = runs(study="intel_224", head=head)
     assert convergence.words(here)["missing"] == missing
+
+
+def test_the_legend_of_convergence_names_each_head_once_and_hides_no_line(runs, monkeypatch):
+    shown = []
+    monkeypatch.setattr(convergence.plots, "show", shown.append)
+    for study, head in (("mit_512", "wise"), ("intel_224", "gap"), ("intel_224", "wise")):
+        here = runs(study=study, head=head)
+    convergence.curves(here.sort_values("study"))
+    (drawn,) = shown
+    assert not any(ax.get_legend() for ax in drawn.axes)
+    assert sorted(text.get_text() for text in drawn.legends[0].get_texts()) == ["chance", "gap", "wise"]
+    drawn.draw_without_rendering()
+    below = drawn.legends[0].get_window_extent().y1
+    assert all(ax.get_window_extent().y0 > below for ax in drawn.axes if ax.axison)

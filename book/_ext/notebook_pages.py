@@ -1,0 +1,117 @@
+"""How a stored notebook becomes a page: Colab's cells and long logs fold, figures have captions, one stands on top.
+
+The notebooks themselves stay as they are: nothing is executed.
+"""
+
+import base64
+import copy
+import html
+import io
+import re
+
+import nbformat
+from PIL import Image
+
+LOG = 8  # lines; what prints more folds away behind its first line
+ON_TOP = "first-figure"  # tag of the cell whose figure stands under the first paragraph, too
+DEMO = "demo: not the paper's data"
+
+
+def shorten(app, docname, source):
+    """Give Sphinx a notebook as its page shows it."""
+    if str(app.env.doc2path(docname)).endswith(".ipynb"):
+        source[0] = nbformat.writes(as_page(nbformat.reads(source[0], as_version=4)))
+
+
+def as_page(notebook):
+    """Change a notebook into what its page shows."""
+    cells = [part for cell in _folded(notebook.cells) for part in _parts(cell)]
+    first = next((cell for cell in cells if ON_TOP in cell.metadata.get("tags", []) and _is_figure(cell)), None)
+    if first:
+        above, below = _after_first_paragraph(cells[0])
+        cells[:1] = [above, _without_source(first), below]
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number:03d}"
+    notebook.cells = cells
+    return notebook
+
+
+def _folded(cells):
+    """The cells, with those that prepare Colab and what is said of them as one line that unfolds."""
+    colab = [cell for cell in cells if "hide-cell" in cell.metadata.get("tags", [])]
+    said = cells[cells.index(colab[0]) - 1] if colab else None
+    code = "\n\n".join(f"```python\n{cell.source}\n```" for cell in colab)
+    for cell in cells:
+        if cell is said:
+            yield nbformat.v4.new_markdown_cell(f"`````{{dropdown}} On Colab\n{said.source}\n\n{code}\n`````")
+        elif cell not in colab:
+            yield cell
+
+
+def _parts(cell):
+    """A cell in parts, since MyST-NB makes a figure of all outputs of a cell or of none."""
+    outputs = cell.get("outputs", [])
+    groups = []
+    for output in map(_short, outputs):
+        image = "image/png" in output.get("data", {})
+        if groups and not image and not groups[-1][0]:
+            groups[-1][1].append(output)
+        else:
+            groups.append((image, [output]))
+    if not groups:
+        yield cell
+    for number, (image, group) in enumerate(groups):
+        part = _without_source(cell) if number else copy.deepcopy(cell)
+        part["outputs"] = group
+        if image:
+            part.metadata["mystnb"] = {"figure": {"caption": _caption(group[0].data["image/png"])}}
+        yield part
+
+
+def _without_source(cell):
+    """A copy that shows its outputs only."""
+    cell = copy.deepcopy(cell)
+    cell.metadata["tags"] = [*cell.metadata.get("tags", []), "remove-input"]
+    return cell
+
+
+def _is_figure(cell):
+    return "mystnb" in cell.metadata
+
+
+def _short(output):
+    """The output; a long printed text as one line that unfolds."""
+    lines = output.get("text", "").splitlines()
+    if len(lines) <= LOG:
+        return output
+    first, rest = html.escape(lines[0]), html.escape("\n".join(lines[1:]))
+    folded = f'<details class="log"><summary>{first}</summary><pre>{rest}</pre></details>'
+    return nbformat.v4.new_output("display_data", data={"text/html": folded, "text/plain": output.text})
+
+
+def _caption(png):
+    """The caption of a figure, from the description in its PNG: its first sentence of four words."""
+    with Image.open(io.BytesIO(base64.b64decode(png))) as image:
+        description = image.text["Description"]
+    said = []
+    for sentence in re.split(r"(?<=\S)\. ", re.sub(rf"[;:]? *{DEMO}[.:] *", ". ", description).lstrip(". ")):
+        said.append(sentence.rstrip("."))
+        if len(sentence.split()) >= 4:
+            break
+    text = ". ".join(said)
+    text = text.partition(": ")[0] if len(text) > 200 else text
+    text = text if "_" in text.split()[0] else text[0].upper() + text[1:]  # small_patch is a name
+    text = re.sub(r"([\\`*_\[\]<>$])", r"\\\1", text)
+    return f"{text}. {DEMO.capitalize()}." if DEMO in description else f"{text}."
+
+
+def _after_first_paragraph(title):
+    """A title cell as two: up to its first paragraph, and the rest. Headings, badges and comments are none."""
+    blocks = title.source.split("\n\n")
+    end = 1 + next(k for k, block in enumerate(blocks) if not block.startswith(("#", "<!--", "[!")))
+    return [nbformat.v4.new_markdown_cell("\n\n".join(part)) for part in (blocks[:end], blocks[end:])]
+
+
+def setup(app):
+    app.connect("source-read", shorten)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
