@@ -70,7 +70,7 @@ def pictures():
         for k, words in enumerate(STATES.values())
     )
     figures = "".join(
-        f"<figure>{_picture(weights, described)}<figcaption>{described}</figcaption></figure>"
+        f'<div class="state">{_picture(weights, described)}<p>{described}</p></div>'
         for weights, described in zip(kernels().values(), map(_described, rows.to_dict("records")), strict=True)
     )
     return HTML(

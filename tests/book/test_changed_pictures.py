@@ -30,8 +30,8 @@ def test_by_keyboard_one_state_of_the_weights_is_seen_at_a_time(browser, show):
 
     show("book/constraint_and_blocks")
     for row in first_update.facts().to_dict("records"):
-        (figure,) = [each for each in browser.find_elements("css selector", ".update figure") if each.is_displayed()]
-        assert figure.text.endswith(
+        (state,) = [each for each in browser.find_elements("css selector", ".update .state") if each.is_displayed()]
+        assert state.text.endswith(
             f"{row['negative']} weights are negative, {row['zero']} are zero. "
             f"The weights of a channel add up to {row['sum of a channel, mean']} on average."
         )
