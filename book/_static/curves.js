@@ -154,6 +154,8 @@ play(".curves", (root, groups) => {
   root.querySelectorAll("input[type=radio]").forEach(input => input.addEventListener("change", draw));
   new ResizeObserver(() => { if (chart.clientWidth && chart.clientWidth !== width) draw(); }).observe(chart);
 
+  const runs = each => each.arms.reduce((count, arm) => count + arm.runs.length, 0);
   fill(study, groups.map(named));
+  study.value = named(groups.reduce((most, each) => runs(each) > runs(most) ? each : most));
   showStudy();
 });
