@@ -55,3 +55,14 @@ def debian(*packages, command):
         if in_ci:
             pytest.fail(missing)
         pytest.skip(missing)
+
+
+def contrast(one, other):
+    """The contrast of two colours (red, green, blue), 0 to 255, as WCAG 2 defines it: 1 to 21."""
+    light, dark = sorted((_luminance(colour) for colour in (one, other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour):
+    linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -7,7 +7,7 @@ from _pages import provenance
 from _pages.markup import script_data, table
 from _pages.results import CEILING, committed, has_ceiling
 from wisesr_helpers.plots.runs import row_styles
-from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.studies.grid import STUDIES, get_study
 
 CODE = ("book/_pages/curve_explorer.py", "book/_static/curves.js")
 MEASURES = {"test_top1": "test top-1", "top1": "training top-1"}
@@ -21,16 +21,18 @@ def title(run):
 
 
 def groups(runs):
-    """What is drawn on one pair of axes: a list, an entry for each study, scale and backbone.
+    """What is drawn on one pair of axes: a list, an entry for each study, scale and backbone, in the studies' order.
 
     Accuracies are in tenths of a percent, as pages print them; None where a run had none.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` returns it.
     """
-    runs = runs.assign(dataset=[run.chosen_dataset for run in runs["run"]])
     found = []
-    for (study, dataset, scale, backbone), group in runs.groupby(["study", "dataset", "scale", "backbone"]):
+    datasets = [run.chosen_dataset for run in runs["run"]]
+    runs = runs.assign(dataset=datasets, place=runs["study"].map(list(STUDIES).index))
+    runs = runs.sort_values(["place", "backbone"], ascending=[True, False])  # small_patch before small_conv
+    for (study, dataset, scale, backbone), group in runs.groupby(["study", "dataset", "scale", "backbone"], sort=False):
         heads = sorted(group["run"], key=lambda run: (len(run.options), title(run), run.seed))
         titled = {}
         for run in heads:

@@ -8,6 +8,7 @@ play(".curves", (root, groups) => {
   const percent = tenths => tenths === null ? "no value" : `${(tenths / 10).toFixed(1)}%`;
   let group, chosen, lines, at, width;
 
+  const ink = arm => `--ink: ${arm.ink}`;
   const measure = () => find("input[type=radio]:checked").value;
   const measured = () => find("input[type=radio]:checked").parentElement.textContent;
   const epochs = () => Math.max(...lines.map(({run}) => run.planned));
@@ -41,7 +42,7 @@ play(".curves", (root, groups) => {
     if (before) at.line = Math.max(0, lines.findIndex(line => line.run === before.run));
     chips.replaceChildren(...shown.map(arm => {
       const swatch = make("svg", {viewBox: "0 0 24 8", width: 24, height: 8, "aria-hidden": true},
-        make("path", {d: "M0 4h24", stroke: arm.ink, "stroke-dasharray": arm.dashes, "stroke-width": 3}));
+        make("path", {d: "M0 4h24", class: "ink", style: ink(arm), "stroke-dasharray": arm.dashes, "stroke-width": 3}));
       const chip = make("button", {type: "button", "aria-pressed": chosen.has(arm)}, swatch, ` ${arm.title}`);
       chip.addEventListener("click", () => {
         if (!chosen.delete(arm)) chosen.add(arm);
@@ -81,14 +82,14 @@ play(".curves", (root, groups) => {
 
   function line({arm, run}, focused) {
     const values = run[measure()], inColour = focused || chosen.has(arm), last = values.length;
-    const drawn = [make("path", {d: path(values), class: inColour ? "run" : "run grey", fill: "none",
-      stroke: inColour ? arm.ink : "currentColor", "stroke-dasharray": inColour ? arm.dashes : "",
-      "stroke-width": focused ? 3 : inColour ? 1.7 : 1})];
+    const drawn = [make("path", {d: path(values), class: inColour ? "ink" : "grey", style: ink(arm), fill: "none",
+      "stroke-dasharray": inColour ? arm.dashes : "", "stroke-width": focused ? 3 : inColour ? 1.7 : 1})];
     if (inColour && last && values[last - 1] !== null) {
-      drawn.push(make("rect", {x: x(last) - 3.5, y: y(values[last - 1]) - 3.5, width: 7, height: 7, fill: arm.ink}));
+      drawn.push(make("rect", {class: "ink", style: ink(arm), x: x(last) - 3.5, y: y(values[last - 1]) - 3.5, width: 7,
+        height: 7}));
     }
     if (inColour && run.best && values[run.best - 1] !== null) {
-      drawn.push(make("circle", {cx: x(run.best), cy: y(values[run.best - 1]), r: 5, fill: "none", stroke: arm.ink,
+      drawn.push(make("circle", {class: "ink", style: ink(arm), cx: x(run.best), cy: y(values[run.best - 1]), r: 5,
         "stroke-width": 2}));
     }
     return drawn;
@@ -154,6 +155,8 @@ play(".curves", (root, groups) => {
   root.querySelectorAll("input[type=radio]").forEach(input => input.addEventListener("change", draw));
   new ResizeObserver(() => { if (chart.clientWidth && chart.clientWidth !== width) draw(); }).observe(chart);
 
+  const runs = each => each.arms.reduce((count, arm) => count + arm.runs.length, 0);
   fill(study, groups.map(named));
+  study.value = named(groups.reduce((most, each) => runs(each) > runs(most) ? each : most));
   showStudy();
 });

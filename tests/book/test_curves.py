@@ -5,6 +5,7 @@ import re
 import pytest
 from _pages import curve_explorer
 from _pages.results import committed
+from tests_support import contrast
 
 PAGE = "book/convergence"
 MEASURES = {"top1": "training top-1", "test_top1": "test top-1"}
@@ -92,14 +93,14 @@ def test_best_and_last_epochs_and_the_ceiling_are_marked(browser, show):
     chart = browser.find_element("css selector", ".curves-chart")
     for _, runs in committed().groupby(["study", "dataset", "scale", "backbone"]):
         group = choose(browser, runs["run"].iloc[0])
-        (arm,) = [arm for arm in group["arms"] if arm["title"] == "wise"]
+        arm = next((arm for arm in group["arms"] if arm["title"] == "wise"), group["arms"][0])
         squares = chart.find_elements("css selector", "rect")
-        assert {square.get_attribute("fill") for square in squares} == {arm["ink"]}
+        assert {square.get_attribute("style").rstrip(";") for square in squares} == {f"--ink: {arm['ink']}"}
         assert len(squares) == len(chart.find_elements("css selector", "circle:not(.at)")) == len(arm["runs"])
         assert ("ceiling" in chart.text) == (group["ceiling"] is not None)
         said = chart.get_attribute("aria-label")
         ends = [run["test_top1"][-1] / 10 for run in arm["runs"]]
-        assert f"wise (runs: {len(ends)}) {min(ends):.1f}% to {max(ends):.1f}%" in said
+        assert f"{arm['title']} (runs: {len(ends)}) {min(ends):.1f}% to {max(ends):.1f}%" in said
 
 
 @pytest.mark.slow
@@ -127,8 +128,8 @@ def test_the_readout_follows_the_pointer(browser, show, kind):
     name, seed, epoch, _, value = re.fullmatch(
         r"(.+), seed (\d+), epoch (\d+) of (\d+).*: test top-1 (.*%) \(demo.*\)", readout(browser)
     ).groups()
-    first = curve_explorer.groups(committed())[0]
-    (arm,) = [arm for arm in first["arms"] if arm["title"] == name]
+    shown = max(curve_explorer.groups(committed()), key=lambda group: sum(len(arm["runs"]) for arm in group["arms"]))
+    (arm,) = [arm for arm in shown["arms"] if arm["title"] == name]
     (run,) = [run for run in arm["runs"] if run["seed"] == int(seed)]
     assert 1 < int(epoch) < run["planned"]
     assert value == f"{run['test_top1'][int(epoch) - 1] / 10:.1f}%"
@@ -149,3 +150,23 @@ def test_a_head_is_brought_out_by_its_button(browser, show):
     assert "gap (runs" in chart.get_attribute("aria-label")
     button.click()
     assert "gap (runs" not in chart.get_attribute("aria-label")
+
+
+@pytest.mark.slow
+def test_every_heads_colour_stands_out_on_a_dark_page(browser, show):
+    show(PAGE, 1400, "dark")
+    browser.find_element("css selector", ".curves-options input").click()
+    script = """
+        const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+        const seen = colour => {
+            canvas.fillStyle = colour;
+            canvas.fillRect(0, 0, 1, 1);
+            return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+        };
+        const page = getComputedStyle(document.documentElement).getPropertyValue("--pst-color-background");
+        const inks = [...document.querySelectorAll(".curves-heads path")].map(each => getComputedStyle(each).stroke);
+        return [seen(page), inks.map(seen)];
+    """
+    page, inks = browser.execute_script(script)
+    assert len({tuple(ink) for ink in inks}) > 4
+    assert min(contrast(page, ink) for ink in inks) >= 3
