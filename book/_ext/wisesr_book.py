@@ -1,21 +1,4 @@
-"""What the book needs of Sphinx beyond Jupyter Book: descriptions of figures and honest buttons."""
-
-from docutils import nodes
-from PIL import Image
-from sphinx.transforms.post_transforms import SphinxPostTransform
-
-
-class DescribeFigures(SphinxPostTransform):
-    """Give every figure made by a cell the description that ``plots.show`` wrote into its PNG."""
-
-    default_priority = 5
-
-    def run(self, **_):
-        for node in self.document.findall(nodes.image):
-            if not node.get("alt") and node["uri"].endswith(".png"):
-                path = node["uri"] if node["uri"].startswith("/") else f"{self.app.srcdir}/{node['uri']}"
-                with Image.open(path) as image:
-                    node["alt"] = image.text.get("Description", "")
+"""What the book needs of Sphinx beyond Jupyter Book: honest buttons."""
 
 
 def drop_dead_buttons(app, pagename, templatename, context, doctree):
@@ -28,6 +11,5 @@ def drop_dead_buttons(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    app.add_post_transform(DescribeFigures)
     app.connect("html-page-context", drop_dead_buttons, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
