@@ -55,3 +55,16 @@ def debian(*packages, command):
         if in_ci:
             pytest.fail(missing)
         pytest.skip(missing)
+
+
+def show(browser, address, width=1400, mode="light"):
+    """Load a page in Chromium, at a width in pixels, light or dark; what was logged before is forgotten."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    choice = {"source": f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')"}
+    before = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", choice)
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    browser.get(address)
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", before)
+    assert browser.execute_script("return document.documentElement.dataset.theme") == mode
