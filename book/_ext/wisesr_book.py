@@ -1,4 +1,4 @@
-"""What the book needs of Sphinx beyond Jupyter Book: honest buttons."""
+"""What the book needs of Sphinx beyond Jupyter Book: honest buttons, and its title beside the logo."""
 
 
 def drop_dead_buttons(app, pagename, templatename, context, doctree):
@@ -10,6 +10,12 @@ def drop_dead_buttons(app, pagename, templatename, context, doctree):
     context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") not in dead]
 
 
+def put_the_title_beside_the_logo(app, config):
+    """Write the title beside the logo, which says nothing more then."""
+    config.html_theme_options["logo"] = {"text": config.html_title, "alt_text": ""}
+
+
 def setup(app):
+    app.connect("config-inited", put_the_title_beside_the_logo)
     app.connect("html-page-context", drop_dead_buttons, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
