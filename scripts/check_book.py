@@ -11,7 +11,6 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLAB = "colab.research.google.com"
-BADGE = f"https://{COLAB}/assets/colab-badge.svg"  # the notebooks' own, which GitHub shows, too
 LOADED = {"script", "img", "iframe", "source", "audio", "video", "embed", "object", "link"}  # tags that fetch a file
 NOT_LOADED = {"canonical", "next", "prev", "index", "search", "author", "license"}  # kinds of <link> that don't
 
@@ -93,7 +92,7 @@ def _not_here(path, loaded):
     """A sentence for each address that isn't a file of the book."""
     for address in dict.fromkeys(loaded):
         parts = urlsplit(address)
-        if (parts.netloc or parts.scheme in ("http", "https")) and address != BADGE:
+        if parts.netloc or parts.scheme in ("http", "https"):
             yield f"{path} loads '{address}' from elsewhere."
         elif not parts.scheme and parts.path and not _file(path, parts.path).exists():
             yield f"{path} loads '{address}', which is not there."

@@ -66,3 +66,16 @@ def contrast(one, other):
 def _luminance(colour):
     linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def open_page(browser, address, width=1400, mode="light"):
+    """Load a page in Chromium, at a width in pixels, light or dark; what was logged before is forgotten."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    choice = {"source": f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')"}
+    before = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", choice)
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    browser.get(address)
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", before)
+    assert browser.execute_script("return document.documentElement.dataset.theme") == mode

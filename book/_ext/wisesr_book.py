@@ -1,21 +1,4 @@
-"""What the book needs of Sphinx beyond Jupyter Book: descriptions of figures and honest buttons."""
-
-from docutils import nodes
-from PIL import Image
-from sphinx.transforms.post_transforms import SphinxPostTransform
-
-
-class DescribeFigures(SphinxPostTransform):
-    """Give every figure made by a cell the description that ``plots.show`` wrote into its PNG."""
-
-    default_priority = 5
-
-    def run(self, **_):
-        for node in self.document.findall(nodes.image):
-            if not node.get("alt") and node["uri"].endswith(".png"):
-                path = node["uri"] if node["uri"].startswith("/") else f"{self.app.srcdir}/{node['uri']}"
-                with Image.open(path) as image:
-                    node["alt"] = image.text.get("Description", "")
+"""What the book needs of Sphinx beyond Jupyter Book: honest buttons, and its title beside the logo."""
 
 
 def drop_dead_buttons(app, pagename, templatename, context, doctree):
@@ -27,7 +10,12 @@ def drop_dead_buttons(app, pagename, templatename, context, doctree):
     context["header_buttons"] = [b for b in context.get("header_buttons", []) if b.get("label") not in dead]
 
 
+def put_the_title_beside_the_logo(app, config):
+    """Write the title beside the logo, which says nothing more then."""
+    config.html_theme_options["logo"] = {"text": config.html_title, "alt_text": ""}
+
+
 def setup(app):
-    app.add_post_transform(DescribeFigures)
+    app.connect("config-inited", put_the_title_beside_the_logo)
     app.connect("html-page-context", drop_dead_buttons, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

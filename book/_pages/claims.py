@@ -31,7 +31,7 @@ def about(*beginnings):
         "found": rows["ours"],
         **({"what would settle it": rows["command"].map(_first)} if rows["command"].any() else {}),
     }
-    return table(pd.DataFrame(shown), compact=True)
+    return table(pd.DataFrame(shown), sentences=True)
 
 
 def _first(commands):

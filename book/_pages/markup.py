@@ -18,11 +18,9 @@ def table(rows, csv_name=None, sentences=False, compact=False):
     """A DataFrame as a cell's output, which links its data as CSV if that has a name.
 
     On small screens it scrolls; a table with sentences shows its rows below each other instead, each cell with the name
-    of its column. A compact one is such a table whose cells are short, so that no column needs room of its own.
+    of its column. In a compact one cells break into lines where the screen is wide, so that it needs less width.
     """
-    sentences |= compact
-    kind = "results-table with-sentences" if sentences else "results-table"
-    kind += " compact" if compact else ""
+    kind = "results-table" + " with-sentences" * sentences + " compact" * compact
     rows = rows.map(lambda value: "" if value is None else value)  # before version 3, pandas writes None
     markup = rows.to_html(index=False, border=0, na_rep="")
     if sentences:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from filelock import FileLock
-from tests_support import ROOT, build_book, debian
+from tests_support import ROOT, build_book, debian, open_page
 
 from wisesr_helpers.training import runs
 
@@ -56,13 +56,6 @@ def show(browser, built):
     """A function that opens a page of the book in a window of a width, light or dark."""
 
     def opened(name, width=1400, mode="light"):
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        choice = {"source": f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')"}
-        before = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", choice)
-        for log in ("browser", "performance"):
-            browser.get_log(log)
-        browser.get(f"file://{built}/{name}.html")
-        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", before)
+        open_page(browser, f"file://{built}/{name}.html", width, mode)
 
     return opened

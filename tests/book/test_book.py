@@ -86,7 +86,7 @@ def test_the_page_shows_published_and_own_numbers_apart(built):
 
 def test_the_readers_own_run_is_marked(built):
     others, _, own = page(built, "book/mit_512").partition('id="your-runs"')
-    seed = '<td data-label="seed">77</td>'
+    seed = '<td class="number">77</td>'
     assert own.count(seed) == 1
     assert "<dd>1, yours</dd>" in own
     assert seed not in others

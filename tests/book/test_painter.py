@@ -1,13 +1,10 @@
 """The title page and the weight painter as readers use them: by eye, by keyboard, by pointer, without JavaScript."""
 
-import json
 import re
 
 import numpy as np
 import pytest
 from _pages import mirrored
-
-FRONT = ["book/intro", "book/why_pooling"]
 
 
 def outputs(browser):
@@ -46,35 +43,11 @@ def test_a_painted_output_is_the_weighted_sum_of_the_map():
 def test_without_javascript_there_is_a_still_figure_and_a_table(built):
     text = (built / "book/why_pooling.html").read_text(encoding="utf-8")
     painter = text[text.index('<div class="painter">') : text.index("</table>", text.index('<div class="painter">'))]
-    still = dict(re.findall(r"<td>([^<]+)</td>\s*<td>([^<]+)</td>", painter))
+    still = dict(re.findall(r'<td>([^<]+)</td>\s*<td class="number">([^<]+)</td>', painter))
     for name, units in mirrored.presets().items():
         assert still[name] == f"{mirrored.outputs(units)[0]:.2f}"
     assert re.findall(r"<output>(.*?)</output>", painter) == [f"{x:.2f}" for x in mirrored.outputs(np.ones(49))]
     assert re.search(r'class="painter-tools" hidden', painter)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1400])
-@pytest.mark.parametrize("name", FRONT)
-def test_the_first_pages_fit_and_have_no_error(browser, show, name, width, mode):
-    show(name, width, mode)
-    assert browser.execute_script("return document.documentElement.dataset.theme") == mode
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    assert [m["params"] for m in messages if m["method"] == "Network.loadingFailed"] == []
-    named = browser.execute_script(
-        "return [...document.querySelectorAll('article img, article svg[role]')]"
-        ".map(each => each.alt || each.getAttribute('aria-label'))"
-    )
-    assert named
-    assert all(said and len(said) > 30 for said in named)
-    smallest = browser.execute_script(
-        "return Math.min(...[...document.querySelectorAll('article svg text')].map("
-        "each => parseFloat(getComputedStyle(each).fontSize) * each.getScreenCTM().a))"
-    )
-    assert smallest > 10
 
 
 @pytest.mark.slow

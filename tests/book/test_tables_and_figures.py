@@ -3,9 +3,7 @@
 The records of the full book were never trained; every row has one.
 """
 
-import base64
 import html
-import io
 import re
 
 import numpy as np
@@ -122,10 +120,10 @@ def part(markup, anchor):
     return re.split(r'<h2|id="(?:table|figure)-\d"', rest)[0]
 
 
-def linked(markup, name):
-    """The table that a page links as CSV under this name."""
-    data = re.search(rf'download="{name}" href="data:text/csv;base64,([^"]+)"', markup)[1]
-    return pd.read_csv(io.BytesIO(base64.b64decode(data)), keep_default_na=False)
+def linked(pages, markup, name):
+    """The table that a page of the book links as CSV under this name."""
+    file = re.search(rf'download="{name}" href="\.\./([^"]+)"', markup)[1]
+    return pd.read_csv(pages / file, keep_default_na=False)
 
 
 @pytest.mark.slow
@@ -133,7 +131,7 @@ def linked(markup, name):
 def test_a_table_fills(filled, study, page, table):
     pages, kept = filled
     shown = part(article(pages, page), table)
-    rows = linked(shown, f"{table.replace('-', '_')}.csv")
+    rows = linked(pages, shown, f"{table.replace('-', '_')}.csv")
     expected = {model[2:]: f"{run.top1:.1%} (1 seed, yours)" for model, run in kept.items() if model[0] == study}
     assert {(row.backbone, row.head): row.here for row in rows.itertuples()} == expected
     for value in expected.values():
@@ -156,7 +154,7 @@ def test_a_figure_fills(filled, study, page, figure):
     assert "demo" not in alt
     assert "Where this comes from: paper" in text(shown)
     (name,) = re.findall(r'download="([^"]+)"', shown)
-    epochs = linked(shown, name)
+    epochs = linked(pages, shown, name)
     ends = epochs.groupby("run")["test_top1"].last().to_dict()
     assert ends == {run.identity: pytest.approx(run.top1) for model, run in kept.items() if model[0] == study}
 
@@ -164,7 +162,7 @@ def test_a_figure_fills(filled, study, page, figure):
 @pytest.mark.slow
 def test_the_ledger_fills(filled):
     pages, kept = filled
-    ledger = linked(article(pages, "claims"), "claims.csv")
+    ledger = linked(pages, article(pages, "claims"), "claims.csv")
     accuracies = ledger[(ledger["kind"] == "accuracy") & ledger["test"].str.startswith("accuracy of runs")]
     assert set(accuracies["scale"]) == {"paper"}
     top1 = accuracies[accuracies["test"].str.endswith("top-1")].set_index("test")
@@ -196,7 +194,7 @@ def test_what_pages_say_of_the_reproduction_changes(filled):
 @pytest.mark.parametrize(("study", "page", "table"), TABLES)
 def test_a_table_without_runs_says_so_and_names_the_command_that_fills_it(built, study, page, table):
     shown = part(article(built, page), table)
-    rows = linked(shown, f"{table.replace('-', '_')}.csv")
+    rows = linked(built, shown, f"{table.replace('-', '_')}.csv")
     assert set(rows["here"]) == {"not run"}
     assert f"{len(rows)} of {len(rows)} rows were not run again here" in text(shown)
     first = rows.iloc[0]
@@ -216,7 +214,7 @@ def test_a_figure_without_runs_at_the_papers_scale_says_that_it_is_the_demos(bui
 
 
 def test_open_claims_on_accuracy_name_their_commands(built):
-    ledger = linked(article(built, "claims"), "claims.csv")
+    ledger = linked(built, article(built, "claims"), "claims.csv")
     waiting = ledger[ledger["verdict"] == "open"]
     assert len(waiting) > 100
     assert waiting["command"].str.startswith("papermill notebooks/").all()

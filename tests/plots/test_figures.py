@@ -66,7 +66,28 @@ def test_a_shown_figure_carries_its_description(shown, alt):
     assert data["text/plain"] == alt
     picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"], validate=True)))
     assert picture.size == (160, 80)
-    assert picture.text == {"Description": alt}
+    assert picture.text == {"Description": alt, "Pictures": ""}
+
+
+def test_a_shown_figure_says_where_its_pictures_are(shown):
+    drawn, axes = plots.figure(4, 3, columns=2, rows=2)
+    axes[0, 0].imshow(np.full((10, 10, 3), (10, 200, 30), "uint8"))  # a photograph
+    axes[0, 1].imshow(np.full((10, 20), 100), cmap="gray", vmin=0, vmax=200)  # a scene
+    axes[1, 0].imshow(np.arange(100).reshape(10, 10))  # values in colours are no picture
+    axes[1, 1].plot([0, 1])
+    for ax in axes[0]:
+        ax.set_axis_off()
+    plots.show(drawn, "Two pictures, a map and a line.")
+    ((data, _),) = shown
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    pixels = np.asarray(picture.convert("RGB")).astype(int)
+    places = [[float(side) for side in place.split()] for place in picture.text["Pictures"].split(";")]
+    for place, ink in zip(places, ((10, 200, 30), (127, 127, 127)), strict=True):
+        left, top, right, bottom = (round(side / 100 * of) for side, of in zip(place, picture.size * 2, strict=True))
+        is_ink = np.abs(pixels - ink).max(axis=2) <= 1
+        assert is_ink[top + 1 : bottom - 1, left + 1 : right - 1].all()
+        assert not is_ink[top - 3 : bottom + 3, [left - 3, right + 2]].any()
+        assert not is_ink[[top - 3, bottom + 2], left - 3 : right + 3].any()
 
 
 def test_the_same_figure_is_the_same_bytes(shown):

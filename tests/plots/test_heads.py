@@ -13,7 +13,7 @@ from wisesr_helpers._keras import keras
 from wisesr_helpers.models import counts
 from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.plots import heads
-from wisesr_helpers.plots.heads import Step, head_steps
+from wisesr_helpers.plots.heads import Step, head_steps, weight_colours
 
 LARGE = (16, 16, 2048)
 
@@ -135,3 +135,10 @@ def test_cells_that_are_looked_at_and_those_that_are_not_are_drawn_apart():
     )
     whole = heads.looked_at(*counts.cells_looked_at(16, 16, 4), plots.figure()[1])
     assert plots.alt_text(whole.figure).endswith("4×4, which cover it.")
+
+
+def test_weights_have_a_scale_of_two_colours_only_where_some_are_negative():
+    maps = [np.array([[0.5, 0.0]]), np.array([[2.0, 1.0]])]
+    assert weight_colours(maps) == {"cmap": "Blues", "vmin": 0, "vmax": 2}
+    assert weight_colours([*maps, np.array([[-3.0, 1.0]])]) == {"cmap": "RdBu_r", "vmin": -3, "vmax": 3}
+    assert weight_colours([np.zeros((2, 2))])["vmax"] == 1

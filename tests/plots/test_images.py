@@ -88,5 +88,6 @@ def test_attention_is_symmetric_around_nothing_and_covers_the_image():
     assert below.get_extent() == above.get_extent() == [0, 6, 8, 0]
     np.testing.assert_array_equal(above.get_array(), added)
     assert above.get_clim() == (-4, 4)
+    np.testing.assert_allclose(above.get_alpha(), [[0.4, 0.8], [0, 0.8 * 0.5**0.5]])
     least = plots.attention(image, np.zeros((2, 2)), plots.figure()[1]).images[1]
     assert least.get_clim() == (-1, 1)

@@ -77,6 +77,18 @@ def test_curves_draw_and_say_the_history_of_every_run(measure, words_of_it, firs
     assert (ax.get_ylim() == (0, 1.02)) == guessed
 
 
+@pytest.mark.parametrize("count", [6, 7])
+def test_among_many_curves_that_of_wise_stands_out(count):
+    table = runs.as_table([result(head="gap", seed=seed) for seed in range(count - 1)] + [result(head="wise")])
+    table.insert(0, "row", [f"row {k}" for k in range(count - 1)] + ["wise"])
+    ax = plots.curves(table, plots.figure()[1])
+    *others, wise = (line for line in ax.lines if line.get_linestyle() != ":")
+    assert to_hex(wise.get_color()) == to_hex(plots.colour("wise"))
+    assert (len({line.get_color() for line in others}) == 1) == (count == 7)
+    assert legend(ax) == (["6 others", "wise", "chance"] if count == 7 else [*table["row"], "chance"])
+    assert all(f"{title}, seed" in words(ax) for title in table["row"])
+
+
 def with_classes(count, **choices):
     return result(**choices, changes={"classes": tuple(map(str, range(count)))})
 

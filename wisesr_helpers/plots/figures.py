@@ -70,16 +70,33 @@ def show(drawn, alt=None, dpi=110):
 
     Args:
         drawn: matplotlib Figure.
-        alt: The description; None: :func:`alt_text`. It is also stored inside the PNG, where the book finds it.
+        alt: The description; None: :func:`alt_text`. It is also stored inside the PNG, where the book finds it, with
+            the places of photographs and scenes, which dark pages show as they are.
         dpi: Pixels an inch; default 110.
 
     Raises:
         ValueError: There is no description.
     """
     from IPython.display import display
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.image import imsave
 
     alt = alt or alt_text(drawn)
+    drawn.set_dpi(dpi)
+    canvas = FigureCanvasAgg(drawn)
+    canvas.draw()  # now panels have their places
+    texts = {"Description": alt, "Pictures": _pictures(drawn), "Software": None}
     png = io.BytesIO()
-    drawn.savefig(png, format="png", dpi=dpi, metadata={"Description": alt, "Software": None})
+    imsave(png, canvas.buffer_rgba(), format="png", dpi=dpi, metadata=texts)
     data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt}
     display(data, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def _pictures(drawn):
+    """Where a figure shows images in their own colours: "left top right bottom" in percent of it, joined by ";"."""
+    places = []
+    for ax in drawn.axes:
+        if any(np.ndim(image.get_array()) == 3 or image.get_cmap().name == "gray" for image in ax.images):
+            (left, bottom), (right, top) = ax.get_position().get_points() * 100
+            places.append(f"{left:.2f} {100 - top:.2f} {right:.2f} {100 - bottom:.2f}")
+    return ";".join(places)

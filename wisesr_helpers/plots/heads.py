@@ -186,6 +186,14 @@ def small_map(values, ax):
     return described(ax, f"rows from the top: {rows}.")
 
 
+def weight_colours(maps):
+    """How maps of weights are coloured alike, white at 0: options of ``imshow``; red and blue if some are negative."""
+    most = max(float(np.abs(values).max()) for values in maps) or 1.0
+    if min(values.min() for values in maps) < 0:
+        return {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+    return {"cmap": "Blues", "vmin": 0, "vmax": most}
+
+
 def looked_at(seen, pool_size, ax):
     """A feature map with the blocks that are averaged in blue, and the cells that fill no block hatched.
 

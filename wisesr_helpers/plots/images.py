@@ -80,7 +80,10 @@ def _strongest(map_):
 
 
 def attention(image, contributions, ax):
-    """An image (H, W, 3) under its contributions (h, w), or None: red adds to the logit, blue subtracts."""
+    """An image (H, W, 3) under its contributions (h, w), or None: red adds to the logit, blue subtracts.
+
+    What adds nothing covers nothing.
+    """
     height, width = image.shape[:2]
     ax.imshow(image, extent=(0, width, height, 0))
     ax.set_axis_off()
@@ -92,7 +95,7 @@ def attention(image, contributions, ax):
         cmap="RdBu_r",
         vmin=-most,
         vmax=most,
-        alpha=0.55,
+        alpha=0.8 * np.sqrt(np.abs(contributions) / most),
         extent=(0, width, height, 0),
         interpolation="nearest",
     )

@@ -17,6 +17,8 @@ COLOURS |= {"gap_dropout": "#8A3D00", "wise_dropout": "#003A5C", "depthwise_nonn
 DASHES = ("-", "--", ":")
 BACKBONE_DASHES = {"small_patch": "-", "small_conv": "--"}
 CHANCE = {"color": "0.3", "linestyle": ":", "linewidth": 1}
+FEW = 6  # titles whose curves colours tell apart
+OTHERS = {"color": "0.75", "linewidth": 1, "zorder": 1}
 ENDING = {"linestyle": "none", "markersize": 7, "markeredgewidth": 2}  # the mark of a run that is not complete
 
 
@@ -110,7 +112,8 @@ def _at_the_edge(cut_short, ax):
 def curves(runs, ax, measure="test_top1"):
     """A measure by epoch, one line per run, with a line at chance for top-1.
 
-    Lines have the titles of :func:`accuracies`. That of a run that is not complete ends with a mark, a cross if it
+    Lines have the titles of :func:`accuracies`. Of more than six, Wise-SrNet's is drawn among the others, which are
+    grey: the final accuracies tell them apart. That of a run that is not complete ends with a mark, a cross if it
     diverged, which the legend explains; without a whole epoch there is only the legend's entry. The axis is as long as
     the recipe.
 
@@ -122,13 +125,18 @@ def curves(runs, ax, measure="test_top1"):
     Returns:
         ``ax``, described: where every run begins and ends.
     """
-    named, said = set(), []
-    for run, title, ink, dashes in _titled(runs):
+    named, said, rows = set(), [], _titled(runs)
+    titles = list(dict.fromkeys(title for _, title, *_ in rows))
+    main = [title for title in titles if title.split(" + ")[-1] == "wise"]
+    grey = {title for title in titles if title not in main} if main and len(titles) > FEW else set()
+    for run, title, ink, dashes in rows:
         epochs = [row["epoch"] for row in run.history]
         values = [np.nan if row[measure] is None else row[measure] for row in run.history]
-        new = title not in named and len(epochs) > 0  # no line, no entry in the legend
-        ax.plot(epochs, values, dashes, color=ink, linewidth=1.5, alpha=0.85, label=title if new else None)
-        named |= {title} if new else set()
+        entry = f"{len(grey)} others" if title in grey else title
+        new = entry not in named and len(epochs) > 0  # no line, no entry in the legend
+        style = OTHERS if title in grey else {"color": ink, "linestyle": dashes, "linewidth": 1.5, "alpha": 0.85}
+        ax.plot(epochs, values, label=entry if new else None, **style)
+        named |= {entry} if new else set()
         ends = [f"{_value(measure, row[measure])} after epoch {row['epoch']}" for row in _ends(run.history)]
         ends = ends or ["no whole epoch"]
         if run.status != "complete":

@@ -13,6 +13,7 @@ from wisesr_helpers.layers.reductions import FixedReduction2D, cell_weights, red
 from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.counts import count_flops, count_params, head_flops, head_params
 from wisesr_helpers.plots.figures import described
+from wisesr_helpers.plots.heads import weight_colours
 from wisesr_helpers.published import number
 from wisesr_helpers.studies.experiment import choose_scale
 from wisesr_helpers.studies.grid import get_paper_study, get_study
@@ -256,9 +257,9 @@ def draw_cell_weights(height, width, pool_size, axes):
     """
     layers = reductions(pool_size)
     weights = {title: relative_weights(layer, height, width) for title, layer in layers.items()}
-    most = max(np.abs(each).max() for each in weights.values())
+    colours = weight_colours(weights.values())
     for ax, (title, values) in _panels(axes, weights):
-        image = ax.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)
+        image = ax.imshow(values, **colours)
         ax.set_title(f"{title}\n{_left_out(layers[title], height, width)} of {values.size} not read", fontsize=9)
     axes.flat[0].figure.colorbar(image, ax=axes, shrink=0.7, label="weight, mean 1")
     said = []

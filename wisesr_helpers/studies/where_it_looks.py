@@ -11,6 +11,7 @@ from wisesr_helpers.checks import check_whole, refusing
 from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, split_at
 from wisesr_helpers.models.heads import REGISTRY, get_head
 from wisesr_helpers.plots.figures import described, figure
+from wisesr_helpers.plots.heads import weight_colours
 from wisesr_helpers.plots.images import attention
 from wisesr_helpers.plots.runs import colour
 from wisesr_helpers.studies.experiment import Rows
@@ -343,7 +344,7 @@ def ranked_channels(weights, count=4):
 def weight_grid(weights, axes):
     """The weights' mean over channels, then some channels, from the most central one to the outermost.
 
-    All panels share one colour scale, with white at 0. Cells that no channel looks at are crossed out.
+    All panels share one colour scale. Cells that no channel looks at are crossed out.
 
     Args:
         weights: dict, head → array (H, W, C).
@@ -354,12 +355,12 @@ def weight_grid(weights, axes):
         chosen = ranked_channels(map_, axes.shape[1] - 1)
         named = {f"channel {channel}": map_[..., channel] for channel in chosen}
         rows.append({f"{head}: mean of {map_.shape[2]} channels": map_.mean(axis=-1), **named})
-    most = max(float(np.abs(panel).max()) for panels in rows for panel in panels.values()) or 1.0
+    colours = weight_colours([panel for panels in rows for panel in panels.values()])
     for row, panels, map_ in zip(axes, rows, weights.values(), strict=True):
         for ax in row:
             ax.set_axis_off()
         for ax, (title, panel) in zip(row, panels.items(), strict=False):
-            drawn = ax.imshow(panel, cmap="RdBu_r", vmin=-most, vmax=most)
+            drawn = ax.imshow(panel, **colours)
             ax.plot(*np.argwhere(never_seen(map_)).T[::-1], "x", color="0.5", markersize=3, markeredgewidth=0.8)
             ax.set_title(title, fontsize=8)
     bar = axes[0, 0].figure.colorbar(drawn, ax=list(axes.flat), shrink=0.8, label="weight of a cell")

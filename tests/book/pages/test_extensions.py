@@ -1,0 +1,53 @@
+"""What the book's own Sphinx extensions make of tables and figures."""
+
+import pytest
+from docutils import nodes
+from tests_support import load_script
+
+figures, tables = load_script("figures", "book/_ext"), load_script("tables", "book/_ext")
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["+5.6 (−0.2 to 11.3)", "–", "1e-4"], True),
+        (["7×7×2048", "9 of 12", "98.7 %"], True),
+        (["3 seeds"], False),
+        (["wise", "0.7362"], False),
+        (["", "–"], False),
+    ],
+)
+def test_a_column_of_numbers_is_known(texts, numbers):
+    assert tables.number_columns([["text", text] for text in texts]) == ({1} if numbers else set())
+
+
+def test_rows_of_different_lengths_have_no_such_columns():
+    assert tables.number_columns([["1", "2"], ["3"]]) == set()
+
+
+def test_a_table_of_a_notebook_is_prepared_as_those_of_pages():
+    pandas = (
+        '<div>\n<style scoped>\n  .dataframe {}\n</style>\n<table border="1" class="dataframe"><thead>'
+        '<tr style="text-align: right;"><th></th><th>head</th><th>top-1 &lt; 1</th></tr></thead>'
+        "<tbody><tr><th>0</th><td>wise</td><td>0.5</td></tr></tbody></table></div>"
+    )
+    assert tables.prepared(pandas) == (
+        '<div class="results-table" tabindex="0" role="region" aria-label="Table of head, top-1 &lt; 1">'
+        '<table class="dataframe"><thead><tr><td class="number"></td><th>head</th><th class="number">top-1 &lt; 1</th>'
+        '</tr></thead><tbody><tr><th class="number">0</th><td>wise</td><td class="number">0.5</td></tr></tbody></table>'
+        "</div>"
+    )
+
+
+def test_pictures_are_cut_out_one_after_the_other_and_back():
+    one, other = "10% 20%, 30% 20%, 30% 40%, 10% 40%, 10% 20%", "50% 0%, 60% 0%, 60% 10%, 50% 10%, 50% 0%"
+    assert figures.cut_out("10 20 30 40;50 0 60 10") == f"polygon({one}, {other}, 50% 0%, 10% 20%)"
+
+
+def test_the_badge_of_a_notebook_is_text_on_its_page():
+    document = nodes.paragraph("", "", nodes.image(uri=figures.BADGE, alt="Open in Colab"))
+    show = figures.ShowFigures.__new__(figures.ShowFigures)
+    show.document = document
+    show.run()
+    assert document.astext() == "Open in Colab"
+    assert not list(document.findall(nodes.image))
