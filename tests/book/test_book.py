@@ -211,7 +211,7 @@ def test_the_page_is_built_with_every_question_and_leads_to_the_protocol(built):
     text = (built / "book/experiments.html").read_text(encoding="utf-8").replace("&#39;", "'").replace("’", "'")
     for question in QUESTIONS.values():
         assert question.asks.replace("’", "'") in text
-    assert len(re.findall(r'caption-number">Fig\. \d+ ', text)) == len(QUESTIONS)
+    assert len(re.findall(r'caption-number">Fig\. \d+ ', text)) == len(QUESTIONS) + 1  # and that of speed
     assert 'href="../results/protocol.html"' in text
     assert (built / "results/protocol.html").exists()
 
