@@ -10,7 +10,7 @@ from wisesr_helpers import plots
 from wisesr_helpers.training.runs import project_root
 
 FIRST_EPOCH = "our first epoch, decoding included / authors, in turn with it"
-OPEN = "Open: nothing of it is measured. <code>make bench</code> measures it."
+OPEN = "Open: no benchmark with the ranges of its rounds is committed. <code>make bench</code> measures them."
 
 
 def comparisons(folder=None):
