@@ -37,7 +37,8 @@ for (const each of document.querySelectorAll("article *")) {
   if (each.tabIndex < 0) faults.push(`no key scrolls ${named(each)}`);
   if (each.matches("div:has(.dataframe, img)") && !each.ariaLabel) faults.push(`no name: ${named(each)}`);
 }
-for (const each of document.querySelectorAll("article img:not([aria-hidden]), article svg[role=img]")) {
+// A picture in a label names a choice: it is as short, and as small, as a name.
+for (const each of document.querySelectorAll("article img:not([aria-hidden], label *), article svg[role=img]")) {
   const text = each.alt || each.ariaLabel || "";
   if (text.length < 30 || text.endsWith(".png")) faults.push(`an image says only "${text}"`);
   if (each.naturalWidth === 0) faults.push(`an image is not shown: ${each.src}`);
