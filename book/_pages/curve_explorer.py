@@ -21,7 +21,9 @@ def title(run):
 
 
 def groups(runs):
-    """What is drawn on one pair of axes: a list, an entry for each study, scale and backbone, in the studies' order.
+    """What is drawn on one pair of axes: a list, an entry for each study, scale and backbone.
+
+    Studies are in their order, the backbone with most runs first.
 
     Accuracies are in tenths of a percent, as pages print them; None where a run had none.
 
@@ -31,8 +33,10 @@ def groups(runs):
     found = []
     datasets = [run.chosen_dataset for run in runs["run"]]
     runs = runs.assign(dataset=datasets, place=runs["study"].map(list(STUDIES).index))
-    runs = runs.sort_values(["place", "backbone"], ascending=[True, False])  # small_patch before small_conv
-    for (study, dataset, scale, backbone), group in runs.groupby(["study", "dataset", "scale", "backbone"], sort=False):
+    together = ["study", "dataset", "scale", "backbone"]
+    runs = runs.assign(count=runs.groupby(together)["run"].transform("size"))
+    runs = runs.sort_values(["place", "count"], ascending=[True, False], kind="stable")
+    for (study, dataset, scale, backbone), group in runs.groupby(together, sort=False):
         heads = sorted(group["run"], key=lambda run: (len(run.options), title(run), run.seed))
         titled = {}
         for run in heads:
