@@ -234,9 +234,15 @@ def test_jumps_are_judged_over_seeds(tmp_path):
     assert "60.0 points with moving statistics, 0.1 with new ones (smaller: −59.9" in write([0.5] * 4).answer
     said = write([0.2, 0.8, 0.2, 0.8])
     assert "no difference shown: +0.1" in said.answer
+    assert "learning rate 0.01 beside 0.1: no difference shown: +0.0, 95 % interval 0.0 to 0.0." in said.answer
     drawn, ax = plots.figure()
     said.draw(ax)
     assert "learning rate 0.01: 60.0 points with moving statistics" in plots.alt_text(drawn)
+    rows = json.loads((tmp_path / "jumps.json").read_text())
+    for row in rows:
+        row["moving"] = [0.5, 0.5 + row["seed"] / 1000] * 2 if row["arm"].endswith("0.01") else row["moving"]
+    (tmp_path / "jumps.json").write_text(json.dumps(rows))
+    assert "learning rate 0.01 beside 0.1: smaller: −59.9" in answers.Found("jumps", runs.as_table([]), tmp_path).answer
     rows = json.loads((tmp_path / "jumps.json").read_text())
     (tmp_path / "jumps.json").write_text(json.dumps(rows[1:]))
     assert answers.Found("jumps", runs.as_table([]), tmp_path).answer.startswith(

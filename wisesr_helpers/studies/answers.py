@@ -319,18 +319,26 @@ def _weights(found):
 
 
 def _jumps(found):
-    said = []
+    said, moving = [], {}
     for title, seeds in found.curves().items():
         if len(seeds) < found.question.seeds:
             number = f"{len(seeds)} of {found.question.seeds} seeds"
             raise MissingError(f"{title} has {number}. python scripts/measure.py jumps makes them.")
-        ways = {way: [evidence.change(seed[way]) for seed in seeds] for way in ("moving", "anew")}
-        mean, low, high = mean_interval(np.subtract(ways["anew"], ways["moving"]))
-        word = "smaller" if high < 0 else "larger" if low > 0 else "no difference shown"
-        moving, anew = (points(np.mean(ways[way])) for way in ("moving", "anew"))
-        difference = f"{word}: {points(mean, '+')}, 95 % interval {points(low)} to {points(high)}"
-        said.append(f"{title}: {moving} points with moving statistics, {anew} with new ones ({difference})")
+        moving[title], anew = ([evidence.change(seed[way]) for seed in seeds] for way in ("moving", "anew"))
+        means = [points(np.mean(each)) for each in (moving[title], anew)]
+        difference = _smaller(np.subtract(anew, moving[title]))
+        said.append(f"{title}: {means[0]} points with moving statistics, {means[1]} with new ones ({difference})")
+    large, small = moving
+    calmer = _smaller(np.subtract(moving[small], moving[large]))
+    said.append(f"{small} beside {large.removeprefix('learning rate ')}: {calmer}")
     return f"Mean change of test top-1 from epoch to epoch. {'; '.join(said)}."
+
+
+def _smaller(differences):
+    """Whether differences over seeds are below 0, with their interval in points."""
+    mean, low, high = mean_interval(differences)
+    word = "smaller" if high < 0 else "larger" if low > 0 else "no difference shown"
+    return f"{word}: {points(mean, '+')}, 95 % interval {points(low)} to {points(high)}"
 
 
 _HEADLINES = {
