@@ -68,6 +68,18 @@ def _luminance(colour):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def tap(browser, kind, x, y):
+    """Press and release at a place of the window, in pixels, with a pointer of a kind: "mouse" or "touch"."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+    actions = ActionChains(browser, devices=[PointerInput(kind, kind)]).w3c_actions
+    actions.pointer_action.move_to_location(round(x), round(y))
+    actions.pointer_action.pointer_down()
+    actions.pointer_action.pointer_up()
+    actions.perform()
+
+
 def open_page(browser, address, width=1400, mode="light"):
     """Load a page in Chromium, at a width in pixels, light or dark; what was logged before is forgotten."""
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}

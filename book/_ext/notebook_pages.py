@@ -12,9 +12,10 @@ import re
 import nbformat
 from PIL import Image
 
+from wisesr_helpers.data.dataset import DEMO_NOTE
+
 LOG = 8  # lines; what prints more folds away behind its first line
 ON_TOP = "first-figure"  # tag of the cell whose figure stands under the first paragraph, too
-DEMO = "demo: not the paper's data"
 
 
 def shorten(app, docname, source):
@@ -95,7 +96,7 @@ def _caption(png):
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:
         description = image.text["Description"]
     said = []
-    for sentence in re.split(r"(?<=\S)\. ", re.sub(rf"[;:]? *{DEMO}[.:] *", ". ", description).lstrip(". ")):
+    for sentence in re.split(r"(?<=\S)\. ", re.sub(rf"[;:]? *{DEMO_NOTE}[.:] *", ". ", description).lstrip(". ")):
         said.append(sentence.rstrip("."))
         if len(sentence.split()) >= 4:
             break
@@ -103,7 +104,7 @@ def _caption(png):
     text = text.partition(": ")[0] if len(text) > 200 else text
     text = text if "_" in text.split()[0] else text[0].upper() + text[1:]  # small_patch is a name
     text = re.sub(r"([\\`*_\[\]<>$])", r"\\\1", text)
-    return f"{text}. {DEMO.capitalize()}." if DEMO in description else f"{text}."
+    return f"{text}. {DEMO_NOTE.capitalize()}." if DEMO_NOTE in description else f"{text}."
 
 
 def _after_first_paragraph(title):

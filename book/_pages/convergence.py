@@ -70,7 +70,7 @@ def curves(runs):
         ax.set_axis_off()
     plots.show(drawn)
     epochs = histories(runs)[["run", "epoch", "top1", "test_top1"]].round(4)  # the rest is in the records
-    return provenance.of_runs(runs, epochs, "convergence.csv", CODE)
+    return provenance.of_runs(runs, "convergence.csv", epochs, CODE)
 
 
 def gaps(runs):
@@ -87,4 +87,4 @@ def gaps(runs):
         for (study, head), each in runs[runs["status"] == "complete"].groupby(["study", "head"])
         for training, test in [np.mean([(run.history[-1]["top1"], run.top1) for run in each["run"]], axis=0)]
     )
-    return HTML(table(rows, "gaps.csv").data + provenance.of_runs(runs, rows, "gaps.csv", CODE).data)
+    return HTML(table(rows, "gaps.csv").data + provenance.of_runs(runs, "gaps.csv", rows, CODE).data)

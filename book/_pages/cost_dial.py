@@ -10,7 +10,7 @@ import math
 from IPython.display import HTML
 
 from _pages import costs
-from _pages.markup import script_data
+from _pages.markup import ink, script_data
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.plots import colour
 
@@ -48,7 +48,7 @@ def dial():
     counted = {head: head_params(head, (side, side, channels), classes) for head in costs.GROWTH_HEADS}
     rows = "".join(
         f'<tr><th scope="row">{head}</th><td class="bar"><div style="width: {_share(value):.1f}%; '
-        f'background: {_ink(head)}"></div></td><td class="count">{value:,}</td>'
+        f'background: {ink(colour(head))}"></div></td><td class="count">{value:,}</td>'
         f'<td class="ratio">{_ratio(value / counted["gap"])}</td></tr>'
         for head, value in counted.items()
     )
@@ -79,7 +79,3 @@ def _share(value):
 
 def _ratio(ratio):
     return f"{ratio:.2f}×" if ratio < 100 else f"{ratio:,.0f}×"
-
-
-def _ink(head):
-    return "currentColor" if colour(head) == "#000000" else colour(head)

@@ -4,7 +4,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from _pages import provenance
-from _pages.markup import script_data, table
+from _pages.markup import ink, script_data, table
 from _pages.results import CEILING, committed, has_ceiling
 from wisesr_helpers.plots.runs import row_styles
 from wisesr_helpers.studies.grid import STUDIES, get_study
@@ -12,7 +12,6 @@ from wisesr_helpers.studies.grid import STUDIES, get_study
 CODE = ("book/_pages/curve_explorer.py", "book/_static/curves.js")
 MEASURES = {"test_top1": "test top-1", "top1": "training top-1"}
 DASHES = {"-": "", "--": "7 4", ":": "2 3"}
-BLACK = "#000000"  # of a head; on a dark page it would not be seen
 
 
 def title(run):
@@ -44,12 +43,12 @@ def groups(runs):
         arms = [
             {
                 "title": name,
-                "ink": "currentColor" if ink == BLACK else ink,
+                "ink": ink(shade),
                 "dashes": DASHES[dashes],
                 "options": bool(each[0].options),
                 "runs": [_run(run) for run in each],
             }
-            for (name, each), (ink, dashes) in zip(titled.items(), row_styles(list(titled)), strict=True)
+            for (name, each), (shade, dashes) in zip(titled.items(), row_styles(list(titled)), strict=True)
         ]
         found.append(
             {
@@ -109,7 +108,7 @@ def explorer(results=None):
         "<noscript><p>Choosing needs JavaScript; the table below does without.</p></noscript>"
         + script_data(groups(runs))
         + f'<details class="provenance"><summary>All {len(runs)} runs as a table</summary>{table(rows).data}</details>'
-        f"{provenance.of_runs(runs, rows, 'all_runs.csv', CODE).data}</div>"
+        f"{provenance.of_runs(runs, 'all_runs.csv', rows, CODE).data}</div>"
     )
 
 

@@ -9,6 +9,11 @@ import re
 from IPython.display import HTML
 
 
+def ink(colour):
+    """The colour of a line that is drawn in the page: black would not be seen on a dark one."""
+    return "currentColor" if colour == "#000000" else colour
+
+
 def words(text):
     """A paragraph as a cell's output."""
     return HTML(f"<p>{text}</p>")

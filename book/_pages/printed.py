@@ -77,7 +77,7 @@ def here(again):
 
 def shown(study, paper, name):
     """:func:`results` as a cell's output, with where our own runs come from."""
-    block = provenance.of_runs(evidence(study, paper), csv_name=f"{name}-runs.csv")
+    block = provenance.of_runs(evidence(study, paper), f"{name}-runs.csv")
     return HTML(table(results(study, paper), f"{name}.csv", compact=True).data + block.data)
 
 

@@ -17,14 +17,14 @@ SUMMARY = "Where this comes from"
 STALE = '<span class="stale">older code</span>'
 
 
-def of_runs(runs, data=None, csv_name=None, source=()):
+def of_runs(runs, csv_name, data=None, source=()):
     """The block of what is drawn from runs.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` returns it; empty: nothing is shown. A column "whose" says whose each is,
             "committed" or "yours"; without it, all are committed.
+        csv_name: Name of the file with the data, which no other file of the page has.
         data: DataFrame behind the figure or table; None: :func:`report.results_table` of the runs.
-        csv_name: Its file's name; None: made of the study.
         source: Paths of the code, relative to the project.
     """
     if runs.empty:
@@ -46,9 +46,8 @@ def of_runs(runs, data=None, csv_name=None, source=()):
     if stale:
         facts["code"] = f"{stale} of {len(runs)} runs are of older code: the same commands may give other numbers now"
     data = report.results_table(runs) if data is None else data
-    name = csv_name or f"{'-'.join(dict.fromkeys(runs['study']))}.csv"
     short = "; ".join([facts["scale"], _seeds(runs["seed"]), f"commit {facts['commit']}"])
-    return _block(short, facts, list(rows["command"]), csv_link(data, name, "The data as CSV"), source, bool(stale))
+    return _block(short, facts, list(rows["command"]), csv_link(data, csv_name, "The data as CSV"), source, bool(stale))
 
 
 def of_notebook(name, made, csv="", source=(), scale=DEMO_NOTE):

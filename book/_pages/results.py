@@ -103,7 +103,7 @@ class ResultsPage:
         plots.accuracies(self.committed, ax).set_title(DEMO_NOTE, fontsize=9)
         draw_ceiling(self.committed, ax, ax.axvline)
         plots.show(drawn)
-        return provenance.of_runs(self.committed, csv_name=f"{self.study.name}.csv", source=CODE)
+        return provenance.of_runs(self.committed, f"{self.study.name}.csv", source=CODE)
 
     def curves_figure(self):
         """Top-1 in training and on the test set by epoch, a row a backbone: at paper scale where there are records."""
@@ -119,7 +119,7 @@ class ResultsPage:
                 plots.curves(here, ax, measure).set_title(f"{backbone}{note}", fontsize=9)
                 draw_ceiling(here, ax, ax.axhline)
         plots.show(drawn)
-        return provenance.of_runs(runs, histories(runs), f"{self.study.name}-epochs.csv", CODE)
+        return provenance.of_runs(runs, f"{self.study.name}-epochs.csv", histories(runs), CODE)
 
     def runs_table(self):
         """The committed runs, with their data as CSV."""
@@ -138,7 +138,7 @@ class ResultsPage:
 def _runs_with_block(runs, csv_name):
     """Runs as a table, and where they come from."""
     rows = report.results_table(runs)
-    return HTML(table(rows, compact=True).data + provenance.of_runs(runs, rows, csv_name, CODE).data)
+    return HTML(table(rows, compact=True).data + provenance.of_runs(runs, csv_name, rows, CODE).data)
 
 
 def demo_means(study, results=None):
@@ -155,7 +155,7 @@ def demo_means(study, results=None):
         top1 = f"{mean:.1%}{interval}"
         rows.append({"backbone": backbone, "head": head, "seeds": len(group), "top-1, demo (95 % over seeds)": top1})
     rows, name = pd.DataFrame(rows), f"{study}-demo.csv"
-    return HTML(table(rows, name).data + provenance.of_runs(runs, csv_name=f"{study}-runs.csv", source=CODE).data)
+    return HTML(table(rows, name).data + provenance.of_runs(runs, f"{study}-runs.csv", source=CODE).data)
 
 
 @functools.cache

@@ -42,11 +42,12 @@ def answer(folder=None):
     said = "; ".join(
         f"{name} {_times(middle)} ({_times(low)} to {_times(high)})" for name, (middle, low, high) in found.items()
     )
+    gpu = any("gpu" in each["machine"]["device"].lower() for each in reports.values())
     whole = reports["book"]["rows"][0]["seconds"] if "book" in reports else None
     book = f" The book is built in {whole:.0f} s." if whole else ""
     return HTML(
-        f'<p class="answer">Times as fast as the authors\' code on a CPU, median of the rounds (lowest to highest): '
-        f"{said}.{book} On a GPU it is not measured.</p>"
+        f'<p class="answer">Times as fast as the authors\' code, median of the rounds (lowest to highest): '
+        f"{said}.{book}{'' if gpu else ' On a GPU it is not measured.'}</p>"
     )
 
 

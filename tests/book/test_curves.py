@@ -5,7 +5,7 @@ import re
 import pytest
 from _pages import curve_explorer
 from _pages.results import committed
-from tests_support import contrast
+from tests_support import contrast, tap
 
 PAGE = "book/convergence"
 MEASURES = {"top1": "training top-1", "test_top1": "test top-1"}
@@ -107,25 +107,14 @@ def test_best_and_last_epochs_and_the_ceiling_are_marked(browser, show):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mouse", "touch"])
 def test_the_readout_follows_the_pointer(browser, show, kind):
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.actions.pointer_input import PointerInput
-
     show(PAGE, 390 if kind == "touch" else 1400)
     chart = browser.find_element("css selector", ".curves-chart")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", chart)
     last = chart.find_elements("css selector", "rect")[-1]
-    place = last.rect
-    actions = ActionChains(browser, devices=[PointerInput(kind, kind)])
-    pointer = actions.w3c_actions.pointer_action
-    pointer.move_to_location(round(place["x"] - _scrolled(browser)[0]), round(place["y"] - _scrolled(browser)[1]))
-    pointer.pointer_down()
-    pointer.pointer_up()
-    actions.w3c_actions.perform()
+    place = browser.execute_script("return arguments[0].getBoundingClientRect().toJSON()", last)
+    tap(browser, kind, place["x"], place["y"])
     assert "last): test top-1" in readout(browser).replace("best on the test set, ", "")
-    pointer.move_to_location(round(place["x"] - _scrolled(browser)[0] - 150), round(place["y"] - _scrolled(browser)[1]))
-    pointer.pointer_down()
-    pointer.pointer_up()
-    actions.w3c_actions.perform()
+    tap(browser, kind, place["x"] - 150, place["y"])
     name, seed, epoch, _, value = re.fullmatch(
         r"(.+), seed (\d+), epoch (\d+) of (\d+).*: test top-1 (.*%) \(demo.*\)", readout(browser)
     ).groups()
@@ -134,10 +123,6 @@ def test_the_readout_follows_the_pointer(browser, show, kind):
     (run,) = [run for run in arm["runs"] if run["seed"] == int(seed)]
     assert 1 < int(epoch) < run["planned"]
     assert value == f"{run['test_top1'][int(epoch) - 1] / 10:.1f}%"
-
-
-def _scrolled(browser):
-    return browser.execute_script("return [window.scrollX, window.scrollY]")
 
 
 @pytest.mark.slow

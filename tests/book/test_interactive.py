@@ -21,13 +21,14 @@ def test_scripts_and_pages_are_small(built):
     for name in PAGES:
         path = built / f"{name}.html"
         assert 'class="play ' in path.read_text(encoding="utf-8")
+        assert path.stat().st_size < 500_000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("name", PAGES)
-def test_they_fit_and_can_be_read_and_hit(browser, show, name, width, mode):
+def test_they_fit_are_named_and_can_be_hit(browser, show, name, width, mode):
     show(name, width, mode)
     wide = "return [...document.querySelectorAll('.play')].filter(each => each.scrollWidth > each.clientWidth).length"
     assert browser.execute_script(wide) == 0
@@ -37,4 +38,8 @@ def test_they_fit_and_can_be_read_and_hit(browser, show, name, width, mode):
     )
     assert targets
     assert min(targets) >= 35.5
+    drawings = browser.execute_script(
+        "return [...document.querySelectorAll('.play svg[role]')].map(each => each.getAttribute('aria-label'))"
+    )
+    assert all(said and len(said) > 30 for said in drawings)
     assert browser.execute_script("return document.querySelectorAll('.play [hidden]').length") == 0

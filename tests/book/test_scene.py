@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from _pages import mirrored, scene_explorer
+from tests_support import tap
 
 PAGE = "book/where_it_looks"
 
@@ -90,20 +91,12 @@ def test_exchanging_inside_and_outside_keeps_gaps_logits_and_turns_those_of_wise
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mouse", "touch"])
 def test_the_cell_under_the_pointer_is_read(browser, show, kind):
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.actions.pointer_input import PointerInput
-
     show(PAGE, 390 if kind == "touch" else 1400)
     board = browser.find_element("css selector", ".scene-map")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", board)
     box = browser.execute_script("return arguments[0].getBoundingClientRect().toJSON()", board)
-    actions = ActionChains(browser, devices=[PointerInput(kind, kind)])
-    pointer = actions.w3c_actions.pointer_action
     row, column = 2, 4
     size = box["width"] / mirrored.SIDE
-    pointer.move_to_location(round(box["x"] + (column + 0.5) * size), round(box["y"] + (row + 0.5) * size))
-    pointer.pointer_down()
-    pointer.pointer_up()
-    actions.w3c_actions.perform()
+    tap(browser, kind, box["x"] + (column + 0.5) * size, box["y"] + (row + 0.5) * size)
     assert browser.find_element("css selector", ".scene .readout").text.startswith("Row 3, column 5:")
     assert sums(browser) == pytest.approx(expected(0, "wise", row * mirrored.SIDE + column), abs=6e-4)

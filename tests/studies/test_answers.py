@@ -145,7 +145,7 @@ def test_the_scale_explains_a_gain_only_if_the_scaled_average_has_it_too():
     for other in ({"gap × 0.036": 0.5}, {"gap": 0.8}, {"wise": 0.95}, {"wise": 0.5}):
         assert found("scale", (shares | other).get).answer.startswith("The gain could not be shown to come"), other
     assert found("scale", (shares | {"gap × 0.036": 0.2}).get).answer.startswith(
-        "The gain does not come from the scale"
+        "The scale of the first output alone gives no gain"
     )
 
 

@@ -241,7 +241,7 @@ def _scale(found):
     if scaled == learned == BETTER and words.get("wise − gap × 0.036") == NO_DIFFERENCE:
         return "The gain could come from the scale of the first output alone."
     if scaled == WORSE:
-        return "The gain does not come from the scale of the first output alone: with that scale, gap is worse."
+        return "The scale of the first output alone gives no gain: with it, gap is worse."
     return "The gain could not be shown to come from the scale of the first output alone."
 
 

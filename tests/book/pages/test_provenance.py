@@ -23,7 +23,7 @@ def runs(tmp_path):
 
 def test_a_block_says_scale_seeds_commit_time_and_command(runs):
     runs(seed=0)
-    block = provenance.of_runs(runs(seed=3), source=("wisesr_helpers/plots/runs.py",)).data
+    block = provenance.of_runs(runs(seed=3), "mit_512.csv", source=("wisesr_helpers/plots/runs.py",)).data
     assert "demo: not the paper" in block
     assert "seeds 0, 3; commit 0123456789" in block
     assert "3 min 20 s of training in all" in block
@@ -33,13 +33,13 @@ def test_a_block_says_scale_seeds_commit_time_and_command(runs):
 
 
 def test_older_code_has_a_badge(runs):
-    assert provenance.STALE in provenance.of_runs(runs(behaviour={"layers": 0})).data
+    assert provenance.STALE in provenance.of_runs(runs(behaviour={"layers": 0}), "a.csv").data
     made = {"commit": "abc", "minutes": 1.5, "versions": {"layers": 0}}
     assert provenance.STALE in provenance.of_notebook("mit_512", made).data
 
 
 def test_without_runs_there_is_no_block():
-    assert provenance.of_runs(pd.DataFrame()).data == ""
+    assert provenance.of_runs(pd.DataFrame(), "a.csv").data == ""
 
 
 def test_stored_figures_and_tables_are_found_or_named():

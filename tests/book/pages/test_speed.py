@@ -29,7 +29,7 @@ def measured(tmp_path):
 
 def test_the_answer_has_every_ratio_with_its_range(measured):
     assert speed.answer(measured).data == (
-        '<p class="answer">Times as fast as the authors\' code on a CPU, median of the rounds (lowest to highest): '
+        '<p class="answer">Times as fast as the authors\' code, median of the rounds (lowest to highest): '
         "input pipeline, 224×224 32 (30 to 33); wise, forward and backward, 7×7×8 1.2 (1.1 to 1.4); training, "
         "small_conv, 70 images a step 5.4 (5.2 to 5.9); set-up, beside pip 6.1 (5.8 to 6.4). "
         "The book is built in 30 s. On a GPU it is not measured.</p>"
