@@ -109,7 +109,7 @@ def theirs(model, endless, steps):
     """Steps a second of ``fit`` with the batches of their pipeline, as the authors train."""
     generator = ((images, kinds.argmax(1)) for images, kinds in endless)
     moments = []
-    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: moments.append(time.perf_counter()))
+    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: moments.append(time.perf_counter()))
     model.fit(generator, steps_per_epoch=steps, callbacks=[clock], verbose=0)
     return rate(moments)
 
