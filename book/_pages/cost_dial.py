@@ -1,10 +1,8 @@
 """What heads cost on maps, channels and classes to choose from, for ``cost_dial.js`` and as a table.
 
-On a map of one size a head's parameters are a + b·C + c·K + d·C·K, with C channels and K classes. The package counts
-them at four places, which gives the four numbers; a script can then tell them for any C and K.
+The script gets :func:`costs.coefficients` of each map, which tell the parameters for any channels and classes.
 """
 
-import functools
 import math
 
 from IPython.display import HTML
@@ -14,31 +12,20 @@ from _pages.markup import ink, script_data
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.plots import colour
 
-SIDES = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20, 24, 28, 32)  # of the map, in cells
 CHANNELS = (128, 256, 512, 768, 1024, 1280, 1536, 1664, 1920, 2048)
 CLASSES = (2, 6, 10, 20, 67, 70, 100, 200, 500, 1000)
 ENDS = 2, 10  # of the logarithmic bars: powers of ten
 
 
-@functools.cache
-def coefficients(head, side):
-    """The numbers a, b, c and d of a head on a square map of this side, in cells."""
-    at = {(c, k): head_params(head, (side, side, c), k) for c in (1, 2) for k in (2, 3)}
-    d = at[2, 3] - at[2, 2] - at[1, 3] + at[1, 2]
-    b = at[2, 2] - at[1, 2] - 2 * d
-    c = at[1, 3] - at[1, 2] - d
-    return at[1, 2] - b - 2 * c - 2 * d, b, c, d
-
-
 def data():
     """What the script gets."""
     return {
-        "sides": SIDES,
+        "sides": costs.SIDES,
         "channels": CHANNELS,
         "classes": CLASSES,
         "pixels": costs.stride(),
         "ends": ENDS,
-        "heads": {head: [coefficients(head, side) for side in SIDES] for head in costs.GROWTH_HEADS},
+        "heads": {head: [costs.coefficients(head, side) for side in costs.SIDES] for head in costs.GROWTH_HEADS},
     }
 
 
@@ -56,7 +43,7 @@ def dial():
         f'<label>{name} <input type="range" min="0" max="{len(values) - 1}" value="{values.index(value)}"><output>'
         f"{shown}</output></label>"
         for name, values, value, shown in (
-            ("Image", SIDES, side, f"{side * costs.stride()}×{side * costs.stride()}"),
+            ("Image", costs.SIDES, side, f"{side * costs.stride()}×{side * costs.stride()}"),
             ("Channels", CHANNELS, channels, f"{channels:,}"),
             ("Classes", CLASSES, classes, f"{classes:,}"),
         )

@@ -1,5 +1,6 @@
 """What a head costs: counted parameters, how they grow, and what the paper's start makes of the weights."""
 
+import functools
 import json
 
 import numpy as np
@@ -15,6 +16,7 @@ from wisesr_helpers.studies.report import side_of_table_1
 from wisesr_helpers.training.runs import project_root
 
 GROWTH_HEADS = ("gap", "wise", "depthwise", "avg_fc", "flatten_fc", "vgg_fc")
+SIDES = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20, 24, 28, 32)  # of the map, in cells
 
 
 def growth_over_gap(table, head="wise"):
@@ -60,21 +62,33 @@ def stride():
     return round(1 / number("Section 3.3", "feature map side over image side", "Ratio"))
 
 
+@functools.cache
+def coefficients(head, side):
+    """(a, b, c, d): on a square map of this side, in cells, a head has a + b·C + c·K + d·C·K parameters.
+
+    C are its channels and K its classes. The package counts four cases, which give the four numbers.
+    """
+    at = {(c, k): head_params(head, (side, side, c), k) for c in (1, 2) for k in (2, 3)}
+    d = at[2, 3] - at[2, 2] - at[1, 3] + at[1, 2]
+    b = at[2, 2] - at[1, 2] - 2 * d
+    c = at[1, 3] - at[1, 2] - d
+    return at[1, 2] - b - 2 * c - 2 * d, b, c, d
+
+
 def growth(heads=GROWTH_HEADS):
     """Parameters of heads as images, channels and classes grow, each from the usual case: a row a head and value."""
     (side, _, channels), classes = usual_case()
-    pixels = stride()
     series = {
-        "image side (pixels)": [((s // pixels, s // pixels, channels), classes, s) for s in range(128, 1025, pixels)],
-        "channels": [((side, side, c), classes, c) for c in (256, 512, 1024, 2048, 4096)],
-        "classes": [((side, side, channels), k, k) for k in (2, 5, 10, 20, 50, 100, 200, 500, 1000)],
+        "image side (pixels)": [(s, channels, classes, s * stride()) for s in SIDES],
+        "channels": [(side, c, classes, c) for c in (256, 512, 1024, 2048, 4096)],
+        "classes": [(side, channels, k, k) for k in (2, 5, 10, 20, 50, 100, 200, 500, 1000)],
     }
-    rows = [
-        (what, value, head, head_params(head, shape, count))
-        for what, points in series.items()
-        for head in heads
-        for shape, count, value in points
-    ]
+    rows = []
+    for what, points in series.items():
+        for head in heads:
+            for s, c, k, value in points:
+                alone, of_channels, of_classes, of_both = coefficients(head, s)
+                rows.append((what, value, head, alone + of_channels * c + of_classes * k + of_both * c * k))
     return pd.DataFrame(rows, columns=["grows with", "value", "head", "parameters"])
 
 

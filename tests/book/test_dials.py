@@ -40,7 +40,7 @@ def test_by_keyboard_the_dial_shows_the_packages_counts(browser, show):
     for side, channels, classes in ((0, 0, 0), (3, 9, 5), (11, 8, 4), (15, 9, 9), (5, 2, 7)):
         for dial, place in zip(dials, (side, channels, classes), strict=True):
             turn(dial, place)
-        cells, case = cost_dial.SIDES[side], (cost_dial.CHANNELS[channels], cost_dial.CLASSES[classes])
+        cells, case = costs.SIDES[side], (cost_dial.CHANNELS[channels], cost_dial.CLASSES[classes])
         expected = [head_params(head, (cells, cells, case[0]), case[1]) for head in costs.GROWTH_HEADS]
         assert counts(browser) == expected
         caption = browser.find_element("css selector", ".cost-dial caption").text

@@ -30,7 +30,7 @@ def test_the_papers_rule_is_marked_and_in_the_table():
 @pytest.mark.parametrize("head", costs.GROWTH_HEADS)
 def test_four_counts_tell_a_heads_parameters_for_any_channels_and_classes(head):
     for side, channels, classes in ((4, 128, 2), (7, 2048, 70), (16, 1920, 67), (32, 512, 1000)):
-        a, b, c, d = cost_dial.coefficients(head, side)
+        a, b, c, d = costs.coefficients(head, side)
         assert a + b * channels + c * classes + d * channels * classes == head_params(
             head, (side, side, channels), classes
         )
