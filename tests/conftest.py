@@ -30,6 +30,8 @@ notebooks/test_nbval.py
 
 def pytest_collection_modifyitems(items):
     ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(FIRST)}
+    gone = [str(path) for path in ranks if not path.exists()]
+    assert not gone, f"FIRST in tests/conftest.py names files that are gone: {', '.join(gone)}"
     items.sort(key=lambda item: ranks.get(item.path, len(FIRST)))
 
 

@@ -135,6 +135,7 @@ def test_the_books_benchmark_measures_every_page_with_cells(root, tmp_path):
     assert whole["seconds"] > sum(row["seconds"] for row in rows)
 
 
+@pytest.mark.slow
 def test_the_set_ups_benchmark_gives_each_installer_a_new_environment_and_empty_caches(root, tmp_path):
     """With another ``make``, which only says how it was called: a real set-up takes minutes of a network."""
     calls = tmp_path / "calls"

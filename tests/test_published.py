@@ -540,7 +540,14 @@ def test_published_is_a_fresh_copy():
     assert "slip" in published().columns
 
 
-@pytest.mark.parametrize("imported", ["published", "published as module", "layers, wisesr_helpers.published"])
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "published",
+        "published as module",
+        pytest.param("layers, wisesr_helpers.published", marks=pytest.mark.slow),  # imports Keras
+    ],
+)
 def test_published_is_the_function_whatever_is_imported(imported):
     code = (
         f"import wisesr_helpers.{imported}\nfrom wisesr_helpers.published import number\nimport wisesr_helpers as ws\n"

@@ -35,6 +35,7 @@ def test_it_fetches(server, tmp_path, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("Toy Scenes could not be fetched to")
 
 
+@pytest.mark.slow
 def test_it_fetches_without_a_network_what_keras_has(tmp_path):
     code = "import sys; from wisesr_helpers.data.__main__ import main; sys.exit(main(['fetch', 'mnist']))"
     proxy = f"http://127.0.0.1:{closed_port()}"
