@@ -262,7 +262,9 @@ def slips(table=None):
         if entry.slip
     ]
     unprinted = disagreeing[disagreeing["published"] == ""]
-    found += [(row.source, row.where, row.claim, row.quote, row.ours, row.claim) for row in unprinted.itertuples()]
+    for row in unprinted.itertuples():
+        why = f"{row.test.split(':')[0].capitalize()}: {row.ours}; the claim needs {row.tolerance}."
+        found.append((row.source, row.where, row.claim, row.quote, "", why))
     return pd.DataFrame(found, columns=["source", "where", "about", "printed", "should be", "why"])
 
 
