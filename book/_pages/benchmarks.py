@@ -68,17 +68,21 @@ def promises(report):
     )
 
 
-def measured_on(report):
-    """A sentence on where a benchmark was measured, and from which version of the code."""
-    machine = report["machine"]
-    versions = machine["versions"]
-    commit = (machine["commit"] or "")[:10] or "unknown, not run from a checkout"
-    changed = "" if machine["clean"] or not machine["commit"] else ", with uncommitted changes"
-    stale = "" if are_current(report.get("versions")) else "; by an older version of the code"
-    return (
-        f"Measured on {machine['device']} ({machine['processor']}, {machine['threads']} threads) with Python "
-        f"{versions['python']} and Keras {versions['keras']} on {machine['backend']}; commit {commit}{changed}{stale}."
-    )
+def measured_on(*reports):
+    """A sentence for each machine on which benchmarks were measured, with the versions of the code."""
+    commits = {}
+    for report in reports:
+        machine = report["machine"]
+        versions = machine["versions"]
+        commit = (machine["commit"] or "")[:10] or "unknown, not run from a checkout"
+        changed = " with uncommitted changes" if machine["commit"] and not machine["clean"] else ""
+        stale = "" if are_current(report.get("versions")) else " (an older version of the code)"
+        where = (
+            f"Measured on {machine['device']} ({machine['processor']}, {machine['threads']} threads) with Python "
+            f"{versions['python']} and Keras {versions['keras']} on {machine['backend']}; commit "
+        )
+        commits.setdefault(where, {})[f"{commit}{changed}{stale}"] = None
+    return " ".join(f"{where}{', '.join(of_machine)}." for where, of_machine in commits.items())
 
 
 def shown(rows_of, folder=None):

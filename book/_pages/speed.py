@@ -39,15 +39,21 @@ def answer(folder=None):
     found, reports = comparisons(folder)
     if not found:
         return HTML(f'<p class="answer open">{OPEN}</p>')
-    said = "; ".join(
-        f"{name} {_times(middle)} ({_times(low)} to {_times(high)})" for name, (middle, low, high) in found.items()
-    )
+    always, not_always = [], []
+    for name, (middle, low, high) in found.items():
+        shown = f"{name} {_times(middle)} ({_times(low)} to {_times(high)})"
+        (always if low > 1 else not_always).append(shown)
+    said = [
+        f"{begins}: {'; '.join(names)}."
+        for begins, names in (("Faster in every round", always), ("Not in every round", not_always))
+        if names
+    ]
     gpu = any("gpu" in each["machine"]["device"].lower() for each in reports.values())
     whole = reports["book"]["rows"][0]["seconds"] if "book" in reports else None
     book = f" The book is built in {whole:.0f} s." if whole else ""
     return HTML(
-        f'<p class="answer">Times as fast as the authors\' code, median of the rounds (lowest to highest): '
-        f"{said}.{book}{'' if gpu else ' On a GPU it is not measured.'}</p>"
+        f'<p class="answer">Times as fast as the authors\' code, median of the rounds (lowest to highest). '
+        f"{' '.join(said)}{book}{'' if gpu else ' On a GPU it is not measured.'}</p>"
     )
 
 
@@ -68,8 +74,7 @@ def figure(folder=None):
     ax.grid(axis="x", alpha=0.3)
     said = "; ".join(f"{name} {_times(middle)}" for name, (middle, *_) in found.items())
     plots.show(drawn, f"Times as fast as the authors' code, median and range of the rounds: {said}.")
-    machines = dict.fromkeys(measured_on(each) for name, each in reports.items() if name != "grid")
-    return words(" ".join(machines))
+    return words(measured_on(*(each for name, each in reports.items() if name != "grid")))
 
 
 def _times(ratio):

@@ -73,10 +73,10 @@ def test_promises_are_gathered_from_rows_and_memory():
     ("changes", "ending"),
     [
         ({}, "commit 0123456789."),
-        ({"machine": {"clean": False}}, "commit 0123456789, with uncommitted changes."),
+        ({"machine": {"clean": False}}, "commit 0123456789 with uncommitted changes."),
         ({"machine": {"commit": None, "clean": None}}, "commit unknown, not run from a checkout."),
-        ({"versions": None}, "commit 0123456789; by an older version of the code."),
-        ({"versions": {"layers": 0}}, "commit 0123456789; by an older version of the code."),
+        ({"versions": None}, "commit 0123456789 (an older version of the code)."),
+        ({"versions": {"layers": 0}}, "commit 0123456789 (an older version of the code)."),
     ],
 )
 def test_a_benchmark_says_where_and_from_which_code_it_was_measured(tmp_path, changes, ending):
