@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, norm, ttest_1samp
+from scipy.stats import t as student
 
 import wisesr_helpers as ws
 from wisesr_helpers.metrics import (
@@ -237,6 +238,17 @@ def test_a_paired_comparison_is_the_sign_test_with_the_paired_interval():
     assert (compared.low, compared.high) == paired_difference_interval(first, second)
     assert (compared.difference, compared.p) == (pytest.approx(7 / 71), pytest.approx(binomtest(2, 11).pvalue))
     assert (compared.p_corrected, compared.word, compared.shown) == (None, "", False)
+
+
+def test_a_paired_interval_over_seeds_has_satterthwaites_degrees_of_freedom():
+    first = np.array([[1, 1, 1, 0, 1, 0], [1, 0, 1, 0, 1, 0], [1, 1, 0, 0, 1, 1]], bool)
+    second = np.array([[0, 1, 1, 0, 0, 0], [1, 0, 0, 0, 1, 1], [0, 1, 0, 0, 1, 0]], bool)
+    difference, over_images, over_seeds = paired_difference(first, second)
+    assert min(over_images, over_seeds) > 0
+    freedom = (over_images + over_seeds) ** 2 / (over_images**2 / 5 + over_seeds**2 / 2)  # 6 images, 3 seeds
+    half = student.ppf(0.975, freedom) * np.sqrt(over_images + over_seeds)
+    centre = difference * 6 / 8
+    assert paired_difference_interval(first, second) == pytest.approx((centre - half, centre + half))
 
 
 def score_z(x, n, y, m):

@@ -228,6 +228,25 @@ def test_images_in_any_order_in_memory_come_out_alike(exact):
     np.testing.assert_array_equal(apply_transform(grey, params), apply_transform(grey.copy(), params))
 
 
+@pytest.mark.parametrize("params", [{"theta": 30}, {"theta": 30, "brightness": 0.7}])
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_grey_image_is_written_into_three_channels(params, exact):
+    grey = np.random.default_rng(4).integers(0, 256, (24, 32), np.uint8)
+    expected = apply_transform(grey, params, exact=exact)
+    three, one = np.empty((24, 32, 3), np.uint8), np.empty((24, 32), np.uint8)
+    assert apply_transform(grey, params, exact=exact, out=three) is three
+    assert apply_transform(grey, params, exact=exact, out=one) is one
+    np.testing.assert_array_equal(one, expected)
+    np.testing.assert_array_equal(three, np.repeat(expected[..., None], 3, axis=2))
+
+
+def test_the_older_brightness_stretches_an_image_to_all_levels_first():
+    image = np.repeat(np.array([[10, 60, 110, 210]], np.uint8)[..., None], 3, axis=2)
+    darkened = apply_transform(image, {"brightness": 0.5}, "keras_preprocessing_1_1")
+    levels = [int(0.5 * int((level - 10) / 200 * 255)) for level in (10, 60, 110, 210)]
+    assert darkened[0, :, 0].tolist() == levels == [0, 31, 63, 127]
+
+
 @pytest.mark.parametrize(
     "out",
     [

@@ -14,8 +14,8 @@ import wisesr_helpers as ws
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops
 from wisesr_helpers.storage import describe_size
+from wisesr_helpers.studies import counted, questions
 from wisesr_helpers.studies import plan as module
-from wisesr_helpers.studies import questions
 from wisesr_helpers.studies.plan import COSTS, committed, describe, plan
 
 
@@ -191,10 +191,24 @@ def test_the_commands_of_what_is_left_are_printed(tmp_path):
     assert done.stderr.startswith("The grid has no configuration 'seed'. Valid: scale, ")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("backbone", "side"), COSTS)
+def test_costs_are_those_of_the_tables_counts():
+    """The stored counts are those of networks built now (tests/models/test_counts.py)."""
+    found = counted.stored().query("head == 'gap' and backbone != 'InceptionV3'")
+    by_row = {(row.backbone, row.image_size): (row.flops / 1e9, row.parameters / 1e6) for row in found.itertuples()}
+    assert len(by_row) == 7
+    for name, costs in by_row.items():
+        assert COSTS[name][:2] == pytest.approx(costs, rel=0.03, abs=0.06), name
+
+
+SMALL = ("small_patch", "small_conv")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "side"),
+    [pytest.param(*each, marks=[pytest.mark.slow] * (each[0] not in SMALL)) for each in COSTS],
+)
 def test_costs_are_what_is_counted(backbone, side):
     model = build_classifier(backbone, "vgg_fc" if backbone == "VGG16" else "gap", 67, side)
     outputs = sum(math.prod(layer.output.shape[1:]) for layer in model.layers)
-    counted = [count_flops(model) / 1e9, model.count_params() / 1e6, outputs / 1e6]
-    assert COSTS[backbone, side] == pytest.approx(counted, rel=0.03, abs=0.06)
+    built = [count_flops(model) / 1e9, model.count_params() / 1e6, outputs / 1e6]
+    assert COSTS[backbone, side] == pytest.approx(built, rel=0.03, abs=0.06)
