@@ -223,6 +223,8 @@ def test_so_many_images_show_the_difference_in_four_of_five_tries():
         shown.append(abs(b - c) / np.sqrt(b + c) > norm.ppf(0.975))
     assert np.mean(shown) == pytest.approx(0.8, abs=0.03)
     assert images_needed(0.05, 0.15) < images_needed(0.05, 0.3) < images_needed(0.02, 0.3)
+    # By hand: ((1.95996·√0.3 + 0.84162·√(0.3 − 0.2²)) / 0.2)² = 56.45
+    assert images_needed(0.2, 0.3) == 57
     assert images_needed(0.5, 0.1) == images_needed(0.5, 0.5)  # no fewer differ than the difference
 
 

@@ -217,6 +217,14 @@ def test_the_non_negative_heads_are_constrained_and_the_other_is_not():
     assert heads.head_layers("wise", (7, 7, 8), 4, constraint="none")[0].depthwise_constraint is None
 
 
+def test_a_head_names_all_that_it_takes():
+    taken = {name: heads.get_head(name).arguments for name in ws.HEADS}
+    assert taken["gap"] == list(heads.get_head("gap").options)
+    assert taken["gap_dropout"][-1] == "dropout_rate"
+    assert taken["wise"][-1] == "pool_size"
+    assert taken["wise_dropout"] == [*taken["wise"], "dropout_rate"]
+
+
 @pytest.mark.parametrize("head", ["gap_dropout", "wise_dropout"])
 def test_dropout_drops_half_in_training_and_another_share_if_asked(head):
     for asked, rate in ((None, 0.5), (0.25, 0.25), (0, 0)):

@@ -64,6 +64,8 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
         assert (list(record.history), record.execution) == (outcome["history"], execution)
     assert json.loads((folder / "record.json").read_text())["outcome"] == outcome
     assert [path.name for path in folder.iterdir()] == ["record.json"]
+    moved = runs.read_run(folder.rename(tmp_path / "moved"))
+    assert (moved, moved.folder) == (written, tmp_path / "moved")
 
 
 def test_the_same_outcome_is_written_as_the_same_bytes(tmp_path):
