@@ -15,6 +15,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 NAME = "Figure; on a small screen it scrolls sideways"
 READABLE = 0.65  # of its own width, at least, a figure is shown in: its text is as small as this allows
+NARROW = 540  # pixels: what is drawn in so few is shown whole on phones
 
 
 class Plate(nodes.image):
@@ -72,7 +73,7 @@ def write_plate(translator, node):
     if node["pictures"]:
         place = f'class="pictures dark-light" style="clip-path: {cut_out(node["pictures"])}"'
         inside += f'<img {shown} {place} alt="" aria-hidden="true">'
-    least = f"min-width: {READABLE * width:.0f}px; max-width: {width}px"
+    least = f"min-width: {0 if width <= NARROW else READABLE * width:.0f}px; max-width: {width}px"
     translator.body.append(
         f'<div class="plate" tabindex="0" role="group" aria-label="{NAME}"><div style="{least}">{inside}</div></div>\n'
     )

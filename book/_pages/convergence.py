@@ -6,7 +6,7 @@ from IPython.display import HTML
 
 from _pages import provenance
 from _pages.markup import table
-from _pages.results import CEILING, CODE, committed, draw_ceiling, histories
+from _pages.results import CEILING, CODE, committed, draw_ceiling, histories, legend_below
 from wisesr_helpers import plots
 from wisesr_helpers.metrics import points
 from wisesr_helpers.studies.grid import STUDIES, get_study
@@ -28,7 +28,8 @@ def words(runs):
     for study, group in runs[runs["head"] == "wise"].groupby("study"):
         epochs = [_first_above(run, CEILING) for run in group["run"]]
         known = sorted({epoch for epoch in epochs if epoch})
-        when = f"for good from epoch {' or '.join(map(str, known))}" if known else "in no epoch for good"
+        span = f" to {known[-1]}, by seed," if len(known) > 1 else ""
+        when = f"for good from epoch {known[0]}{span}" if known else "in no epoch for good"
         when += f", {epochs.count(None)} of {len(epochs)} seeds in none," if known and None in epochs else ""
         passed.append(f"{when} of {group['run'].iloc[0].planned_epochs} ({study})")
     have = set(zip(runs["study"], runs["head"], strict=True))
@@ -57,15 +58,11 @@ def curves(runs):
     """Test top-1 by epoch, a panel a study, with one legend below: inside a panel it would hide the lines."""
     studies = list(dict.fromkeys(runs["study"]))
     drawn, axes = plots.figure(9, 5.6, columns=2, rows=-(-len(studies) // 2), squeeze=False)
-    entries = {}
     for ax, study in zip(np.ravel(axes), studies, strict=False):
         here = runs[runs["study"] == study]
-        plots.curves(here, ax).set_title(get_study(study).title, fontsize=9)
-        for line, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            entries[label.removeprefix("small_patch + ")] = line
-        ax.get_legend().remove()
+        plots.curves(here, ax).set_title(f"{study}, scenes", fontsize=9)
         draw_ceiling(here, ax, ax.axhline)
-    drawn.legend(entries.values(), entries, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    legend_below(drawn, np.ravel(axes)[: len(studies)])
     for ax in np.ravel(axes)[len(studies) :]:
         ax.set_axis_off()
     plots.show(drawn)

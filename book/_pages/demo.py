@@ -1,4 +1,4 @@
-"""What the page on the demo task shows: its scenes, its two backbones, and how far its curves jump."""
+"""What the page on the demo task shows: its scenes, its backbones, and how far its curves jump."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def scenes(classes, image_size=512):
 
 
 def backbones(image_size):
-    """The two small backbones, a row each: layers, receptive field, padding, map and parameters."""
+    """The small backbones, a row each: layers, receptive field, padding, map and parameters."""
     rows = []
     for name in SMALL:
         model = build_backbone(name, image_size)
@@ -45,7 +45,7 @@ def backbones(image_size):
                 "backbone": name,
                 "convolutions": "; ".join(windows),
                 "a cell sees": f"{field}×{field} pixels",
-                "cells are apart by": f"{stride} pixels",
+                "distance of cells": f"{stride} pixels",
                 "zero padding": "yes" if padded else "no",
                 "map": "×".join(map(str, model.output.shape[1:])),
                 "parameters": f"{count_params(model):,}",

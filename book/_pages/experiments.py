@@ -50,10 +50,11 @@ def _untrained():
 
 
 def answer(name, results=None):
-    """The answer to a question, as a cell's output."""
+    """The answer to a question, as a cell's output: a sentence, and a list of the numbers behind it."""
     own = found(name, results)
-    kind = "answer open" if own.open else "answer"
-    return HTML("".join(f'<p class="{kind}">{_coded(sentence)}</p>' for sentence in own.sentences))
+    headline, *numbers = map(_coded, own.sentences)
+    listed = f'<ul class="numbers">{"".join(f"<li>{each}</li>" for each in numbers)}</ul>' if numbers else ""
+    return HTML(f'<p class="answer{" open" * own.open}">{headline}</p>{listed}')
 
 
 def said(name, *titles, results=None):

@@ -122,7 +122,7 @@ def draw(grid, ax):
         study, top = members[0].spec.study, y
         places = list(dict.fromkeys((row.scale, row.spec.parameters.backbone) for row in members))
         for scale, backbone in places:
-            ax.text(-0.7, y, f"{backbone}, demo" if scale == "demo" else backbone, ha="right", va="center", fontsize=7)
+            ax.text(-0.7, y, f"{backbone}, demo" if scale == "demo" else backbone, ha="right", va="center", fontsize=9)
             for row in members:
                 if (row.scale, row.spec.parameters.backbone) == (scale, backbone):
                     x = heads.index(row.spec.parameters.head)
@@ -131,27 +131,27 @@ def draw(grid, ax):
                     )
                     if scale == "paper":
                         shade = "white" if row.state in plan.DONE else "black"
-                        ax.text(x, y, f"{row.hours:.1f}", ha="center", va="center", fontsize=6, color=shade)
+                        ax.text(x, y, f"{row.hours:.1f}", ha="center", va="center", fontsize=8, color=shade)
             y += 1
         middle, where = (top + y - 1) / 2, [study.table, *study.figures]
-        box = {"ha": "center", "va": "center", "fontsize": 7, "bbox": {"boxstyle": "round", "fc": "#eef3f7"}}
-        ax.text(-6.4, middle, f"{study.dataset}\n{study.image_size}×{study.image_size}", **box)
-        ax.text(len(heads) + 1.8, middle, "\n".join([*["the report's"] * bool(study.own_heads), *where]), **box)
-        for start, end in ((-4.1, -3.2), (len(heads) - 0.4, len(heads) + 0.6)):
+        box = {"ha": "center", "va": "center", "fontsize": 9, "bbox": {"boxstyle": "round", "fc": "#eef3f7"}}
+        ax.text(-8.2, middle, f"{study.dataset}\n{study.image_size}×{study.image_size}", **box)
+        ax.text(len(heads) + 2.3, middle, "\n".join([*["the report's"] * bool(study.own_heads), *where]), **box)
+        for start, end in ((-5.8, -4.9), (len(heads) - 0.3, len(heads) + 0.6)):
             ax.annotate("", (end, middle), (start, middle), arrowprops={"arrowstyle": "->", "color": "#555555"})
         counted = [_counted(members, scale) for scale in SCALES if any(row.scale == scale for row in members)]
         studies.append(f"{study.title}: {' and '.join(counted)} done, for {', '.join(where)}")
         y += 0.6
     for x, head in enumerate(heads):
-        ax.text(x, -0.8, head, rotation=45, ha="left", va="bottom", fontsize=7)
-    ax.set(xlim=(-8.6, len(heads) + 3.6), ylim=(y, -4.2))
+        ax.text(x - 0.2, -0.6, head, rotation=45, ha="left", va="bottom", fontsize=9)
+    ax.set(xlim=(-10.4, len(heads) + 4), ylim=(y, -4.2))
     ax.set_axis_off()
     ax.legend(
         handles=[Patch(fc=colour, ec="#888888", label=state) for state, colour in COLOURS.items()],
         loc="lower center",
         bbox_to_anchor=(0.5, -0.06),
         ncols=len(COLOURS),
-        fontsize=7,
+        fontsize=9,
         frameon=False,
     )
     return plots.described(

@@ -118,6 +118,7 @@ class ResultsPage:
                 note = f" ({DEMO_NOTE})" if runs is self.committed else ""
                 plots.curves(here, ax, measure).set_title(f"{backbone}{note}", fontsize=9)
                 draw_ceiling(here, ax, ax.axhline)
+        legend_below(drawn, axes)
         plots.show(drawn)
         return provenance.of_runs(runs, f"{self.study.name}-epochs.csv", histories(runs), CODE)
 
@@ -195,11 +196,21 @@ def draw_ceiling(runs, ax, line):
     line(CEILING, color=plots.colour("gap"), linestyle=(0, (6, 3)), linewidth=1, alpha=0.8)
     style = {"color": plots.colour("gap"), "fontsize": 7}
     if line == ax.axhline:
-        ax.text(0.99, CEILING, "GAP's ceiling ", transform=ax.get_yaxis_transform(), ha="right", va="bottom", **style)
+        ax.text(0.01, CEILING, "GAP's ceiling ", transform=ax.get_yaxis_transform(), va="bottom", **style)
     else:
-        ax.text(CEILING, 1, " GAP's ceiling on small_patch", transform=ax.get_xaxis_transform(), va="top", **style)
+        ax.text(CEILING, 1.01, "GAP's ceiling on small_patch", transform=ax.get_xaxis_transform(), ha="center", **style)
     said = ax.figure.alt_texts[(ax,)]
     plots.described(ax, f"{said} A line at {CEILING:.0%} is GAP's ceiling on small_patch, by construction.")
+
+
+def legend_below(drawn, axes):
+    """One legend of heads below all panels: inside a panel it would hide lines. The panels name the backbones."""
+    entries = {}
+    for ax in np.ravel(axes):
+        for line, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label.rpartition(" + ")[2], line)
+        ax.get_legend().remove()
+    drawn.legend(entries.values(), entries, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
 
 
 def histories(runs):

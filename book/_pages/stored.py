@@ -54,11 +54,10 @@ def rows(name, *columns):
     raise LookupError(f"notebooks/{name}.ipynb has no table with the columns {', '.join(columns)}.")
 
 
-def shown(name, found, csv_name, sentences=False, source=()):
+def shown(name, found, csv_name, sentences=False, source=(), scale=DEMO_NOTE):
     """A table of the notebook as a cell's output, with its provenance."""
-    where = provenance.of_notebook(
-        name, notebook(name).metadata["wisesr"], csv_link(found, csv_name, "The data as CSV"), source
-    )
+    data = csv_link(found, csv_name, "The data as CSV")
+    where = provenance.of_notebook(name, notebook(name).metadata["wisesr"], data, source, scale)
     return HTML(table(found, sentences=sentences).data + where.data)
 
 

@@ -56,8 +56,8 @@ def test_without_records_every_question_is_open_and_with_equal_ones_nothing_is_s
     equal = found(name, lambda title: 0.45)
     assert not equal.left
     assert "Open" not in equal.answer
-    assert "better: " not in equal.answer
-    assert "worse: " not in equal.answer.replace("Worse: nowhere", "")
+    assert "Better: " not in equal.answer
+    assert "Worse: " not in equal.answer
     drawn, ax = plots.figure()
     assert equal.draw(ax) is ax
     assert len(plots.alt_text(drawn)) > 60
@@ -82,14 +82,15 @@ def test_a_demo_decides_only_if_every_seed_is_above_one_half():
 
     good = found("demos", share)
     assert good.answer.startswith("4 of 4 demos decide")
-    assert "on 600 test images and 3 seeds: better: " in good.answer
+    assert good.headline.startswith("4 of 4 demos decide: in every seed")
+    assert "with 95 % intervals, on 600 test images and 3 seeds. Better: sub_imagenet_224: wise − gap" in good.answer
     assert "mit_224: wise − gap +45.0 (" in good.answer
     rows = good.runs.copy()
     weak = kept(QUESTIONS["demos"].run("intel_224, wise", 1), 0.53)
     rows["run"] = [weak if run.identity == weak.identity else run for run in rows["run"]]
     said = answers.Found("demos", rows).answer
     assert said.startswith("3 of 4 demos decide")
-    assert "intel_224 no (lowest interval 49.0% to 57.0%)" in said
+    assert "intel_224 49.0% to 57.0% (does not decide)" in said
 
 
 def test_comparisons_are_named_by_both_arms_and_can_be_chosen():
@@ -99,7 +100,8 @@ def test_comparisons_are_named_by_both_arms_and_can_be_chosen():
         f"better: stride 1 − wise {_span(said, 'stride 1')}; worse: exact cover − wise {_span(said, 'exact cover')}."
     )
     assert "no difference shown: start 1/N − wise" in said.compared()
-    assert said.headline == said.compared()
+    assert said.headline.startswith("Better: stride 1 − wise. Worse: exact cover − wise. No difference shown: start")
+    assert f"Better: stride 1 − wise {_span(said, 'stride 1')}." in said.sentences
 
 
 def _span(said, title):
@@ -157,8 +159,10 @@ def test_overfitting_is_training_minus_test():
 
 def test_the_faster_head_reaches_the_level_in_fewer_epochs():
     faster = found("convergence", lambda title: 0.9 if "wise" in title else 0.5)
-    assert faster.answer.count(": faster, to 45.0% in 3.0 beside 7.0 epochs (difference −4.0") == 2
-    assert found("convergence", lambda title: 0.5).answer.count("no difference shown, to 45.0%") == 2
+    assert faster.headline == "small_conv: wise − gap: faster; 16×16 cells: wise − avg_fc: faster."
+    assert faster.answer.count(": 3.00 and 7.00, difference −4.00 (95 % interval ") == 2
+    assert "Epochs to 45.0%, small_conv: wise − gap: " in faster.answer
+    assert found("convergence", lambda title: 0.5).headline.count("no difference shown") == 2
     run = kept(QUESTIONS["convergence"].run("wise, small_conv", 0), 0.5)
     assert answers.epochs_to(run, 0.9) == EPOCHS + 1
 
@@ -167,15 +171,19 @@ def test_a_better_head_is_worse_nowhere_and_sooner_everywhere():
     def share(title):
         return 0.9 if title.startswith("ours") else 0.4
 
-    assert found("better_head", share).answer.startswith("A better head by the protocol")
+    assert found("better_head", share).answer.startswith(
+        "With cover=exact wise is a better head by the protocol: worse in 0 of 16 comparisons; on 4 of 4 tasks as "
+    )
     for task in questions.TASKS:
         said = found(
             "better_head", lambda title, task=task: 0.99 if title == f"avg_fc, {task}" else share(title)
         ).answer
-        assert said.startswith("Not a better head")
-        assert f"Worse: {task}: ours − avg_fc; " in said
+        assert "is not a better head by the protocol: worse in 1 of 16" in said
+        assert f"Worse: {task}: ours − avg_fc." in said
         late = found("better_head", lambda title, task=task: 0.89 if title == f"wise, {task}" else share(title)).answer
-        assert f"in half of the epochs, in some seed: {task}; larger: nowhere" in late
+        assert f"in half of the epochs, in some seed: {task}." in late
+        assert "is not a better head" in late
+        assert "larger than wise on 0." in late
 
 
 def test_a_curve_that_still_rises_is_named():
@@ -231,10 +239,13 @@ def test_jumps_are_judged_over_seeds(tmp_path):
         (tmp_path / "jumps.json").write_text(json.dumps(rows))
         return answers.Found("jumps", runs.as_table([]), tmp_path)
 
-    assert "60.0 points with moving statistics, 0.1 with new ones (smaller: −59.9" in write([0.5] * 4).answer
+    calm = write([0.5] * 4)
+    assert "60.00 with moving statistics, 0.10 with new ones (difference −59.90" in calm.answer
+    assert "With batch-norm statistics taken anew: smaller at 0.1; smaller at 0.01." in calm.headline
     said = write([0.2, 0.8, 0.2, 0.8])
-    assert "no difference shown: +0.1" in said.answer
-    assert "learning rate 0.01 beside 0.1: no difference shown: +0.0, 95 % interval 0.0 to 0.0." in said.answer
+    assert said.headline.startswith("Changes from epoch to epoch at a learning rate of 0.01, beside 0.1: no difference")
+    assert said.headline.endswith("taken anew: no difference shown at 0.1; no difference shown at 0.01.")
+    assert "Learning rate 0.01 − 0.1: difference +0.00, 95 % interval 0.00 to 0.00." in said.answer
     drawn, ax = plots.figure()
     said.draw(ax)
     assert "learning rate 0.01: 60.0 points with moving statistics" in plots.alt_text(drawn)
@@ -242,7 +253,7 @@ def test_jumps_are_judged_over_seeds(tmp_path):
     for row in rows:
         row["moving"] = [0.5, 0.5 + row["seed"] / 1000] * 2 if row["arm"].endswith("0.01") else row["moving"]
     (tmp_path / "jumps.json").write_text(json.dumps(rows))
-    assert "learning rate 0.01 beside 0.1: smaller: −59.9" in answers.Found("jumps", runs.as_table([]), tmp_path).answer
+    assert "Learning rate 0.01 − 0.1: difference −59.90" in answers.Found("jumps", runs.as_table([]), tmp_path).answer
     rows = json.loads((tmp_path / "jumps.json").read_text())
     (tmp_path / "jumps.json").write_text(json.dumps(rows[1:]))
     assert answers.Found("jumps", runs.as_table([]), tmp_path).answer.startswith(
@@ -285,7 +296,7 @@ def test_from_declaration_to_figure_with_real_trainings(tmp_path, monkeypatch):
     for typed in questions.runs(["parts"]):
         ws.Experiment(**typed, runs_dir=str(tmp_path)).run()
     said = answers.Found("parts", ws.load_runs(tmp_path))
-    assert "on 6 test images and 2 seeds: no difference shown: wise − gap " in said.answer
+    assert "on 6 test images and 2 seeds. No difference shown: wise − gap " in said.answer
     drawn, ax = plots.figure()
     said.draw(ax)
     assert "wise − gap: +" in plots.alt_text(drawn) or "wise − gap: −" in plots.alt_text(drawn)

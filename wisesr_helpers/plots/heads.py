@@ -166,18 +166,19 @@ def _width(words):
     return max(TextPath((0, 0), line, size=TEXT_SIZE).get_extents().x1 for line in words.splitlines())
 
 
-def small_map(values, ax):
+def small_map(values, ax, most=None):
     """A small map with the values written into its cells, darker where they are larger.
 
     Args:
         values: Array (H, W).
         ax: Axes to draw on.
+        most: The value of the darkest cell, for maps that are coloured alike; default the largest of ``values``.
 
     Returns:
         ``ax``, described: the numbers, row by row.
     """
     values = np.asarray(values, "float64")
-    most = values.max() or 1.0
+    most = most or values.max() or 1.0
     ax.imshow(values, cmap="Blues", vmin=0, vmax=1.6 * most)  # dark text stays readable
     for (row, column), value in np.ndenumerate(values):
         ax.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=10)

@@ -23,6 +23,7 @@ from wisesr_helpers.studies.report import NO_BETTER, is_current, only_guesses
 from wisesr_helpers.training.runs import as_table, project_root, shown
 
 CEILING = 0.5  # of averaging on separate patches, by construction
+NOTHING = "Nothing can be compared: no pair of arms is complete."
 FLAT = 0.02  # what training accuracy may still gain in three epochs
 
 
@@ -79,25 +80,31 @@ class Found:
             {title: paired_comparison(*([run.right for run in arm] for arm in arms)) for title, arms in whole.items()}
         )
 
-    @property
-    def headline(self):
-        """The answer without its list of comparisons, where it has words of its own; that it is open while it is."""
+    @functools.cached_property
+    def _said(self):
+        """The answer in a sentence, then the numbers behind it; that it is open while records are missing."""
         if self.left and self.name != "jumps":
             number = len(self.question.arms) * self.question.seeds
-            return f"Open: {len(self.left)} of {number} runs have no current record. make results trains them."
+            return [f"Open: {len(self.left)} of {number} runs have no current record. make results trains them."]
         try:
-            return _HEADLINES.get(self.name, Found.compared)(self)
+            return _SAID.get(self.name, _words)(self)
         except MissingError as error:
-            return f"Open: {error}"
+            return [f"Open: {error}"]
+
+    @property
+    def headline(self):
+        """The answer in a sentence."""
+        return self._said[0]
 
     @property
     def sentences(self):
-        """The answer in parts: the headline, then what was compared, what diverged, only guesses or still rises."""
-        said = [self.headline]
+        """The answer in parts: the headline, its numbers, what was compared, what diverged, only guesses or rises."""
+        said = list(self._said)
         if self.open:
             return said
-        if self.name in _HEADLINES and self.name not in _WITHOUT_COMPARISONS:
-            said.append(self.compared())
+        if self.name not in _WITHOUT_COMPARISONS and self.differences:
+            said.append(f"Differences in points, with 95 % intervals, on {self._sample}.")
+            said += [f"{word.capitalize()}: {'; '.join(each)}." for word, each in self._by_word().items()]
         if self.diverged:
             said.append(f"Diverged, and in no comparison: {'; '.join(self.diverged)}.")
         guesses = {title: sum(map(only_guesses, self.seeds(title))) for title in self._seeds}
@@ -121,20 +128,25 @@ class Found:
 
     def compared(self, *titles):
         """What comparisons show, by their word: all of the question, or those with these titles."""
-        chosen = {title: each for title, each in self.differences.items() if not titles or title in titles}
-        if not chosen:
-            return "Nothing can be compared: no pair of arms is complete."
-        said = []
-        for word in (BETTER, WORSE, NO_DIFFERENCE):
-            each = [
-                f"{self.pair(title)} {points(one.difference, '+')} ({points(one.low)} to {points(one.high)})"
-                for title, one in chosen.items()
-                if one.word == word
-            ]
-            said += [f"{word}: {', '.join(each)}"] if each else []
+        said = "; ".join(f"{word}: {', '.join(each)}" for word, each in self._by_word(*titles).items())
+        if not said:
+            return NOTHING
+        return f"In points, with 95 % intervals, on {self._sample}: {said}."
+
+    def _by_word(self, *titles):
+        """Word → what has it, with its difference and interval."""
+        found = {word: [] for word in (BETTER, WORSE, NO_DIFFERENCE)}
+        for title, one in self.differences.items():
+            if not titles or title in titles:
+                span = f"{points(one.difference, '+')} ({points(one.low)} to {points(one.high)})"
+                found[one.word].append(f"{self.pair(title)} {span}")
+        return {word: each for word, each in found.items() if each}
+
+    @property
+    def _sample(self):
+        """On what accuracies are compared."""
         images = self.runs[self.runs["status"] == "complete"]["images"].min()
-        seeds = f"{self.question.seeds} seed{'s' * (self.question.seeds > 1)}"
-        return f"In points, with 95 % intervals, on {images:,} test images and {seeds}: {'; '.join(said)}."
+        return f"{images:,} test images and {self.question.seeds} seed{'s' * (self.question.seeds > 1)}"
 
     def pair(self, title):
         """What is compared, as a difference: the title, or both arms where it names none."""
@@ -195,19 +207,28 @@ def _rises(runs):
     return bool(curves) and np.mean([np.mean(each[-3:]) - np.mean(each[-6:-3]) for each in curves]) >= FLAT
 
 
+def _words(found):
+    """What comparisons show, in words alone."""
+    named = {word: [] for word in (BETTER, WORSE, NO_DIFFERENCE)}
+    for title, each in found.differences.items():
+        named[each.word].append(found.pair(title))
+    said = [f"{word.capitalize()}: {'; '.join(titles)}." for word, titles in named.items() if titles]
+    return [" ".join(said) or NOTHING]
+
+
 def _demos(found):
-    said = []
-    decided = 0
+    spans, decided = [], 0
     for name in dict.fromkeys(title.split(",")[0] for title in found.question.arms):
         ends = [wilson_interval(run.correct_images, run.final["count"]) for run in found.seeds(f"{name}, wise")]
         good = len(ends) == found.question.seeds and all(low > CEILING for low, _ in ends)
         decided += good
         low, high = min(ends, default=(float("nan"),) * 2)
-        said.append(f"{name} {'yes' if good else 'no'} (lowest interval {low:.1%} to {high:.1%})")
-    return (
-        f"{decided} of {len(said)} demos decide: in every seed the paper's head is above {CEILING:.0%}, the ceiling of "
-        f"averaging, by more than its interval: {'; '.join(said)}."
-    )
+        spans.append(f"{name} {low:.1%} to {high:.1%}{'' if good else ' (does not decide)'}")
+    return [
+        f"{decided} of {len(spans)} demos decide: in every seed the paper's head is above {CEILING:.0%}, the ceiling "
+        "of averaging, by more than its interval.",
+        f"The lowest interval of wise: {'; '.join(spans)}.",
+    ]
 
 
 def _heads(found):
@@ -217,13 +238,13 @@ def _heads(found):
         means.append(f"{title} {mean:.1%} ({low:.1%} to {high:.1%})")
     _, low, _ = mean_interval(found.top1("gap")) if len(found.top1("gap")) else (0, 0, 0)
     leak = f" gap is above its ceiling of {CEILING:.0%}: the scenes leak." if low > CEILING else ""
-    return f"Mean top-1 with 95 % intervals over seeds: {'; '.join(means)}.{leak}"
+    return [*_words(found), f"Mean top-1 with 95 % intervals over seeds: {'; '.join(means)}.{leak}"]
 
 
 def _receptive_field(found):
     gone = [k for k in SEEN if (each := found.differences.get(f"sees {k}×{k}: wise − gap")) and each.word != BETTER]
     end = f"from {gone[0]}×{gone[0]} patches on" if gone else f"at no size up to {max(SEEN)}×{max(SEEN)} patches"
-    return f"The advantage of wise over gap is gone {end}."
+    return [f"The advantage of wise over gap is gone {end}."]
 
 
 def _map_size(found):
@@ -232,17 +253,17 @@ def _map_size(found):
         f"{head} {', '.join(f'{each.mean():.1%}' if len(each) else 'none' for each in top1)}"
         for head, top1 in tops.items()
     ]
-    return f"Mean top-1 on {', '.join(f'{k}×{k}' for k in CELLS)} cells: {'; '.join(said)}."
+    return [f"Mean top-1 on {', '.join(f'{k}×{k}' for k in CELLS)} cells: {'; '.join(said)}."]
 
 
 def _scale(found):
     words = {title: each.word for title, each in found.differences.items()}
     scaled, learned = words.get("gap × 0.036 − gap"), words.get("wise − gap")
     if scaled == learned == BETTER and words.get("wise − gap × 0.036") == NO_DIFFERENCE:
-        return "The gain could come from the scale of the first output alone."
+        return ["The gain could come from the scale of the first output alone."]
     if scaled == WORSE:
-        return "The scale of the first output alone gives no gain: with it, gap is worse."
-    return "The gain could not be shown to come from the scale of the first output alone."
+        return ["The scale of the first output alone gives no gain: with it, gap is worse."]
+    return ["The gain could not be shown to come from the scale of the first output alone."]
 
 
 def _few_images(found):
@@ -251,7 +272,7 @@ def _few_images(found):
         over = [run.history[-1]["top1"] - run.top1 for run in found.seeds(title)]
         mean, low, high = mean_interval(over) if over else (np.nan,) * 3
         said.append(f"{title} {points(mean, '+')} ({points(low)} to {points(high)})")
-    return f"Training minus test top-1, points, with 95 % intervals over seeds: {'; '.join(said)}."
+    return [*_words(found), f"Training minus test top-1, points, with 95 % intervals over seeds: {'; '.join(said)}."]
 
 
 def epochs_to(run, level):
@@ -260,21 +281,21 @@ def epochs_to(run, level):
 
 
 def _convergence(found):
-    said = []
+    words, said = [], []
     for title, pair in found.question.pairs.items():
         arms = [found.seeds(arm) for arm in pair]
         if any(len(arm) < found.question.seeds for arm in arms):
-            said.append(f"{title}: not all of its runs are complete")
+            words.append(f"{title}: not all of its runs are complete")
             continue
         level = 0.9 * min(np.mean([run.top1 for run in arm]) for arm in arms)
         first, second = ([epochs_to(run, level) for run in arm] for arm in arms)
         mean, low, high = mean_interval(np.subtract(first, second))
-        word = "faster" if high < 0 else "slower" if low > 0 else "no difference shown"
+        words.append(f"{title}: {'faster' if high < 0 else 'slower' if low > 0 else 'no difference shown'}")
         said.append(
-            f"{title}: {word}, to {level:.1%} in {np.mean(first):.1f} beside {np.mean(second):.1f} epochs "
-            f"(difference {mean:+.1f}, 95 % interval {low:.1f} to {high:.1f})"
+            f"Epochs to {level:.1%}, {title}: {np.mean(first):.2f} and {np.mean(second):.2f}, difference {mean:+.2f} "
+            f"(95 % interval {low:.2f} to {high:.2f})."
         )
-    return f"{'; '.join(said)}.".replace("-", "−")
+    return [sentence.replace("-", "−") for sentence in (f"{'; '.join(words)}.", *said)]
 
 
 def _better_head(found):
@@ -286,17 +307,20 @@ def _better_head(found):
         times = [2 * epochs_to(run, other.top1) / other.epochs for run, other in zip(ours, papers, strict=False)]
         if len(times) < found.question.seeds or max(times) > 1:
             slow.append(task)
-    compared = len(found.differences) == len(TASKS) * len(RIVALS)
-    holds = compared and not (worse or slow or larger)
-    failed = {"worse": worse, "not as accurate as wise in half of the epochs, in some seed": slow, "larger": larger}
-    said = "; ".join(f"{what}: {', '.join(where) or 'nowhere'}" for what, where in failed.items())
-    word = "A" if holds else "Not a"
-    options = ", ".join(f"{name} {value}" for name, value in OURS["options"].items())
-    return f"{word} better head by the protocol, with {options}. {said[0].upper()}{said[1:]}."
+    holds = len(found.differences) == len(TASKS) * len(RIVALS) and not (worse or slow or larger)
+    options = ", ".join(f"{name}={value}" for name, value in OURS["options"].items())
+    return [
+        f"With {options} wise is {'a' if holds else 'not a'} better head by the protocol: worse in {len(worse)} of "
+        f"{len(found.differences)} comparisons; on {len(TASKS) - len(slow)} of {len(TASKS)} tasks as accurate as wise "
+        f"in half of the epochs in every seed; larger than wise on {len(larger)}.",
+        *([f"Worse: {'; '.join(worse)}."] if worse else []),
+        *([f"Not as accurate as wise in half of the epochs, in some seed: {'; '.join(slow)}."] if slow else []),
+        *([f"Larger: {'; '.join(larger)}."] if larger else []),
+    ]
 
 
 def _weights(found):
-    rows, said = _read(found.measured, "weights.json"), []
+    rows, said, spans = _read(found.measured, "weights.json"), [], {"zero_at_once": [], "zero": []}
     for title in found.question.arms:
         own = [rows[run.identity] for run in found.seeds(title) if run.identity in rows]
         if len(own) < found.question.seeds:
@@ -304,6 +328,8 @@ def _weights(found):
             raise MissingError(f"{title} has {number}. python scripts/measure.py weights makes them.")
         middle = [evidence.profile(np.array(row["cells"])) for row in own]
         ratio = [means[places <= 0.5].mean() / means[places > 0.5].mean() for places, means in middle]
+        for key, each in spans.items():
+            each.append(np.mean([row[key] for row in own]))
         values = {
             "centre over border": (ratio, "{:.2f}"),
             "sum a channel": ([np.mean(row["sums"]) for row in own], "{:.2f}"),
@@ -314,34 +340,46 @@ def _weights(found):
         for name, (each, form) in values.items():
             mean, low, high = map(form.format, mean_interval(each))
             texts.append(f"{name} {mean} ({low} to {high})")
-        said.append(f"{title}: {', '.join(texts)}")
-    return f"With 95 % intervals over seeds; averaging has 1, 1, 0 and 0 of them. {'; '.join(said)}.".replace("-", "−")
+        said.append(f"{title}: {', '.join(texts)}.".replace("-", "−"))
+    at_once, in_the_end = (f"{min(each):.1%} to {max(each):.1%}" for each in spans.values())
+    return [
+        f"The first update sets {at_once} of the weights to 0; after training {in_the_end} are 0.",
+        "Means with 95 % intervals over seeds; averaging has 1, 1, 0 and 0 of them.",
+        *said,
+    ]
 
 
 def _jumps(found):
-    said, moving = [], {}
+    said, words, moving = [], [], {}
     for title, seeds in found.curves().items():
         if len(seeds) < found.question.seeds:
             number = f"{len(seeds)} of {found.question.seeds} seeds"
             raise MissingError(f"{title} has {number}. python scripts/measure.py jumps makes them.")
         moving[title], anew = ([evidence.change(seed[way]) for seed in seeds] for way in ("moving", "anew"))
-        means = [points(np.mean(each)) for each in (moving[title], anew)]
-        difference = _smaller(np.subtract(anew, moving[title]))
-        said.append(f"{title}: {means[0]} points with moving statistics, {means[1]} with new ones ({difference})")
+        means = [f"{100 * np.mean(each):.2f}" for each in (moving[title], anew)]
+        word, span = _smaller(np.subtract(anew, moving[title]))
+        words.append(f"{word} at {title.removeprefix('learning rate ')}")
+        said.append(f"{title.capitalize()}: {means[0]} with moving statistics, {means[1]} with new ones ({span}).")
     large, small = moving
-    calmer = _smaller(np.subtract(moving[small], moving[large]))
-    said.append(f"{small} beside {large.removeprefix('learning rate ')}: {calmer}")
-    return f"Mean change of test top-1 from epoch to epoch. {'; '.join(said)}."
+    word, span = _smaller(np.subtract(moving[small], moving[large]))
+    rates = [name.removeprefix("learning rate ") for name in (small, large)]
+    return [
+        f"Changes from epoch to epoch at a learning rate of {rates[0]}, beside {rates[1]}: {word}. With batch-norm "
+        f"statistics taken anew: {'; '.join(words)}.",
+        "Mean change of test top-1 from epoch to epoch, in points.",
+        *said,
+        f"Learning rate {rates[0]} − {rates[1]}: {span}.",
+    ]
 
 
 def _smaller(differences):
-    """Whether differences over seeds are below 0, with their interval in points."""
-    mean, low, high = mean_interval(differences)
-    word = "smaller" if high < 0 else "larger" if low > 0 else "no difference shown"
-    return f"{word}: {points(mean, '+')}, 95 % interval {points(low)} to {points(high)}"
+    """(Whether differences over seeds are below 0, in a word; their mean and interval in points)."""
+    mean, low, high = (100 * value for value in mean_interval(differences))
+    word = "smaller" if high < 0 else "larger" if low > 0 else NO_DIFFERENCE
+    return word, f"difference {mean:+.2f}, 95 % interval {low:.2f} to {high:.2f}".replace("-", "−")
 
 
-_HEADLINES = {
+_SAID = {
     "demos": _demos,
     "heads": _heads,
     "receptive_field": _receptive_field,
@@ -353,4 +391,4 @@ _HEADLINES = {
     "better_head": _better_head,
     "jumps": _jumps,
 }
-_WITHOUT_COMPARISONS = ("convergence", "weights", "jumps", "better_head")  # the headline names those that count
+_WITHOUT_COMPARISONS = ("convergence", "weights", "jumps", "better_head")  # their own sentences name those that count

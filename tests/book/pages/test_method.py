@@ -19,5 +19,5 @@ def test_the_small_backbones_see_what_the_page_says():
     rows = demo.backbones(512).set_index("backbone")
     assert rows.loc["small_patch", ["a cell sees", "zero padding"]].tolist() == ["32×32 pixels", "no"]
     assert rows.loc["small_conv", "zero padding"] == "yes"
-    assert set(rows["cells are apart by"]) == {"32 pixels"}
+    assert set(rows["distance of cells"]) == {"32 pixels"}
     assert set(rows["map"]) == {"16×16×96"}
