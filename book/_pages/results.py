@@ -18,6 +18,7 @@ from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.training.runs import default_runs_dir, load_runs, project_root
 
 NONE = "No record of a demo run is committed."
+DEMO_BACKBONES = ("small_patch", "small_conv")
 CEILING = 0.5  # of GAP's expected accuracy on scenes, if the backbone sees separate patches: see the page on the demo
 CODE = ("wisesr_helpers/studies/grid.py", "wisesr_helpers/plots/runs.py")
 
@@ -42,8 +43,8 @@ class ResultsPage:
         own = own or default_runs_dir()
         self.skipped = []  # sentences about own files that are no records: they must not keep the book from building
         self.own = self._runs(load_runs(own, skipped=self.skipped), "demo", "paper")
-        recorded = committed(results)
-        recorded = recorded[recorded["options"] == ""]  # the page is about the heads as the paper has them
+        recorded = committed(results)  # the experiments' options and backbones have a page of their own
+        recorded = recorded[(recorded["options"] == "") & recorded["backbone"].isin(DEMO_BACKBONES)]
         self.committed = self._runs(recorded, "demo")
         self.paper = self._runs(paper_runs(results, own), "paper")
 
