@@ -41,6 +41,9 @@ def test_rows_of_backbones_with_a_head_have_its_colour_and_dashes_of_their_own()
         (plots.colour("gap"), "--"),
     ]
     assert styles[3][0] not in {plots.colour("flatten_fc"), plots.colour("gap")}
+    others = [colour for colour, _ in row_styles(["gap", "wise", "1", "2", "3", "4", "5"])][2:]
+    assert others[-1] == "#56B4E9"  # what is near the blue of wise is used last
+    assert len(set(others)) == 5
 
 
 def test_a_row_called_like_a_head_has_its_colour_and_no_other_row_has():

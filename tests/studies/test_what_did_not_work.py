@@ -123,7 +123,9 @@ def test_figures_have_a_panel_for_every_reduction(side):
     learned = 1 + titles.index(what_did_not_work.LEARNED)
     assert limits.pop(learned)[1] < limits[0][1]
     assert len(set(limits)) == 1
-    assert f"own scale to {np.abs(axes.flat[learned].images[0].get_array()).max():.2g}" in axes.flat[learned].get_title()
+    assert (
+        f"own scale to {np.abs(axes.flat[learned].images[0].get_array()).max():.2g}" in axes.flat[learned].get_title()
+    )
     assert len(figure.axes) == 11  # one colour bar
     shown = [np.asarray(ax.images[0].get_array()) for ax in axes.flat]
     np.testing.assert_array_equal(shown[0], values)
