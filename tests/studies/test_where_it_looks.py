@@ -189,6 +189,8 @@ def test_a_pair_knows_the_predictions_of_both_its_runs(tmp_path):
     for head, model in two.models.items():
         predicted = np.asarray(model.predict_on_batch(everything)).argmax(axis=1)
         np.testing.assert_array_equal(two.right[head], predicted == labels)
+    parts = where_it_looks.decomposition(two.models, everything[:2], labels[:2])
+    assert list(parts["class"]) == [two.dataset.classes[k] for k in labels[:2].repeat(2)]
     for index in two.both_right():
         assert two.right["wise"][index]
         assert two.right["gap"][index]
