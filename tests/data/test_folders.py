@@ -139,6 +139,8 @@ def test_few_test_images_are_said_by_class(tmp_path, capsys):
     counts, *table, one, other = capsys.readouterr().out.splitlines()
     assert counts == "few: 63 training and 21 test images in 4 classes."
     assert table == str(dataset.counts).splitlines()
+    assert table[0].split() == ["class", "training", "test"]
+    assert len(table) == 5
     assert sorted([one, other]) == [
         "Note: 1 ('rat') classes without test images.",
         "Note: 2 ('dog', 'owl') classes with fewer than 10 test images, too few to say anything about one alone.",

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from wisesr_helpers import plots
 from wisesr_helpers.data.batches import Batches
@@ -88,6 +89,11 @@ def test_attention_is_symmetric_around_nothing_and_covers_the_image():
     assert below.get_extent() == above.get_extent() == [0, 6, 8, 0]
     np.testing.assert_array_equal(above.get_array(), added)
     assert above.get_clim() == (-4, 4)
-    np.testing.assert_allclose(above.get_alpha(), [[0.4, 0.8], [0, 0.8 * 0.5**0.5]])
+    (faint, strongest), (nothing, half) = above.cmap(above.norm(above.get_array()))
+    assert to_hex(half) == "#e34a33"
+    assert to_hex(strongest) == "#3182bd"
+    opacity = [nothing[3], faint[3], half[3], strongest[3]]
+    np.testing.assert_allclose(opacity, [0, 0.85 * 0.25**0.8, 0.85 * 0.5**0.8, 0.85], atol=0.01)
+    assert above.cmap(above.norm(0.04))[3] < 0.05  # a hundredth of the strongest, such as noise
     least = plots.attention(image, np.zeros((2, 2)), plots.figure()[1]).images[1]
     assert least.get_clim() == (-1, 1)

@@ -33,6 +33,19 @@ def test_a_head_keeps_its_colour():
     assert plots.colour("avg_fc") == plots.colour("avg_fc") in plots.OTHER_COLOURS
 
 
+def test_rows_of_backbones_with_a_head_have_its_colour_and_dashes_of_their_own():
+    styles = row_styles(["small_patch + flatten_fc", "small_conv + gap", "VGG16 + gap", "all three"])
+    assert styles[:3] == [
+        (plots.colour("flatten_fc"), "-"),
+        (plots.colour("gap"), "-"),
+        (plots.colour("gap"), "--"),
+    ]
+    assert styles[3][0] not in {plots.colour("flatten_fc"), plots.colour("gap")}
+    others = [colour for colour, _ in row_styles(["gap", "wise", "1", "2", "3", "4", "5"])][2:]
+    assert others[-1] == "#56B4E9"  # what is near the blue of wise is used last
+    assert len(set(others)) == 5
+
+
 def test_a_row_called_like_a_head_has_its_colour_and_no_other_row_has():
     styles = dict(zip("a b wise gwap c d e f".split(), row_styles("a b wise gwap c d e f".split()), strict=True))
     assert styles["wise"] == (plots.colour("wise"), "-")
@@ -85,6 +98,9 @@ def test_among_many_curves_that_of_wise_stands_out(count):
     *others, wise = (line for line in ax.lines if line.get_linestyle() != ":")
     assert to_hex(wise.get_color()) == to_hex(plots.colour("wise"))
     assert (len({line.get_color() for line in others}) == 1) == (count == 7)
+    colours = {to_hex(line.get_color()) for line in plots.accuracies(table, plots.figure()[1]).lines[:-1]}
+    assert colours == {to_hex(plots.colour("wise")), to_hex("0.5")} or count == 6
+    assert len(colours) == (2 if count == 7 else 6)
     assert legend(ax) == (["6 others", "wise", "chance"] if count == 7 else [*table["row"], "chance"])
     assert all(f"{title}, seed" in words(ax) for title in table["row"])
 

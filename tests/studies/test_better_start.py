@@ -39,6 +39,7 @@ def test_the_figure_of_starts_in_words():
     assert "wise, start 1/N: 1.36 everywhere, 13 cells without one" in parts  # 49 of 36
     assert parts[-2].startswith("all three: 1.00 everywhere, 0 cells without one")
     assert parts[-1] == "after the constraint 0 cells have 0."
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["as drawn", "after the constraint"]
     drawn, kept = (ax.images[0].get_array() for ax in axes[:, 0])
     assert drawn.min() < 0 == kept.min()
     assert drawn.mask.sum() == kept.mask.sum() == 13

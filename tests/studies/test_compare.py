@@ -242,6 +242,7 @@ def test_what_is_better_is_recommended():
     expected = f"is better than gap by {100 * row['difference']:.1f} points (95 % interval {100 * row['low']:.1f} to"
     assert compared.recommendation.startswith(f"Take wise on {compared.backbone}. wise {expected}")
     assert "p < 0.001" in compared.recommendation
+    assert not any(name.startswith("images needed") for name in compared.tables()[1])
     assert compared.recommended == "wise"
 
 
@@ -329,6 +330,7 @@ def test_figures_show_the_tables():
     compared = comparison(gap=0.5, wise=0.8, avg_fc=0.79)
     _, axes = ws.plots.figure(columns=2)
     assert own_images.accuracies(compared, axes[0]) is axes[0]
+    assert axes[0].get_xlabel() == "test top-1; dots: seeds, cross: mean"
     assert own_images.differences(compared, axes[1]) is axes[1]
     heads = [tick.get_text() for tick in axes[0].get_yticklabels()]
     assert heads == list(compared.heads["head"])[::-1]

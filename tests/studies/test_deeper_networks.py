@@ -137,6 +137,7 @@ def test_the_bars_are_as_high_as_printed():
     deeper_networks.published_bars(table, axes)
     heights = [bar.get_height() for ax in axes for bar in ax.patches]
     assert heights == [float(row[measure]) for row in table.to_dict("records") for measure in ("top-1", "top-5")]
+    assert [ax.get_ylabel() for ax in axes] == ["test accuracy", "", ""]
     assert "CIFAR-10: VGG16 0.7878 and 0.9810" in ws.plots.alt_text(figure)
 
 
@@ -173,14 +174,14 @@ def test_an_architecture_is_told_by_the_sizes_of_its_maps():
 
 def test_parameters_stand_beside_keras_own():
     model = ws.build_classifier("ResNet50", "gap", 1000)
-    table = deeper_networks.architecture(model).assign(backbone="ResNet50")
-    row = deeper_networks.parameters_beside_keras(table).iloc[0]
-    assert row["parameters, counted here"] == row["parameters, keras.applications"] == model.count_params()
+    table = deeper_networks.joined({"ResNet50": deeper_networks.architecture(model)})
+    row = deeper_networks.parameters_beside_keras(table.rename(columns={"model": "backbone"})).iloc[0]
+    assert row["parameters, counted here"] == row["parameters, keras.applications"] == f"{model.count_params():,}"
     smaller = ws.build_classifier("ResNet50", "gap", 200)
-    assert row["200 classes, layer replaced"] == smaller.count_params()
+    assert row["200 classes, layer replaced"] == f"{smaller.count_params():,}"
     added = keras.layers.Dense(10)
     added.build((None, 1000))
-    assert row["10 classes, layer added"] == model.count_params() + added.count_params()
+    assert row["10 classes, layer added"] == f"{model.count_params() + added.count_params():,}"
 
 
 NAMES = ("cat", "dog", "cow")
@@ -225,6 +226,13 @@ def test_the_figure_prints_every_count_and_no_zero():
     written = {(round(text.get_position()[1]), round(text.get_position()[0])): text.get_text() for text in ax.texts}
     assert written == {(i, j): str(COUNTS[i, j]) for i in range(3) for j in range(3) if COUNTS[i, j]}
     assert [label.get_text() for label in ax.get_yticklabels()] == list(NAMES)
+
+
+def test_panels_side_by_side_have_one_colour_bar():
+    figure, axes = ws.plots.figure(columns=2)
+    for ax in axes:
+        deeper_networks.draw_confusion(COUNTS, NAMES, ax)
+    assert [ax.get_ylabel() for ax in figure.axes[2:]] == ["share of the class's images"]
 
 
 @pytest.mark.parametrize("classes", [2, 70])

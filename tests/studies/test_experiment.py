@@ -211,6 +211,7 @@ def said(capsys):
 def test_the_demo_says_what_it_is_and_how_to_start_the_papers_scale(said):
     lines = said("mit_512", scale="demo")
     assert lines["Scale"] == "Scale: demo (demo: not the paper's data); as asked."
+    assert "Data: 1,500 + 300 embedded scenes" in lines["Data"]
     assert "no photographs" in lines["Data"]
     assert "rotation ±360°" in lines["Augmentation, anew in every epoch"]
     assert "brightness 0.9 to 1.1" in lines["Augmentation, anew in every epoch"]

@@ -123,6 +123,7 @@ def test_logits_and_their_sums_are_those_of_a_model_without_softmax(model, datas
         assert seen.empty == pytest.approx(bias[k] + model.get_layer("pooling").get_weights()[1] @ kernel[:, k])
         assert seen.adds_up
         assert ", the logit (to 0.1%)." in " ".join(seen.sentences())
+        assert seen.sentences()[2].startswith("Contribution: the cells sum to ")
         cam = explore.image_map(model, dataset, index, k, "Grad-CAM")
         assert not cam.adds_up
         assert ", not the logit (to 0.1%)." in " ".join(cam.sentences())

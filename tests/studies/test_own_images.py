@@ -31,11 +31,14 @@ def test_predictions_name_files_and_true_classes(photos):
     assert list(table["true class"]) == [file.partition("/")[0] for file in table["file"]]
     alone = ws.predict(model, [photos / file for file in table["file"]])
     np.testing.assert_allclose(table["probability"], alone["probability"], rtol=1e-5)
+    assert "problem" not in table
     new = own_images.predictions(model, dataset, photos / "..")
-    assert "true class" not in new
+    assert not {"true class", "problem"} & {*new}
     assert "photos/cat/0.png" in set(new["file"])
     (one,) = own_images.predictions(model, dataset, photos / "cat/0.png")["file"]
     assert one == "0.png"
+    (photos / "cat/0.png").write_bytes(b"")
+    assert list(own_images.predictions(model, dataset, photos / "cat/0.png")["problem"]) == ["empty file"]
 
 
 def test_a_kept_classifier_is_used_as_the_terminal_says(photos, tmp_path, capsys, monkeypatch):

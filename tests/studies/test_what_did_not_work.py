@@ -1,5 +1,7 @@
 """What the paper tried: its rows, what each does to a map, and results beside what the paper says."""
 
+import html
+
 import numpy as np
 import pytest
 import records
@@ -117,6 +119,14 @@ def test_figures_have_a_panel_for_every_reduction(side):
     figure, axes = ws.plots.figure(9, 4, columns=5, rows=2)
     what_did_not_work.draw_reduced(values, pool_size, axes)
     assert [ax.get_title().split("\n")[0] for ax in axes.flat] == ["the map", *titles]
+    limits = [ax.images[0].get_clim() for ax in axes.flat]
+    learned = 1 + titles.index(what_did_not_work.LEARNED)
+    assert limits.pop(learned)[1] < limits[0][1]
+    assert len(set(limits)) == 1
+    assert (
+        f"own scale to {np.abs(axes.flat[learned].images[0].get_array()).max():.2g}" in axes.flat[learned].get_title()
+    )
+    assert len(figure.axes) == 11  # one colour bar
     shown = [np.asarray(ax.images[0].get_array()) for ax in axes.flat]
     np.testing.assert_array_equal(shown[0], values)
     np.testing.assert_allclose(
@@ -136,6 +146,9 @@ def test_results_stand_beside_the_papers_words():
     final, others = np.arange(100) < 80, {right: np.arange(100) < right for right in (82, 20, 99)}
     judged = judge({right: paired_comparison(own, final) for right, own in others.items()})
     assert table["beside wise"][3] == f"better, {judged[99].in_words()}"
+    assert html.escape(judged[99].in_words()) in table.to_html()  # a whole sentence
+    assert list(table)[:5] == ["row", "top-1, final epoch", "95 % interval", "beside wise", "the paper"]
+    assert list(table)[-2:] == ["status", "kind"]
     assert list(table["top-1, best epoch"])[:2] == ["99.0%"] * 2
     assert table["status"][2] == "complete, no better than chance"
     assert list(table["the paper"])[1:3] == ["no higher accuracy than averaging"] * 2

@@ -41,6 +41,7 @@ def test_the_parts_of_a_logit_add_up_to_the_models_own():
     table = where_it_looks.decomposition(models, images, classes)
     assert list(table["image"]) == [0, 0, 1, 1, 2, 2]
     assert list(table["head"]) == ["gap", "wise"] * 3
+    assert list(table["class"]) == [2, 2, 0, 0, 3, 3]
     for head, model in models.items():
         own = np.asarray(model.predict_on_batch(images))
         rows = table[table["head"] == head]
@@ -188,6 +189,8 @@ def test_a_pair_knows_the_predictions_of_both_its_runs(tmp_path):
     for head, model in two.models.items():
         predicted = np.asarray(model.predict_on_batch(everything)).argmax(axis=1)
         np.testing.assert_array_equal(two.right[head], predicted == labels)
+    parts = where_it_looks.decomposition(two.models, everything[:2], labels[:2])
+    assert list(parts["class"]) == [two.dataset.classes[k] for k in labels[:2].repeat(2)]
     for index in two.both_right():
         assert two.right["wise"][index]
         assert two.right["gap"][index]
@@ -211,7 +214,7 @@ def made_up(labels, right):
 def test_a_pair_chooses_what_both_and_what_one_of_them_gets_right(capsys):
     two = made_up([0, 1, 2, 3, 0], {"gap": [0, 0, 1, 1, 1], "wise": [0, 1, 1, 0, 1]})
     assert two.both_right() == [4]
-    assert two.one_right() == [3, 1]
+    assert two.one_right() == [1, 3]
     assert made_up([0, 1], {"gap": [0, 0], "wise": [0, 1]}).one_right() == [1]
     assert "Of the 2 test images, none is such that only gap gets right; 1 was" in capsys.readouterr().out
 
@@ -281,6 +284,7 @@ def test_weights_of_positions_are_what_a_lit_position_adds_to_the_pooled_vector(
 def test_the_papers_map_of_16_cells_leaves_31_of_256_unseen():
     weights = pooling_weights(classifier("wise", 512))
     assert where_it_looks.describe_unseen(weights).startswith("31 of the 256 cells count for nothing in any channel; ")
+    assert where_it_looks.describe_unseen(weights[:15, :15]) == "every cell counts."
     clipped = np.maximum(weights, 0)
     share = (clipped[:15, :15] == 0).mean()
     assert 0.4 < share < 0.6
@@ -331,7 +335,11 @@ def test_the_grid_of_weights_draws_mean_and_channels_and_crosses_out_what_is_uns
         crossed = {(y, x) for x, y in zip(*row[0].lines[0].get_data(), strict=True)}
         assert crossed == set(map(tuple, np.argwhere((map_ == 0).all(axis=-1))))
     assert len(crossed) == 21
-    assert len({ax.images[0].get_clim() for ax in axes.flat}) == 1
+    for row in axes:
+        assert len({ax.images[0].get_clim() for ax in row}) == 1
+    gap, wise = axes[:, 0]
+    assert gap.images[0].get_clim()[1] < wise.images[0].get_clim()[1] / 2
+    assert [ax.get_ylabel() for ax in drawn.axes if ax not in axes.flat] == ["weight of a cell"] * 2
     said = plots.alt_text(drawn)
     assert f"channel {first}, channel {last}, from the most central" in said
     assert "gap: the mean over channels reaches from 0.0083 to 0.0083" in said  # 1/121

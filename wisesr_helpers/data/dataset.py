@@ -123,7 +123,7 @@ def class_counts(classes, **labels):
     import pandas as pd
 
     counted = {name: np.bincount(of_split, minlength=len(classes)) for name, of_split in labels.items()}
-    return pd.DataFrame(counted, index=pd.Index(classes, name="class"))
+    return pd.DataFrame(counted, index=classes).rename_axis(columns="class")  # one row of names above, not two
 
 
 def _counted(reasons):

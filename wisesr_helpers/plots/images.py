@@ -4,6 +4,9 @@ import numpy as np
 
 from wisesr_helpers.plots.figures import described
 
+ADDS, SUBTRACTS = "#e34a33", "#3182bd"  # of middle lightness, to be seen on dark scenes and on light ones
+OPAQUE = 0.85  # of the strongest cell
+
 
 def labelled_sample(dataset, axes):
     """Test images of the first classes, one on each of the axes, titled with its class; returns ``axes``, described."""
@@ -82,7 +85,7 @@ def _strongest(map_):
 def attention(image, contributions, ax):
     """An image (H, W, 3) under its contributions (h, w), or None: red adds to the logit, blue subtracts.
 
-    What adds nothing covers nothing.
+    What adds nothing covers nothing; a colour bar of the map shows the colours with their opacity.
     """
     height, width = image.shape[:2]
     ax.imshow(image, extent=(0, width, height, 0))
@@ -92,11 +95,19 @@ def attention(image, contributions, ax):
     most = float(np.abs(contributions).max()) or 1.0
     ax.imshow(
         contributions,
-        cmap="RdBu_r",
+        cmap=_signed(),
         vmin=-most,
         vmax=most,
-        alpha=0.8 * np.sqrt(np.abs(contributions) / most),
         extent=(0, width, height, 0),
         interpolation="nearest",
     )
     return ax
+
+
+def _signed():
+    """Colours from blue over nothing to red: the larger a value, the more opaque."""
+    from matplotlib.colors import ListedColormap, to_rgb
+
+    values = np.linspace(-1, 1, 255)
+    inks = np.array([to_rgb(ADDS if value > 0 else SUBTRACTS) for value in values])
+    return ListedColormap(np.column_stack([inks, OPAQUE * np.abs(values) ** 0.8]), "signed")

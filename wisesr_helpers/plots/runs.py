@@ -14,10 +14,11 @@ COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
 COLOURS |= dict(zip(("depthwise", "avg_fc", "flatten_fc", "gwap", "vgg_fc"), OTHER_COLOURS, strict=True))
 # Heads that stand beside one of these in figures, in a darker colour of their own.
 COLOURS |= {"gap_dropout": "#8A3D00", "wise_dropout": "#003A5C", "depthwise_nonneg": "#005C43", "gwap_fixed": "#882255"}
+ROW_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#000000", "#56B4E9")  # the sky blue last, which is near wise's
 DASHES = ("-", "--", ":")
 BACKBONE_DASHES = {"small_patch": "-", "small_conv": "--"}
 CHANCE = {"color": "0.3", "linestyle": ":", "linewidth": 1}
-FEW = 6  # titles whose curves colours tell apart
+FEW = 6  # titles that colours tell apart
 OTHERS = {"color": "0.75", "linewidth": 1, "zorder": 1}
 ENDING = {"linestyle": "none", "markersize": 7, "markeredgewidth": 2}  # the mark of a run that is not complete
 
@@ -28,9 +29,17 @@ def colour(head):
 
 
 def row_styles(titles):
-    """Pairs (colour, dashes), one for each of the rows ``titles``: a head's colour is for the row of its name only."""
-    heads = {title: (COLOURS[title], DASHES[0]) for title in titles if title in COLOURS}
-    free = [colour for colour in OTHER_COLOURS if (colour, DASHES[0]) not in heads.values()]
+    """Pairs (colour, dashes), one for each of the rows ``titles``: a head's colour is for the rows that it names.
+
+    Such a row is titled with the head, or with a backbone and the head; rows of one head differ in their dashes.
+    """
+    heads = {}
+    for title in titles:
+        if _head(title) in COLOURS:
+            before = sum(_head(other) == _head(title) for other in heads)
+            heads[title] = COLOURS[_head(title)], DASHES[before % len(DASHES)]
+    taken = {colour for colour, _ in heads.values()}
+    free = [colour for colour in ROW_COLOURS if colour not in taken]
     others = itertools.cycle((colour, dashes) for dashes in DASHES for colour in free)
     return [heads.get(title) or next(others) for title in titles]
 
@@ -47,6 +56,17 @@ def _titled(runs):
     ]
 
 
+def _greyed(titles):
+    """Which of the titles are grey: of more than a few, all but Wise-SrNet's, if that is among them."""
+    others = {title for title in titles if _head(title) != "wise"}
+    return others if len(others) < len(titles) > FEW else set()
+
+
+def _head(title):
+    """The head that a row's title names, alone or behind its backbone."""
+    return title.split(" + ")[-1]
+
+
 def _has_rows(runs):
     return isinstance(runs, pd.DataFrame) and "row" in runs
 
@@ -55,7 +75,8 @@ def accuracies(runs, ax):
     """Final test top-1 of every run with its 95 % Wilson interval, in one row per title, and a line at chance.
 
     Titles are backbone and head, in alphabetical order, or those of the column "row", in its order; seeds of one title
-    lie close together. A run that is not complete has no final accuracy: its status is at the left edge.
+    lie close together. Of more than six rows, all but Wise-SrNet's are grey. A run that is not complete has no final
+    accuracy: its status is at the left edge.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` or ``ws.Rows.run`` returns it.
@@ -68,9 +89,11 @@ def accuracies(runs, ax):
     for run, title, ink, _ in _titled(runs):
         groups.setdefault(title, []).append((run, ink))
     titles = list(groups) if _has_rows(runs) else sorted(groups)
+    grey = _greyed(titles) if _has_rows(runs) else set()  # heads have colours of their own
     for place, title in enumerate(titles):
         cut_short = []
         for k, (run, ink) in enumerate(groups[title]):
+            ink = "0.5" if title in grey else ink
             y = place + 0.16 * (k - (len(groups[title]) - 1) / 2)
             if run.status == "complete":
                 low, high = wilson_interval(run.correct_images, run.final["count"])
@@ -126,9 +149,7 @@ def curves(runs, ax, measure="test_top1"):
         ``ax``, described: where every run begins and ends.
     """
     named, said, rows = set(), [], _titled(runs)
-    titles = list(dict.fromkeys(title for _, title, *_ in rows))
-    main = [title for title in titles if title.split(" + ")[-1] == "wise"]
-    grey = {title for title in titles if title not in main} if main and len(titles) > FEW else set()
+    grey = _greyed({title for _, title, *_ in rows})
     for run, title, ink, dashes in rows:
         epochs = [row["epoch"] for row in run.history]
         values = [np.nan if row[measure] is None else row[measure] for row in run.history]

@@ -107,9 +107,9 @@ def draw_starts(feature_shape, axes, seed=0):
             ax.set_xticks([])
             ax.set_yticks([])
         column[0].set_title(title, fontsize=9)
-    for ax, label in zip(axes[:, 0], ("as drawn", "not below 0"), strict=True):
+    for ax, label in zip(axes[:, 0], ("as drawn", "after the constraint"), strict=True):
         ax.set_ylabel(label, fontsize=9)
-    axes[0, 0].figure.colorbar(image, ax=axes, shrink=0.8, label="weight, as GAP's = 1")
+    axes[0, 0].figure.colorbar(image, ax=axes, shrink=0.8, label="weight ÷ GAP's")
     words = "Weights of the first channel as multiples of global average pooling's."
     return described(axes, f"{words} {'; '.join(said)}.")
 

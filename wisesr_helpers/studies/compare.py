@@ -140,7 +140,8 @@ class Comparison:
     def tables(self):
         """:attr:`heads` and :attr:`differences` for readers, two DataFrames in percentages, points and words.
 
-        The number of images that would show a difference of 2 points stands only where no difference is shown.
+        The number of images that would show a difference of 2 points stands only where no difference is shown, and its
+        column only if there is such a pair.
         """
         heads = pd.DataFrame(
             {
@@ -153,6 +154,7 @@ class Comparison:
             for row in self.heads.itertuples()
         )
         seeds = self.heads["seeds"].min()
+        needed = f"images needed for {100 * POINTS:g} points"
         pairs = pd.DataFrame(
             {
                 "better": row.better,
@@ -163,12 +165,12 @@ class Comparison:
                 "p, corrected": p_text(row.p_corrected),
                 # A page cuts off what is longer; the recommendation has all of the reason.
                 "shown": "yes" if row.shown else f"no: {row.reason.partition(':')[0]}".removesuffix(": "),
-                f"images needed for {100 * POINTS:g} points": "" if row.shown else f"{_rounded(row.images_needed):,}",
+                needed: "" if row.shown else f"{_rounded(row.images_needed):,}",
                 "larger share of luck": "seeds" if row.luck else "images" if seeds > 1 else "not known from one seed",
             }
             for row in self.differences.itertuples()
         )
-        return heads, pairs
+        return heads, pairs if pairs[needed].any() else pairs.drop(columns=needed)
 
     @property
     def recommended(self):

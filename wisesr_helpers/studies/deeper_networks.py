@@ -53,6 +53,7 @@ def draw_confusion(counts, names, ax):
     """A confusion matrix: shades for the share of a class's images, and the counts where there is room for them.
 
     The shades are of the share's square root, so that one mistake in a hundred is seen. A cell without a number is 0.
+    The last of several panels draws the colour bar of all.
 
     Args:
         counts: Int array (classes, classes): rows the true class, columns the predicted one.
@@ -76,8 +77,10 @@ def draw_confusion(counts, names, ax):
     ax.set_xticks(ticks, shown, fontsize=size, **turned)
     ax.set_yticks(ticks, shown, fontsize=size)
     ax.set(xlabel="predicted class", ylabel="true class")
-    bar = ax.figure.colorbar(drawn, ax=ax, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1], label="share of the class's images")
-    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    if ax.get_subplotspec().is_last_col():  # one bar for all panels
+        panels, ticks = ax.figure.axes, [0, 0.01, 0.1, 0.25, 0.5, 1]
+        bar = ax.figure.colorbar(drawn, ax=panels, ticks=ticks, label="share of the class's images")
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     wrong = np.where(np.eye(len(names), dtype=bool), 0, counts)
     order = np.argsort(-wrong, axis=None, kind="stable")[:NAMED]
     pairs = [np.unravel_index(place, wrong.shape) for place in order]
@@ -200,9 +203,15 @@ def confusion_matrices(probabilities, dataset):
 
 
 def joined(tables):
-    """Tables of several models under each other: title → DataFrame becomes one DataFrame with a column "model"."""
+    """Tables of several models under each other: title → DataFrame becomes one DataFrame with a column "model".
+
+    Parameters become text: "102,764,544".
+    """
     named = [table.assign(model=title)[["model", *table.columns]] for title, table in tables.items()]
-    return pd.concat(named, ignore_index=True)
+    table = pd.concat(named, ignore_index=True)
+    if "parameters" in table:
+        table["parameters"] = table["parameters"].map("{:,}".format)
+    return table
 
 
 def table_1():
@@ -259,13 +268,12 @@ def published_bars(table, axes):
             reach = np.abs(ends.T - values)  # (2, measures): below and above
             label = row["backbone"] if ax is np.ravel(axes)[0] else None
             ax.bar(places, values, 0.25, yerr=reach, color=OTHER_COLOURS[k], label=label, capsize=2)
-            for place, measure, high in zip(places, MEASURES, ends[:, 1], strict=True):
-                ax.text(place, high + 0.02, row[measure], rotation=90, ha="center", va="bottom", fontsize=7)
         ax.set_xticks(range(len(MEASURES)), MEASURES)
-        ax.set(title=dataset, ylim=(0, 1.25), yticks=np.linspace(0, 1, 6))
+        ax.set(title=dataset, ylim=(0, 1.02))
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         values = [f"{row['backbone']} {row['top-1']} and {row['top-5']}" for row in rows.to_dict("records")]
         said.append(f"{dataset}: {', '.join(values)}")
+    np.ravel(axes)[0].set_ylabel("test accuracy")
     np.ravel(axes)[0].figure.legend(loc="outside lower center", ncols=len(STUDY.backbones), frameon=False, fontsize=8)
     words = "Top-1 and top-5 accuracies as the report prints them, bars with 95 % intervals."
     return described(axes, f"{words} {'; '.join(said)}.")
@@ -376,19 +384,20 @@ def parameters_beside_keras(table):
     Returns:
         DataFrame, a row a backbone: "parameters, counted here" and "parameters, keras.applications" with ImageNet's
         classes; for each number of classes of the report's datasets, the parameters with the class layer replaced,
-        as here, and with another one behind it, as the report's words can be read.
+        as here, and with another one behind it, as the report's words can be read. All are text: "138,357,544".
     """
     rows = []
-    for backbone, stages in table.groupby("backbone", sort=False)["parameters"]:
-        total = int(stages.sum())
+    for backbone, texts in table.groupby("backbone", sort=False)["parameters"]:
+        stages = [int(text.replace(",", "")) for text in texts]
+        total = sum(stages)
         row = {
             "backbone": backbone,
             "parameters, counted here": total,
             "parameters, keras.applications": getattr(keras.applications, backbone)(weights=None).count_params(),
         }
         for classes in sorted({study.classes for study in DATASETS.values()}):
-            a_class = int(stages.iloc[-1]) // IMAGENET
+            a_class = stages[-1] // IMAGENET
             row[f"{classes} classes, layer replaced"] = total + (classes - IMAGENET) * a_class
             row[f"{classes} classes, layer added"] = total + classes * (IMAGENET + 1)
-        rows.append(row)
+        rows.append({name: value if name == "backbone" else f"{value:,}" for name, value in row.items()})
     return pd.DataFrame(rows)

@@ -232,8 +232,9 @@ class ImageMap:
         row, column = np.unravel_index(np.abs(self.values).argmax(), self.values.shape)
         return [
             *said,
-            f"{self.method}: the cells sum to {total:.4f}; with the logit of an empty map, {self.empty:.4f}, that is "
-            f"{total + self.empty:.4f}, {'the' if self.adds_up else 'not the'} logit (to {self.precision:.1%}).",
+            f"{self.method[0].upper()}{self.method[1:]}: the cells sum to {total:.4f}; with the logit of an empty map, "
+            f"{self.empty:.4f}, that is {total + self.empty:.4f}, {'the' if self.adds_up else 'not the'} logit (to "
+            f"{self.precision:.1%}).",
             f"The strongest of {self.values.size} cells is in row {row + 1} and column {column + 1} from the top left: "
             f"{self.values[row, column]:+.4f}.",
         ]
@@ -335,8 +336,7 @@ def static_explorer(head, backbone, image_size, classes):
     print(chosen.looked_at())
     display(chosen.costs())
     rows = chosen.published()
-    with pd.option_context("display.max_colwidth", None):  # a note is a sentence
-        display(rows) if len(rows) else print(chosen.unpublished())
+    display(rows) if len(rows) else print(chosen.unpublished())
     return chosen
 
 
@@ -466,5 +466,4 @@ def _paragraph(text):
 
 
 def _table(rows):
-    with pd.option_context("display.max_colwidth", None):  # a note is a sentence
-        return rows.to_html(index=False, border=0, justify="left")
+    return rows.to_html(index=False, border=0, justify="left")

@@ -139,18 +139,21 @@ def predictions(model, dataset, new=None):
 
     Returns:
         DataFrame as that of ``predict``: "file" is relative to ``new``; of test images it is followed by "true class".
+        "problem" stands only where an image has one.
     """
     from wisesr_helpers.models.classifiers import predict  # which loads Keras
 
     if new is not None:
         table, base = predict(model, new), pathlib.Path(new).expanduser()
         base = base if base.is_dir() else base.parent
-        return table.assign(file=[os.path.relpath(os.path.expanduser(file), base) for file in table["file"]])
+        table["file"] = [os.path.relpath(os.path.expanduser(file), base) for file in table["file"]]
+        return table if table["problem"].any() else table.drop(columns="problem")
     test = dataset.test
     by_class = [np.flatnonzero(test.labels == label) for label in range(len(dataset.classes))]
     in_turn = (place for places in itertools.zip_longest(*by_class) for place in places if place is not None)
     chosen = list(itertools.islice(in_turn, SHOWN))
     table = predict(model, test.rgb(chosen)).assign(file=[test.files[place] for place in chosen])
+    table = table.drop(columns="problem")  # they have been read
     table.insert(1, "true class", [dataset.classes[test.labels[place]] for place in chosen])
     return table
 
@@ -195,7 +198,7 @@ def accuracies(comparison, ax):
     ax.axvline(comparison.baseline, **CHANCE)
     place = {"transform": ax.get_xaxis_transform(), "fontsize": 8, "color": CHANCE["color"], "va": "bottom"}
     ax.text(comparison.baseline, 0, " most frequent class", **place)
-    ax.set(xlim=(0, 1.02), xlabel="test top-1: mean and seeds")
+    ax.set(xlim=(0, 1.02), xlabel="test top-1; dots: seeds, cross: mean")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     said = "; ".join(
         f"{row.head} {row.top1:.1%} ({row.low:.1%} to {row.high:.1%}; seeds from {row.worst:.1%} to {row.best:.1%})"

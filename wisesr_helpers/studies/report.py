@@ -155,7 +155,6 @@ def results_table(runs):
     return pd.DataFrame(
         {
             **({"row": runs["row"]} if "row" in runs else {}),
-            "kind": [_kind(row) for row in rows],
             "backbone": runs["backbone"],
             "head": runs["head"],
             "seed": runs["seed"],
@@ -167,6 +166,7 @@ def results_table(runs):
             "chance": [f"{run.chance:.1%}" for run in runs["run"]],
             "top-1, best epoch": [_best(run) for run in runs["run"]],
             "status": [status(run) for run in runs["run"]],
+            "kind": [_kind(row) for row in rows],
         }
     )
 

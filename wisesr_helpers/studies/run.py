@@ -78,8 +78,8 @@ def _data(spec):
             f"real ones of {DIGIT}×{DIGIT} pixels, enlarged to {side}×{side}; no photographs.{instead}"
         )
     return (
-        f"Data: {plan.train} + {plan.test} embedded scenes of {side}×{side} pixels in {plan.classes} classes, drawn "
-        "from scikit-learn's handwritten digits; no photographs."
+        f"Data: {plan.train:,} + {plan.test:,} embedded scenes of {side}×{side} pixels in {plan.classes} classes, "
+        "drawn from scikit-learn's handwritten digits; no photographs."
     )
 
 
@@ -131,7 +131,7 @@ def describe_data(spec, dataset):
     """Print the dataset's counts, at the paper's scale beside Table 2's, and everything that is wrong with it."""
     study = spec.study
     counts, *notes = dataset.describe()
-    print(counts)
+    print(counts[0].upper() + counts[1:])
     if spec.plan is None and study.name != "deeper_networks":
         print(f"Table 2 has {study.train_images:,} and {study.test_images:,} in {study.classes} classes.")
     for note in notes:

@@ -110,21 +110,23 @@ def beside_paper(runs):
         runs: DataFrame as ``ws.Rows.run`` returns it for :func:`typed_rows`.
 
     Returns:
-        DataFrame, a row a run: "row", "kind", "top-1, final epoch", "95 % interval", "top-1, best epoch", "status",
-        "beside wise" (how much better or worse on the same test images, or that no difference is shown), "the
-        paper", "where".
+        DataFrame, a row a run: "row", "top-1, final epoch", "95 % interval", "beside wise" (how much better or worse
+        on the same test images, or that no difference is shown), "the paper", "where", "top-1, best epoch", "status",
+        "kind".
     """
-    shown = results_table(runs)[["row", "kind", "top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]]
+    shown = results_table(runs)
     tried = ablations(2) | ablations(3)  # strides of both sizes
     about = [tried.get(title, _DISCUSSED) for title in runs["row"]]
     beside = compare_rows(runs, FINAL)
-    return shown.assign(
-        **{
+    return pd.DataFrame(
+        {
+            **shown[["row", "top-1, final epoch", "95 % interval"]],
             f"beside {FINAL}": [
                 f"{beside[row].word}, {beside[row].in_words()}" if row in beside else "" for row in runs["row"]
             ],
             "the paper": [one.finding for one in about],
             "where": [one.where for one in about],
+            **shown[["top-1, best epoch", "status", "kind"]],
         }
     )
 
@@ -215,7 +217,7 @@ def _left_out(layer, height, width):
 
 
 def draw_reduced(feature_map, pool_size, axes):
-    """A feature map as it is, and after every reduction; the fixed ones in the same colours.
+    """A feature map as it is, and after every reduction; all but the learned one in the same colours.
 
     Args:
         feature_map: Array (H, W).
@@ -225,18 +227,18 @@ def draw_reduced(feature_map, pool_size, axes):
     maps = {"the map": feature_map}
     for title, layer in reductions(pool_size).items():
         maps[title] = _reduce(layer, feature_map)
-    fixed = [values for title, values in maps.items() if title != LEARNED]
-    low, high = min(values.min() for values in fixed), max(values.max() for values in fixed)
+    colours = weight_colours([values for title, values in maps.items() if title != LEARNED])
     said = []
     for ax, (title, values) in _panels(axes, maps):
         size = f"{values.shape[0]}×{values.shape[1]}"
-        if title == LEARNED:  # it starts near zero, which in the others' colours would be one grey
-            ax.imshow(values)
-            ax.set_title(f"{title}\n{size}, own colours", fontsize=9)
+        if title == LEARNED:  # it starts near zero, which in the others' colours would be one white
+            ax.imshow(values, **weight_colours([values]))
+            ax.set_title(f"{title}\n{size}, own scale to {np.abs(values).max():.2g}", fontsize=9)
         else:
-            ax.imshow(values, vmin=low, vmax=high)
+            image = ax.imshow(values, **colours)
             ax.set_title(f"{title}\n{size}", fontsize=9)
         said.append(f"{title} {size} cells, {values.min():.3g} to {values.max():.3g}")
+    axes.flat[0].figure.colorbar(image, ax=axes, shrink=0.7, label="value")
     return described(axes, f"A feature map before and after each reduction. Values: {'; '.join(said)}.")
 
 

@@ -38,8 +38,9 @@ def decomposition(models, images, classes):
         classes: Class indices (N,), one an image.
 
     Returns:
-        DataFrame, one row an image and head: image (its place in ``images``, from 0), head, class, positions (the sum
-        of the contribution map), pooling's bias, classifier's bias, their sum, and the logit that the model computes.
+        DataFrame, one row an image and head: image (its place in ``images``, from 0), head, class (its name if the
+        model has ``class_names``, else its index), positions (the sum of the contribution map), pooling's bias,
+        classifier's bias, their sum, and the logit that the model computes.
     """
     rows = []
     for head, model in models.items():
@@ -47,11 +48,12 @@ def decomposition(models, images, classes):
         nothing = split.logits(np.zeros((1, *split.features.shape[1:]), np.float32))[0]
         own = keras.ops.convert_to_numpy(split.classifier.bias)
         added = contribution_map(model, images, classes, batch_size=1).sum(axis=(1, 2))
+        names = getattr(model, "class_names", range(len(own)))
         for image, (k, positions, scores) in enumerate(zip(classes, added, logits(model, images), strict=True)):
             parts = (positions, nothing[k] - own[k], own[k])
-            rows.append((image, head, int(k), *map(float, parts), float(sum(parts)), float(scores[k])))
-    names = ["image", "head", "class", "positions", "pooling's bias", "classifier's bias", "sum", "logit"]
-    return pd.DataFrame(rows, columns=names).sort_values("image", kind="stable", ignore_index=True)
+            rows.append((image, head, names[k], *map(float, parts), float(sum(parts)), float(scores[k])))
+    columns = ["image", "head", "class", "positions", "pooling's bias", "classifier's bias", "sum", "logit"]
+    return pd.DataFrame(rows, columns=columns).sort_values("image", kind="stable", ignore_index=True)
 
 
 def class_maps(models, image, label):
@@ -185,10 +187,13 @@ class Pair:
         return choose(first & second, self.dataset.test.labels, self.images, f"{' and '.join(self.heads)} get right")
 
     def one_right(self):
-        """Indices of at most two test images: for each head, the first that it alone gets right."""
+        """Indices of at most two test images: for each head, the second one first, the first that it alone gets right.
+
+        The second head is by default Wise-SrNet, which is alone with far more images than GAP.
+        """
         first, second = self.right.values()
         chosen = []
-        for head, mask in zip(self.heads, (first & ~second, second & ~first), strict=True):
+        for head, mask in zip(self.heads[::-1], (second & ~first, first & ~second), strict=True):
             chosen += choose(mask, self.dataset.test.labels, 1, f"only {head} gets right")
         return chosen
 
@@ -322,6 +327,8 @@ def never_seen(weights):
 def describe_unseen(weights):
     """In words: how many cells have no weight at all, from weights (H, W, C)."""
     unseen = never_seen(weights)
+    if not unseen.any():
+        return "every cell counts."
     zero = (weights[~unseen] == 0).mean()
     return (
         f"{int(unseen.sum())} of the {unseen.size} cells count for nothing in any channel; of the other cells' "
@@ -344,7 +351,8 @@ def ranked_channels(weights, count=4):
 def weight_grid(weights, axes):
     """The weights' mean over channels, then some channels, from the most central one to the outermost.
 
-    All panels share one colour scale. Cells that no channel looks at are crossed out.
+    The panels of a head share one colour scale, with a colour bar; another head's weights may be far larger. Cells
+    that no channel looks at are crossed out.
 
     Args:
         weights: dict, head → array (H, W, C).
@@ -355,16 +363,16 @@ def weight_grid(weights, axes):
         chosen = ranked_channels(map_, axes.shape[1] - 1)
         named = {f"channel {channel}": map_[..., channel] for channel in chosen}
         rows.append({f"{head}: mean of {map_.shape[2]} channels": map_.mean(axis=-1), **named})
-    colours = weight_colours([panel for panels in rows for panel in panels.values()])
     for row, panels, map_ in zip(axes, rows, weights.values(), strict=True):
         for ax in row:
             ax.set_axis_off()
+        colours = weight_colours(panels.values())
         for ax, (title, panel) in zip(row, panels.items(), strict=False):
             drawn = ax.imshow(panel, **colours)
             ax.plot(*np.argwhere(never_seen(map_)).T[::-1], "x", color="0.5", markersize=3, markeredgewidth=0.8)
             ax.set_title(title, fontsize=8)
-    bar = axes[0, 0].figure.colorbar(drawn, ax=list(axes.flat), shrink=0.8, label="weight of a cell")
-    bar.ax.tick_params(labelsize=7)
+        bar = row[0].figure.colorbar(drawn, ax=list(row), shrink=0.8, label="weight of a cell")
+        bar.ax.tick_params(labelsize=7)
     said = []
     for (head, map_), panels in zip(weights.items(), rows, strict=True):
         mean, *channels = panels
@@ -373,7 +381,7 @@ def weight_grid(weights, axes):
             f"{head}: the mean over channels reaches from {low:.2g} to {high:.2g}; {', '.join(channels)}, from "
             f"the most central to the outermost; {int(never_seen(map_).sum())} of {map_[..., 0].size} cells crossed out"
         )
-    return described(axes, f"Weights of the cells. {'; '.join(said)}.")
+    return described(axes, f"Weights of the cells, a colour scale for each head. {'; '.join(said)}.")
 
 
 def profiles(trained, untrained, ax):
