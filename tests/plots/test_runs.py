@@ -46,6 +46,17 @@ def test_rows_of_backbones_with_a_head_have_its_colour_and_dashes_of_their_own()
     assert len(set(others)) == 5
 
 
+def test_rows_of_a_head_among_settings_have_its_colour_while_dashes_tell_them_apart():
+    titles = ["gap, small_conv", "wise, small_conv", "wise, 16×16 cells"]
+    assert row_styles(titles) == [(plots.colour("gap"), "-"), (plots.colour("wise"), "-"), (plots.colour("wise"), "--")]
+    many = [*(f"wise, {part}" for part in "abcd"), "wise"]
+    assert [ink == plots.colour("wise") for ink, _ in row_styles(many)] == [False] * 4 + [True]
+    table = runs.as_table([result(head="wise", seed=seed) for seed in range(5)])
+    table.insert(0, "row", many)
+    *lines, _ = plots.accuracies(table, plots.figure()[1]).lines  # where each row has its name beside it
+    assert {line.get_color() for line in lines} == {plots.colour("wise")}
+
+
 def test_a_row_called_like_a_head_has_its_colour_and_no_other_row_has():
     styles = dict(zip("a b wise gwap c d e f".split(), row_styles("a b wise gwap c d e f".split()), strict=True))
     assert styles["wise"] == (plots.colour("wise"), "-")
@@ -93,15 +104,16 @@ def test_curves_draw_and_say_the_history_of_every_run(measure, words_of_it, firs
 @pytest.mark.parametrize("count", [6, 7])
 def test_among_many_curves_that_of_wise_stands_out(count):
     table = runs.as_table([result(head="gap", seed=seed) for seed in range(count - 1)] + [result(head="wise")])
-    table.insert(0, "row", [f"row {k}" for k in range(count - 1)] + ["wise"])
+    table.insert(0, "row", [f"row {k}" for k in range(count - 2)] + ["gap", "wise"])
     ax = plots.curves(table, plots.figure()[1])
-    *others, wise = (line for line in ax.lines if line.get_linestyle() != ":")
+    *others, gap, wise = (line for line in ax.lines if line.get_linestyle() != ":")
+    assert to_hex(gap.get_color()) == to_hex(plots.colour("gap"))
     assert to_hex(wise.get_color()) == to_hex(plots.colour("wise"))
     assert (len({line.get_color() for line in others}) == 1) == (count == 7)
     colours = {to_hex(line.get_color()) for line in plots.accuracies(table, plots.figure()[1]).lines[:-1]}
-    assert colours == {to_hex(plots.colour("wise")), to_hex("0.5")} or count == 6
-    assert len(colours) == (2 if count == 7 else 6)
-    assert legend(ax) == (["6 others", "wise", "chance"] if count == 7 else [*table["row"], "chance"])
+    assert colours == {to_hex(plots.colour("wise")), to_hex(plots.colour("gap")), to_hex("0.5")} or count == 6
+    assert len(colours) == (3 if count == 7 else 6)
+    assert legend(ax) == (["5 others", "gap", "wise", "chance"] if count == 7 else [*table["row"], "chance"])
     assert all(f"{title}, seed" in words(ax) for title in table["row"])
 
 

@@ -1,6 +1,8 @@
 """Figures of runs: accuracies with their intervals, and measures by epoch."""
 
+import collections
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -29,13 +31,14 @@ def colour(head):
 
 
 def row_styles(titles):
-    """Pairs (colour, dashes), one for each of the rows ``titles``: a head's colour is for the rows that it names.
+    """Pairs (colour, dashes), one for each of the rows ``titles``: a head's colour is for rows whose title names it.
 
-    Such a row is titled with the head, or with a backbone and the head; rows of one head differ in their dashes.
+    Rows of one head differ in their dashes; of more than there are dashes, only that of its very name has its colour.
     """
+    named = collections.Counter(map(_head, titles))
     heads = {}
     for title in titles:
-        if _head(title) in COLOURS:
+        if _head(title) in COLOURS and (title in COLOURS or named[_head(title)] <= len(DASHES)):
             before = sum(_head(other) == _head(title) for other in heads)
             heads[title] = COLOURS[_head(title)], DASHES[before % len(DASHES)]
     taken = {colour for colour, _ in heads.values()}
@@ -57,14 +60,15 @@ def _titled(runs):
 
 
 def _greyed(titles):
-    """Which of the titles are grey: of more than a few, all but Wise-SrNet's, if that is among them."""
-    others = {title for title in titles if _head(title) != "wise"}
-    return others if len(others) < len(titles) > FEW else set()
+    """Which of the titles are grey: of more than a few, all but Wise-SrNet's and GAP's, if the first is there."""
+    if len(titles) <= FEW or "wise" not in map(_head, titles):
+        return set()
+    return {title for title in titles if _head(title) not in ("wise", "gap")}
 
 
 def _head(title):
-    """The head that a row's title names, alone or behind its backbone."""
-    return title.split(" + ")[-1]
+    """The head that a row's title names, as in "gap", "small_conv + gap" and "mit_224, gap"; the title if none."""
+    return next((part for part in re.split(r" \+ |, ", title) if part in COLOURS), title)
 
 
 def _has_rows(runs):
@@ -75,8 +79,8 @@ def accuracies(runs, ax):
     """Final test top-1 of every run with its 95 % Wilson interval, in one row per title, and a line at chance.
 
     Titles are backbone and head, in alphabetical order, or those of the column "row", in its order; seeds of one title
-    lie close together. Of more than six rows, all but Wise-SrNet's are grey. A run that is not complete has no final
-    accuracy: its status is at the left edge.
+    lie close together. Of more than six rows, all but Wise-SrNet's and GAP's are grey. A run that is not complete has
+    no final accuracy: its status is at the left edge.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` or ``ws.Rows.run`` returns it.
@@ -93,7 +97,7 @@ def accuracies(runs, ax):
     for place, title in enumerate(titles):
         cut_short = []
         for k, (run, ink) in enumerate(groups[title]):
-            ink = "0.5" if title in grey else ink
+            ink = "0.5" if title in grey else COLOURS.get(_head(title), ink)
             y = place + 0.16 * (k - (len(groups[title]) - 1) / 2)
             if run.status == "complete":
                 low, high = wilson_interval(run.correct_images, run.final["count"])
@@ -135,10 +139,10 @@ def _at_the_edge(cut_short, ax):
 def curves(runs, ax, measure="test_top1"):
     """A measure by epoch, one line per run, with a line at chance for top-1.
 
-    Lines have the titles of :func:`accuracies`. Of more than six, Wise-SrNet's is drawn among the others, which are
-    grey: the final accuracies tell them apart. That of a run that is not complete ends with a mark, a cross if it
-    diverged, which the legend explains; without a whole epoch there is only the legend's entry. The axis is as long as
-    the recipe.
+    Lines have the titles of :func:`accuracies`. Of more than six, Wise-SrNet's and GAP's are drawn among the others,
+    which are grey: the final accuracies tell them apart. That of a run that is not complete ends with a mark, a cross
+    if it diverged, which the legend explains; without a whole epoch there is only the legend's entry. The axis is as
+    long as the recipe.
 
     Args:
         runs: ``RunResult`` objects, or a DataFrame as ``ws.load_runs`` or ``ws.Rows.run`` returns it.
