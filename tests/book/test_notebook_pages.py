@@ -174,3 +174,4 @@ def test_notebooks_become_short_pages(built):
     assert len(re.findall(r'caption-number">Fig. \d+ ', article)) == len(re.findall("<figure", article)) == 4
     assert article.count('class="plate"') == 5
     assert "google.colab" not in article
+    assert "What did not work (notebook)" in text
