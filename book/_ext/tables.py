@@ -20,6 +20,7 @@ CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 CSV = re.compile(r'(?<=download=")([^"]+)" href="data:text/csv;base64,([^"]+)(?=")')
 LONG = 14  # characters; a heading of more breaks into lines on a phone
 MANY = 7  # columns: such a table takes the margin, too, where the theme then hides its list of contents
+NO_NUMBER = ("", "–", "nan", "learned")  # stand in columns of numbers, too
 NUMBER = re.compile(r"(?=.*\d)(?:[-+−–±×()/.,%<\s\d]|e[-+]\d|\b(?:to|of|points)\b)+")  # "+5.6 (−0.2 to 11.3)"
 
 
@@ -103,7 +104,7 @@ def number_columns(rows):
     """Which columns hold numbers, or ranges and shares of them, and nothing else. None if rows differ in length."""
     if len({len(row) for row in rows}) != 1:
         return set()
-    columns = [[text for text in column if text not in ("", "–", "nan", "learned")] for column in zip(*rows, strict=True)]
+    columns = [[text for text in column if text not in NO_NUMBER] for column in zip(*rows, strict=True)]
     return {k for k, texts in enumerate(columns) if texts and all(map(NUMBER.fullmatch, texts))}
 
 
