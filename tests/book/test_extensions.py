@@ -54,10 +54,14 @@ def test_an_index_that_only_counts_rows_is_hidden(heading, firsts, hidden):
     assert ">head</th>" in shown
 
 
-def test_an_option_in_a_sentence_is_marked():
-    context = {"body": '<span class="pre">papermill</span> <span class="pre">-p</span>'}
-    load_script("wisesr_book", "book/_ext").mark_options(None, "page", "page.html", context, None)
-    assert context["body"] == '<span class="pre">papermill</span> <span class="pre option">-p</span>'
+@pytest.mark.parametrize(
+    ("word", "short"),
+    [("-p", True), ("record.json", True), ("--path-output=x", True), ("notebooks/mit_512.ipynb", False)],
+)
+def test_options_and_short_code_are_marked(word, short):
+    context = {"body": f'<code><span class="pre">{word}</span></code>'}
+    load_script("wisesr_book", "book/_ext").mark_short_code(None, "page", "page.html", context, None)
+    assert context["body"] == f'<code><span class="pre{" short" * short}">{word}</span></code>'
 
 
 def test_pictures_are_cut_out_one_after_the_other_and_back():
