@@ -1,6 +1,7 @@
 """Write the four study notebooks from scripts/study_notebook.md, and Colab's cells into every notebook.
 
-Stored outputs stay where a cell's source is unchanged.
+Stored outputs stay where a cell's source is unchanged. In the template "%% " begins a cell; its kind, its tags and,
+behind a bar, the caption of its figures follow.
 """
 
 import copy
@@ -154,10 +155,13 @@ def study_notebook(name):
     template = (ROOT / "scripts/study_notebook.md").read_text(encoding="utf-8")
     cells = []
     for part in re.split(r"^%% ", template, flags=re.MULTILINE)[1:]:
-        (kind, *tags), source = part.partition("\n")[0].split(), part.partition("\n")[2].strip()
+        line, _, source = part.partition("\n")
+        said, _, caption = line.partition(" | ")
+        kind, *tags = said.split()
+        metadata = {"tags": tags} | ({"caption": caption} if caption else {})
         make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
-        source = string.Template(source).substitute(filled)
-        cells += colab_cells() if kind == "colab" else [make[kind](source, metadata={"tags": tags})]
+        source = string.Template(source.strip()).substitute(filled)
+        cells += colab_cells() if kind == "colab" else [make[kind](source, metadata=metadata)]
     return numbered(nbformat.v4.new_notebook(cells=cells, metadata=METADATA))
 
 

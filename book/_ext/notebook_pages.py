@@ -14,8 +14,9 @@ from PIL import Image
 
 from wisesr_helpers.data.dataset import DEMO_NOTE
 
-LOG = 8  # lines; what prints more folds away behind its first line
-ON_TOP = "first-figure"  # tag of the cell whose figure stands under the first paragraph, too
+LOG = 8  # lines; what prints more folds away behind one
+ON_TOP = "first-figure"  # tag of the cell whose figure stands under the first paragraph, too, without a number
+UNSET = "github.com/OWNER/REPOSITORY"  # nothing is installed from there: such a page has no cells for Colab
 
 
 def shorten(app, docname, source):
@@ -30,7 +31,9 @@ def as_page(notebook):
     first = next((cell for cell in cells if ON_TOP in cell.metadata.get("tags", []) and _is_figure(cell)), None)
     if first:
         above, below = _after_first_paragraph(cells[0])
-        cells[:1] = [above, _without_source(first), below]
+        on_top = _without_source(first)
+        del on_top.metadata["mystnb"]
+        cells[:1] = [above, on_top, below]
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number:03d}"
     notebook.cells = cells
@@ -43,9 +46,9 @@ def _folded(cells):
     said = cells[cells.index(colab[0]) - 1] if colab else None
     code = "\n\n".join(f"```python\n{cell.source}\n```" for cell in colab)
     for cell in cells:
-        if cell is said:
+        if cell is said and UNSET not in code:
             yield nbformat.v4.new_markdown_cell(f"`````{{dropdown}} On Colab\n{said.source}\n\n{code}\n`````")
-        elif cell not in colab:
+        elif cell is not said and cell not in colab:
             yield cell
 
 
@@ -65,7 +68,9 @@ def _parts(cell):
         part = _without_source(cell) if number else copy.deepcopy(cell)
         part["outputs"] = group
         if image:
-            part.metadata["mystnb"] = {"figure": {"caption": _caption(group[0].data["image/png"])}}
+            part.metadata["mystnb"] = {
+                "figure": {"caption": _caption(group[0].data["image/png"], cell.metadata.get("caption", ""))}
+            }
         yield part
 
 
@@ -85,14 +90,20 @@ def _short(output):
     lines = output.get("text", "").splitlines()
     if len(lines) <= LOG:
         return output
-    first, rest = html.escape(lines[0]), html.escape("\n".join(lines[1:]))
-    summary = f"<summary>{first} … {len(lines) - 1} more lines</summary>"
-    folded = f'<details class="log">{summary}<pre>{rest}</pre></details>'
+    summary, rest = f"{lines[0]} … {len(lines) - 1} more lines", lines[1:]
+    if lines[0].endswith(":"):  # a log of runs, each under its title
+        titles = [line.removesuffix(":") for line in lines if line.endswith(":")]
+        summary, rest = f"{len(titles)} runs: {'; '.join(titles)}", lines
+    summary, rest = html.escape(summary), html.escape("\n".join(rest))
+    folded = f'<details class="log"><summary>{summary}</summary><pre>{rest}</pre></details>'
     return nbformat.v4.new_output("display_data", data={"text/html": folded, "text/plain": output.text})
 
 
-def _caption(png):
-    """The caption of a figure, from the description in its PNG: its first sentence of four words."""
+def _caption(png, written):
+    """The caption of a figure: what is written in its cell's metadata, "{}" standing for what is said without that.
+
+    Without, the description in its PNG up to its first sentence of four words. The demo's note follows either.
+    """
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:
         description = image.text["Description"]
     said = []
@@ -104,7 +115,8 @@ def _caption(png):
     text = text.partition(": ")[0] if len(text) > 200 else text
     text = text if "_" in text.split()[0] else text[0].upper() + text[1:]  # small_patch is a name
     text = re.sub(r"([\\`*_\[\]<>$])", r"\\\1", text)
-    return f"{text}. {DEMO_NOTE.capitalize()}." if DEMO_NOTE in description else f"{text}."
+    text = written.replace("{}", text) or f"{text}."
+    return f"{text} {DEMO_NOTE.capitalize()}." if DEMO_NOTE in description else text
 
 
 def _after_first_paragraph(title):

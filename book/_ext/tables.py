@@ -18,8 +18,10 @@ SHOWN = re.compile(r'<div class="(results-table[^"]*)">(<table.*?</table>)', re.
 ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
 CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 CSV = re.compile(r'(?<=download=")([^"]+)" href="data:text/csv;base64,([^"]+)(?=")')
+LONG = 14  # characters; a heading of more breaks into lines on a phone
 MANY = 7  # columns: such a table takes the margin, too, where the theme then hides its list of contents
-NUMBER = re.compile(r"(?=.*\d)(?:[-+−–±×()/.,%\s\d]|e[-+]\d|\b(?:to|of|points)\b)+")  # "+5.6 (−0.2 to 11.3)"
+NO_NUMBER = ("", "–", "nan", "learned")  # stand in columns of numbers, too
+NUMBER = re.compile(r"(?=.*\d)(?:[-+−–±×()/.,%<\s\d]|e[-+]\d|\b(?:to|of|points)\b)+")  # "+5.6 (−0.2 to 11.3)"
 
 
 class ShowTables(SphinxPostTransform):
@@ -69,6 +71,8 @@ def prepared(markup):
 
 def _one(found):
     kind, table = found.groups()
+    if _counts_rows(table):
+        table = ROW.sub(lambda row: CELL.sub("", row[0], count=1), table)
     head, *rows = [[_text(cell) for *_, cell in CELL.findall(row)] for row in ROW.findall(table)]
     kind += " many" * (len(head) >= MANY)
     numbers = number_columns(rows)
@@ -82,10 +86,17 @@ def _one(found):
     return f'<div class="{kind}" tabindex="0" role="region" aria-label="{name}">{table}'
 
 
+def _counts_rows(table):
+    """Whether the first column has no heading and only whole numbers: pandas' index, which names no row."""
+    head, *firsts = [_text(CELL.search(row)[3]) for row in ROW.findall(table)]
+    return not head and bool(firsts) and all(map(str.isdecimal, firsts))
+
+
 def _cell(tag, attributes, content, number):
     """A cell; an empty one names no column, so it is no heading."""
     tag = tag if content.strip() else "td"
-    kind = ' class="number"' if number else ""
+    kinds = ["number"] * number + ["long"] * (tag == "th" and len(_text(content)) > LONG)
+    kind = f' class="{" ".join(kinds)}"' if kinds else ""
     return f"<{tag}{attributes}{kind}>{content}</{tag}>"
 
 
@@ -93,7 +104,7 @@ def number_columns(rows):
     """Which columns hold numbers, or ranges and shares of them, and nothing else. None if rows differ in length."""
     if len({len(row) for row in rows}) != 1:
         return set()
-    columns = [[text for text in column if text not in ("", "–", "nan")] for column in zip(*rows, strict=True)]
+    columns = [[text for text in column if text not in NO_NUMBER] for column in zip(*rows, strict=True)]
     return {k for k, texts in enumerate(columns) if texts and all(map(NUMBER.fullmatch, texts))}
 
 

@@ -12,6 +12,7 @@ figures, tables = load_script("figures", "book/_ext"), load_script("tables", "bo
     [
         (["+5.6 (−0.2 to 11.3)", "–", "1e-4"], True),
         (["7×7×2048", "9 of 12", "98.7 %"], True),
+        (["0.021", "< 0.001", "learned"], True),
         (["3 seeds"], False),
         (["wise", "0.7362"], False),
         (["", "–"], False),
@@ -28,15 +29,39 @@ def test_rows_of_different_lengths_have_no_such_columns():
 def test_a_table_of_a_notebook_is_prepared_as_those_of_pages():
     pandas = (
         '<div>\n<style scoped>\n  .dataframe {}\n</style>\n<table border="1" class="dataframe"><thead>'
-        '<tr style="text-align: right;"><th></th><th>head</th><th>top-1 &lt; 1</th></tr></thead>'
-        "<tbody><tr><th>0</th><td>wise</td><td>0.5</td></tr></tbody></table></div>"
+        '<tr style="text-align: right;"><th></th><th>head, by its name</th><th>top-1 &lt; 1</th></tr></thead>'
+        "<tbody><tr><th>a</th><td>wise</td><td>0.5</td></tr></tbody></table></div>"
     )
     assert tables.prepared(pandas) == (
-        '<div class="results-table" tabindex="0" role="region" aria-label="Table of head, top-1 &lt; 1">'
-        '<table class="dataframe"><thead><tr><td class="number"></td><th>head</th><th class="number">top-1 &lt; 1</th>'
-        '</tr></thead><tbody><tr><th class="number">0</th><td>wise</td><td class="number">0.5</td></tr></tbody></table>'
+        '<div class="results-table" tabindex="0" role="region" aria-label="Table of head, by its name, top-1 &lt; 1">'
+        '<table class="dataframe"><thead><tr><td></td><th class="long">head, by its name</th>'
+        '<th class="number">top-1 &lt; 1</th>'
+        '</tr></thead><tbody><tr><th>a</th><td>wise</td><td class="number">0.5</td></tr></tbody></table>'
         "</div>"
     )
+
+
+@pytest.mark.parametrize(
+    ("heading", "firsts", "hidden"),
+    [("", ("0", "12"), True), ("image", ("0", "1"), False), ("", ("gap", "1"), False), ("", ("1.5", "2"), False)],
+)
+def test_an_index_that_only_counts_rows_is_hidden(heading, firsts, hidden):
+    rows = "".join(f"<tr><th>{first}</th><td>wise</td></tr>" for first in firsts)
+    head = f"<thead><tr><th>{heading}</th><th>head</th></tr></thead>"
+    shown = tables.prepared(f'<div class="results-table"><table>{head}<tbody>{rows}</tbody></table></div>')
+    assert [f">{first}</th>" not in shown for first in firsts] == [hidden, hidden]
+    assert shown.count(">wise<") == 2
+    assert ">head</th>" in shown
+
+
+@pytest.mark.parametrize(
+    ("word", "short"),
+    [("-p", True), ("record.json", True), ("--path-output=x", True), ("notebooks/mit_512.ipynb", False)],
+)
+def test_options_and_short_code_are_marked(word, short):
+    context = {"body": f'<code><span class="pre">{word}</span></code>'}
+    load_script("wisesr_book", "book/_ext").mark_short_code(None, "page", "page.html", context, None)
+    assert context["body"] == f'<code><span class="pre{" short" * short}">{word}</span></code>'
 
 
 def test_pictures_are_cut_out_one_after_the_other_and_back():

@@ -49,7 +49,8 @@ def page(pages, *cells):
 
 @every_notebook
 def test_a_page_holds_all_that_the_notebook_holds(pages, path):
-    stored, shown = (nbformat.read(path, as_version=4) for _ in range(2))
+    text = path.read_text(encoding="utf-8").replace("OWNER/REPOSITORY", "someone/wise")
+    stored, shown = (nbformat.reads(text, as_version=4) for _ in range(2))
     shown = pages.as_page(shown)
     nbformat.validate(shown)
     visible = [cell for cell in shown.cells if "remove-input" not in cell.metadata.get("tags", [])]
@@ -70,9 +71,11 @@ def test_every_figure_has_a_caption_and_the_first_stands_on_top(pages, path):
     cells = pages.as_page(nbformat.read(path, as_version=4)).cells
     for cell in cells:
         has = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-        assert has == ("mystnb" in cell.metadata)
-        assert not has or (len(cell.outputs) == 1 and len(cell.metadata.mystnb.figure.caption) > 20)
-    assert "figure" in cells[1].metadata.mystnb
+        assert has == ("mystnb" in cell.metadata or cell is cells[1])
+        assert not has or len(cell.outputs) == 1
+        assert "mystnb" not in cell.metadata or len(cell.metadata.mystnb.figure.caption) > 20
+    assert "image/png" in cells[1].outputs[0].data
+    assert "mystnb" not in cells[1].metadata
     assert cells[0].source.startswith("# ")
 
 
@@ -86,6 +89,12 @@ def test_colabs_cells_fold_into_one_line(pages):
     assert after.source == "1"
 
 
+def test_what_colab_would_install_from_an_address_that_is_not_set_is_left_away(pages):
+    said = nbformat.v4.new_markdown_cell("On Colab this.")
+    colab = code("pip install git+https://github.com/OWNER/REPOSITORY", tags=["hide-cell"])
+    assert [cell.source for cell in page(pages, said, colab, code("1"))] == [f"{ABOVE}\n\n{BELOW}", "1"]
+
+
 @pytest.mark.parametrize(("lines", "folds"), [(8, False), (9, True)])
 def test_only_long_logs_fold(pages, lines, folds):
     _, cell = page(pages, code("run()", printed("\n".join(f"<line {k}>" for k in range(lines)))))
@@ -96,6 +105,15 @@ def test_only_long_logs_fold(pages, lines, folds):
         assert shown.count("&lt;line") == lines
     else:
         assert output.text.count("<line") == lines
+
+
+def test_a_long_log_of_runs_folds_behind_their_titles(pages):
+    _, cell = page(pages, code("run()", printed("wise:\nloaded\nradial, 1/N:\n" + "an epoch\n" * 6)))
+    summary, lines = re.search(
+        "<summary>(.*)</summary><pre>(.*)</pre>", cell.outputs[0].data["text/html"], re.S
+    ).groups()
+    assert summary == "2 runs: wise; radial, 1/N"
+    assert lines.startswith("wise:\nloaded\nradial, 1/N:\nan epoch")
 
 
 def test_outputs_around_figures_stay_in_order_and_the_source_is_shown_once(pages):
@@ -127,18 +145,33 @@ def test_a_caption_is_the_beginning_of_the_description(pages, description, capti
     assert cell.metadata.mystnb.figure.caption == caption
 
 
+@pytest.mark.parametrize(
+    ("written", "caption"),
+    [
+        ("Two *maps*.", "Two *maps*. Demo: not the paper's data."),
+        ("{}. Its maps.", r"Test image 2 of small\_patch. Its maps. Demo: not the paper's data."),
+    ],
+)
+def test_a_caption_can_be_written_by_hand(pages, written, caption):
+    cell = code("draw()", png("test image 2 of small_patch. demo: not the paper's data. Its maps reach from 0 to 1."))
+    cell.metadata["caption"] = written
+    assert page(pages, cell)[1].metadata.mystnb.figure.caption == caption
+
+
 def test_the_first_figure_stands_under_the_first_paragraph(pages):
     cells = page(pages, code("draw()", printed("a"), png("A figure of four words."), tags=["first-figure"]))
     assert [cell.source for cell in cells] == [ABOVE, "draw()", BELOW, "draw()", "draw()"]
     assert "remove-input" in cells[1].metadata.tags
     assert cells[1].outputs == cells[-1].outputs
+    assert ["mystnb" in cell.metadata for cell in cells] == [False, False, False, False, True]
 
 
 def test_notebooks_become_short_pages(built):
     text = (built / "notebooks/what_did_not_work.html").read_text(encoding="utf-8")
     article = re.search(r"<article.*?</article>", text, re.DOTALL)[0]
-    assert article.index("<figure") < article.index("<h2")
+    assert article.index('class="plate"') < article.index("<h2") < article.index("<figure")
     assert len(re.findall('<details class="log">', article)) == 2
-    assert len(re.findall(r'caption-number">Fig. \d+ ', article)) == len(re.findall("<figure", article)) == 5
-    assert article.count("google.colab") == 2
-    assert article.index("<summary") < article.index("google.colab")
+    assert len(re.findall(r'caption-number">Fig. \d+ ', article)) == len(re.findall("<figure", article)) == 4
+    assert article.count('class="plate"') == 5
+    assert "google.colab" not in article
+    assert "What did not work (notebook)" in text
