@@ -132,7 +132,7 @@ def comparisons(own):
             "comparison": own.pair(title),
             "so it is": each.word,
             "points": points(each.difference, "+"),
-            "95 % interval": f"{points(each.low)} to {points(each.high)}",
+            "95% interval": f"{points(each.low)} to {points(each.high)}",
             "p": p_text(each.p),
             "p, corrected": p_text(each.p_corrected),
             "why not shown": each.reason,

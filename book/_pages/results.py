@@ -155,7 +155,7 @@ def demo_means(study, results=None):
         mean, low, high = mean_interval(group["top1"])
         interval = f" ({low:.1%} to {high:.1%})" if len(group) > 1 else ""
         top1 = f"{mean:.1%}{interval}"
-        rows.append({"backbone": backbone, "head": head, "seeds": len(group), "top-1, demo (95 % over seeds)": top1})
+        rows.append({"backbone": backbone, "head": head, "seeds": len(group), "top-1, demo (95% over seeds)": top1})
     rows, name = pd.DataFrame(rows), f"{study}-demo.csv"
     return HTML(table(rows, name).data + provenance.of_runs(runs, f"{study}-runs.csv", source=CODE).data)
 

@@ -141,7 +141,7 @@ def test_what_the_printed_accuracies_show_and_do_not(table):
 
 def test_a_difference_of_gains_is_as_uncertain_as_both(table):
     halves = [(0.7444 - 0.6953) / 2, (0.0811 - 0.0090) / 2]  # of Xception's gains at 512 and 224, by Agresti and Caffo
-    ours = re.search(r"\+67\.6 points \(95 % interval ([\d.]+) to ([\d.]+)", table["ours"]["section-2.1.larger-maps"])
+    ours = re.search(r"\+67\.6 points \(95% interval ([\d.]+) to ([\d.]+)", table["ours"]["section-2.1.larger-maps"])
     assert float(ours[2]) - float(ours[1]) == pytest.approx(200 * sum(half**2 for half in halves) ** 0.5, abs=0.15)
 
 

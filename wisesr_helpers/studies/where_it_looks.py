@@ -307,8 +307,8 @@ def radial_profile(weights):
 
     Returns:
         DataFrame, one row a ring, from the centre; ring k holds the cells at a distance from k to below k + 1 cells:
-        distance (their mean, in cells), cells (their number), mean (over cells and channels), low and high (the 10 %
-        and 90 % quantiles over the channels of each one's mean in the ring).
+        distance (their mean, in cells), cells (their number), mean (over cells and channels), low and high (the 10%
+        and 90% quantiles over the channels of each one's mean in the ring).
     """
     away = distances(*weights.shape[:2])
     rows = []
@@ -385,7 +385,7 @@ def weight_grid(weights, axes):
 
 
 def profiles(trained, untrained, ax):
-    """Mean weight by distance from the centre, with a band of the middle 80 % of channels; dashed: before training.
+    """Mean weight by distance from the centre, with a band of the middle 80% of channels; dashed: before training.
 
     Args:
         trained: dict, head → array (H, W, C).
