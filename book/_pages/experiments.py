@@ -84,7 +84,6 @@ def _drawn(name, results=None):
     else:
         ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     if name in ("demos", "heads"):
-        ax.set_ylim(bottom, top - 0.4)  # room for the ceiling's name
         draw_ceiling(own.runs, ax, ax.axvline)
     return drawn
 

@@ -145,8 +145,9 @@ class Found:
     @property
     def _sample(self):
         """On what accuracies are compared."""
-        images = self.runs[self.runs["status"] == "complete"]["images"].min()
-        return f"{images:,} test images and {self.question.seeds} seed{'s' * (self.question.seeds > 1)}"
+        images = self.runs[self.runs["status"] == "complete"]["images"]
+        span = " to ".join(f"{count:,}" for count in sorted({images.min(), images.max()}))
+        return f"{span} test images and {self.question.seeds} seed{'s' * (self.question.seeds > 1)}"
 
     def pair(self, title):
         """What is compared, as a difference: the title, or both arms where it names none."""
@@ -253,7 +254,10 @@ def _map_size(found):
         f"{head} {', '.join(f'{each.mean():.1%}' if len(each) else 'none' for each in top1)}"
         for head, top1 in tops.items()
     ]
-    return [f"Mean top-1 on {', '.join(f'{k}×{k}' for k in CELLS)} cells: {'; '.join(said)}."]
+    leads = [found.differences.get(f"{k}×{k} cells: wise − gap") for k in CELLS]
+    shown = ", ".join("none" if each is None else points(each.difference, "+") for each in leads)
+    cells = ", ".join(f"{k}×{k}" for k in CELLS)
+    return [f"wise is ahead of gap by {shown} points on {cells} cells.", f"Mean top-1 on them: {'; '.join(said)}."]
 
 
 def _scale(found):
@@ -344,7 +348,7 @@ def _weights(found):
     at_once, in_the_end = (f"{min(each):.1%} to {max(each):.1%}" for each in spans.values())
     return [
         f"The first update sets {at_once} of the weights to 0; after training {in_the_end} are 0.",
-        "Means with 95% intervals over seeds; averaging has 1, 1, 0 and 0 of them.",
+        "Means with 95% intervals over seeds; for averaging the four are 1, 1, 0 and 0.",
         *said,
     ]
 
