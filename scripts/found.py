@@ -18,7 +18,7 @@ def found(runs_dir):
     names = [RunParameters("mit_512", "demo", "small_patch", head, seed=0).identity for head in ("gap", "wise")]
     table = report.results_table(as_table([read_run(runs_dir / name) for name in names]))
     for row in table.to_dict("records"):
-        result = f"top-1 {row['top-1, final epoch']} (95 % interval {row['95 % interval']})"
+        result = f"top-1 {row['top-1, final epoch']} (95% interval {row['95% interval']})"
         yield f"{row['head'] + ':':6}{result if row['status'].startswith('complete') else row['status']}" + (
             CEILING if row["head"] == "gap" else ""
         )

@@ -176,7 +176,7 @@ def _said(layer):
     if kind == "Flatten":
         return f"flatten {tuple(layer.input.shape[1:])}"
     if kind == "Dropout":
-        return f"dropout {100 * layer.rate:g} %"
+        return f"dropout {100 * layer.rate:g}%"
     if kind == "Dense":
         name = layer.activation.__name__
         return f"{layer.units} classes, softmax" if name == "softmax" else f"{layer.units} units, {name}"

@@ -172,7 +172,7 @@ def expected_head(row, feature_map, classes):
         sign = "none negative" if "Constraints" in parts else "any sign"
         steps = [f"a weight for each of {(*blocks, channels)}, {sign}, {start}, bias from 0"]
     rate = number("Table 5 caption", "dropout layer", "Dropout rate")
-    return [*steps, *([f"dropout {rate:g} %"] if "DP" in parts else []), last]
+    return [*steps, *([f"dropout {rate:g}%"] if "DP" in parts else []), last]
 
 
 def probes(row, tree):

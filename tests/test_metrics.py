@@ -346,9 +346,9 @@ def test_equal_classifiers_are_called_different_no_more_often_than_the_level():
 
 def test_a_comparison_in_words():
     compared = Difference(0.023, -0.01, 0.056, 0.17)
-    assert compared.in_words() == "+2.3 points (95 % interval −1.0 to 5.6, p = 0.17)"
-    assert judge({0: compared})[0].in_words("") == "2.3 points (95 % interval −1.0 to 5.6, p = 0.17)"
+    assert compared.in_words() == "+2.3 points (95% interval −1.0 to 5.6, p = 0.17)"
+    assert judge({0: compared})[0].in_words("") == "2.3 points (95% interval −1.0 to 5.6, p = 0.17)"
     two = judge({0: compared, 1: compared})[0].in_words()
-    assert two == "+2.3 points (95 % interval −1.0 to 5.6, p = 0.34, corrected for the number of comparisons)"
-    assert "(95 % interval 1.0 to 5.6, p < 0.001)" in Difference(0.023, 0.01, 0.056, 0.0001).in_words()
+    assert two == "+2.3 points (95% interval −1.0 to 5.6, p = 0.34, corrected for the number of comparisons)"
+    assert "(95% interval 1.0 to 5.6, p < 0.001)" in Difference(0.023, 0.01, 0.056, 0.0001).in_words()
     assert (points(-0.015), p_text(0.001), p_text(0.00099)) == ("−1.5", "0.001", "< 0.001")

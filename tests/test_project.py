@@ -143,9 +143,9 @@ def test_make_demo_ends_with_what_it_found_in_a_line_a_run(tmp_path):
     records.keep(tmp_path, head="wise", correct=(60, 270))
     found = list(load_script("found").found(tmp_path))
     assert found[:2] == [
-        "gap:  top-1 50.0% (95 % interval 44.4% to 55.6%); its ceiling is 50.0%, by construction: it can't tell "
+        "gap:  top-1 50.0% (95% interval 44.4% to 55.6%); its ceiling is 50.0%, by construction: it can't tell "
         "mirrored scenes apart",
-        "wise: top-1 90.0% (95 % interval 86.1% to 92.9%)",
+        "wise: top-1 90.0% (95% interval 86.1% to 92.9%)",
     ]
     assert "_build/html/book/mit_512.html" in found[2]
     records.keep(tmp_path, head="wise", **records.diverged())

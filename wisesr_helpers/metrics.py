@@ -75,7 +75,7 @@ class Difference:
 
     Attributes:
         difference: A fraction, from -1 to 1.
-        low: Lower end of its 95 % interval.
+        low: Lower end of its 95% interval.
         high: Upper end.
         p: Two-sided p-value of "both are equally good".
         p_corrected: The same, corrected by Holm for the number of comparisons in a table; None until :func:`judge`.
@@ -104,19 +104,19 @@ class Difference:
         return f"the corrected p decides: it is not below {LEVEL:g}"
 
     def in_words(self, sign="+"):
-        """As in "+2.3 points (95 % interval −1.0 to 5.6, p = 0.17)"; with an empty ``sign``, without a plus."""
+        """As in "+2.3 points (95% interval −1.0 to 5.6, p = 0.17)"; with an empty ``sign``, without a plus."""
         corrected = ", corrected for the number of comparisons" if self.p_corrected not in (None, self.p) else ""
         p = p_text(self.p if self.p_corrected is None else self.p_corrected)
         p = f"p {p}" if p.startswith("<") else f"p = {p}"
         span = f"{points(self.low)} to {points(self.high)}"
         reason = f"; {self.reason}" if self.reason else ""
-        return f"{points(self.difference, sign)} points (95 % interval {span}, {p}{corrected}{reason})"
+        return f"{points(self.difference, sign)} points (95% interval {span}, {p}{corrected}{reason})"
 
 
 def judge(differences):
     """The project's one rule for "better", applied to all comparisons of one table.
 
-    A classifier is better (or worse) than another if **both** show it: the 95 % interval of the difference excludes 0,
+    A classifier is better (or worse) than another if **both** show it: the 95% interval of the difference excludes 0,
     and the p-value, corrected by Holm for the number of comparisons, is below 0.05. Neither is enough by itself: the
     interval accounts for other trainings but not for the number of comparisons, the p-value the other way round. If
     only one shows a difference, the word is "no difference shown", and ``reason`` says why.
@@ -247,7 +247,7 @@ def paired_difference(first, second):
 
 
 def paired_difference_interval(first, second):
-    """95 % interval of the difference of two classifiers' accuracies on the same images, first minus second.
+    """95% interval of the difference of two classifiers' accuracies on the same images, first minus second.
 
     From both variances of :func:`paired_difference`: with several seeds it is about other images and other seeds, with
     one seed about other images only. The quantile is Student's, with Satterthwaite's degrees of freedom.
@@ -271,7 +271,7 @@ def paired_difference_interval(first, second):
 
 
 def mean_interval(values):
-    """Mean of a measure over seeds, with Student's 95 % interval.
+    """Mean of a measure over seeds, with Student's 95% interval.
 
     Args:
         values: Floats (seeds,), at least one; of one seed the interval is without bounds.

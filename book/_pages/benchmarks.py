@@ -56,14 +56,16 @@ def grid(rows):
 
 def promises(report):
     """What a benchmark promises, what it measured, and whether that holds; no rows if it promises nothing."""
+    parts = [*report["rows"], report.get("memory", {})]
+    about = [key for key in ("backbone", "image_size") if any(key in part and part["promises"] for part in parts)]
     return pd.DataFrame(
         {
-            **({"image size": part["image_size"]} if "image_size" in part else {}),
+            **{key.replace("_", " "): part.get(key, "") for key in about},
             "promise": kept["promise"],
             "measured": kept["measured"],
             "holds": _yes(kept["holds"]),
         }
-        for part in [*report["rows"], report.get("memory", {})]
+        for part in parts
         for kept in part.get("promises", ())
     )
 

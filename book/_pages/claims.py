@@ -52,7 +52,7 @@ def steps(compared):
 
 
 def count_shown(rows, by):
-    """What comparisons show, counted by a column: the 95 % interval alone, and the word with Holm's correction."""
+    """What comparisons show, counted by a column: the 95% interval alone, and the word with Holm's correction."""
     counted = []
     for name, group in rows.groupby(by, sort=False):
         row = {by: name, "pairs": len(group)}
@@ -131,7 +131,7 @@ def unsettled(compared):
             "where": rows["where"],
             "comparison": [_pair(row) for row in each],
             "points": [metrics.points(row.difference, "+") for row in each],
-            "95 % interval": ends["low"] + " to " + ends["high"],
+            "95% interval": ends["low"] + " to " + ends["high"],
             "images needed": [f"{row.images_needed:,} ({_times(row.images_needed / row.images)})" for row in each],
             "or runs": rows["seeds_needed"].map("{:,}".format),
         }

@@ -31,7 +31,7 @@ def section_2_5(table):
     counted = table.set_index(["backbone", "head"])["parameters, counted"]
     image_size = printed("Table 1 caption", "images", "Image Size")
     recomputed = {  # about → (as shown, as printed if they agree)
-        **{f"{name}, growth over GAP": (f"{value:.4f} %", f"{value:.2f}") for name, value in grown.items()},
+        **{f"{name}, growth over GAP": (f"{value:.4f}%", f"{value:.2f}") for name, value in grown.items()},
         "Xception with the proposed head": (counted["Xception", "wise"],) * 2,
         "Xception with GAP": (counted["Xception", "gap"],) * 2,
         "images behind Table 1": (f"{image_size} (its caption)", image_size),
@@ -39,13 +39,13 @@ def section_2_5(table):
     rows = []
     for entry in published().query("source == 'paper' and where == 'Section 2.5'").itertuples():
         if entry.row == "bound on the growth over GAP":
-            shown, agrees = f"{max(grown.values()):.4f} % at most", max(grown.values()) < entry.number
+            shown, agrees = f"{max(grown.values()):.4f}% at most", max(grown.values()) < entry.number
         elif entry.row in recomputed:
             shown, rounded = recomputed[entry.row]
             agrees = rounded == entry.value
         else:
             continue
-        value = entry.value + (" %" if entry.unit == "percent" else "")
+        value = entry.value + ("%" if entry.unit == "percent" else "")
         rows.append((entry.row, value, shown, "yes" if agrees else "no", entry.slip))
     return pd.DataFrame(rows, columns=["about", "printed", "recomputed", "agrees", "slip"])
 

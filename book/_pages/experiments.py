@@ -84,7 +84,6 @@ def _drawn(name, results=None):
     else:
         ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     if name in ("demos", "heads"):
-        ax.set_ylim(bottom, top - 0.4)  # room for the ceiling's name
         draw_ceiling(own.runs, ax, ax.axvline)
     return drawn
 
@@ -132,7 +131,7 @@ def comparisons(own):
             "comparison": own.pair(title),
             "so it is": each.word,
             "points": points(each.difference, "+"),
-            "95 % interval": f"{points(each.low)} to {points(each.high)}",
+            "95% interval": f"{points(each.low)} to {points(each.high)}",
             "p": p_text(each.p),
             "p, corrected": p_text(each.p_corrected),
             "why not shown": each.reason,

@@ -128,7 +128,7 @@ def strong(image):
 def in_words(params):
     """Parameters of an augmentation in words."""
     return (
-        f"{params['theta']:g}° of rotation, shifts of 9 %, zoom {params['zx']:g} and {params['zy']:g}, a channel shift "
+        f"{params['theta']:g}° of rotation, shifts of 9%, zoom {params['zx']:g} and {params['zy']:g}, a channel shift "
         f"of {params['channel_shift_intensity']:g} grey levels and a brightness of {params['brightness']:g}"
     )
 

@@ -41,7 +41,4 @@ def step(plain, head, feature_shape, classes):
     same(plain, head, feature_shape, classes)
     plots.show(plots.head_figure([head], feature_shape, classes))
     weights = head_params(head, feature_shape, classes)
-    return words(
-        f"The package calls it <code>{head}</code>: {weights:,} parameters. With the same weights, the code above and "
-        "the package gave the same scores when this page was built."
-    )
+    return words(f"The package calls it <code>{head}</code>: {weights:,} parameters.")

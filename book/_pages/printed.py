@@ -17,7 +17,7 @@ from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
 from wisesr_helpers.studies.evidence import is_evidence
 from wisesr_helpers.studies.grid import STUDIES, get_study
 
-GAIN = "over GAP, points (95 % interval)"
+GAIN = "over GAP, points (95% interval)"
 
 
 @functools.cache
@@ -54,14 +54,14 @@ def results(study, paper):
         model = (row.backbone, row.head)
         gain = gains.get(model)
         shown = {"backbone": row.backbone, "head": row.head}
-        if model in counts:
-            shown["parameters"] = counts[model]
-        shown["top-1 (95 % interval)"] = f"{row.printed} ({row.low:.3f} to {row.high:.3f})"
+        shown["top-1 (95% interval)"] = f"{row.printed} ({row.low:.3f} to {row.high:.3f})"
         if (*model, "top-5") in values:
             shown["top-5"] = values[(*model, "top-5")]
         shown[GAIN] = f"{gain.printed.replace('-', '−')} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
         shown["so it is"] = gain.word if gain else ""
         shown["here"] = here(ours.get(model, ())) or "not run"
+        if model in counts:
+            shown["parameters"] = counts[model]
         rows.append(shown)
     return pd.DataFrame(rows)
 

@@ -100,14 +100,14 @@ class ResultsPage:
         """Final accuracies of the committed runs."""
         if self.committed.empty:
             return words(NONE)
-        drawn, ax = plots.figure(7, 2.6)
+        drawn, ax = plots.figure(5.3, 2.6)
         plots.accuracies(self.committed, ax).set_title(DEMO_NOTE, fontsize=9)
         draw_ceiling(self.committed, ax, ax.axvline)
         plots.show(drawn)
         return provenance.of_runs(self.committed, f"{self.study.name}.csv", source=CODE)
 
     def curves_figure(self):
-        """Top-1 in training and on the test set by epoch, a row a backbone: at paper scale where there are records."""
+        """Top-1 on the test set and in training by epoch, a row a backbone: at paper scale where there are records."""
         runs = self.paper if len(self.paper) else self.committed
         if runs.empty:
             return words(NONE)
@@ -115,7 +115,7 @@ class ResultsPage:
         drawn, axes = plots.figure(9, 2.9 * len(backbones), columns=2, rows=len(backbones), squeeze=False)
         for row, backbone in zip(axes, backbones, strict=True):
             here = runs[runs["backbone"] == backbone]
-            for ax, measure in zip(row, ("top1", "test_top1"), strict=True):
+            for ax, measure in zip(row, ("test_top1", "top1"), strict=True):
                 note = f" ({DEMO_NOTE})" if runs is self.committed else ""
                 plots.curves(here, ax, measure).set_title(f"{backbone}{note}", fontsize=9)
                 draw_ceiling(here, ax, ax.axhline)
@@ -155,7 +155,7 @@ def demo_means(study, results=None):
         mean, low, high = mean_interval(group["top1"])
         interval = f" ({low:.1%} to {high:.1%})" if len(group) > 1 else ""
         top1 = f"{mean:.1%}{interval}"
-        rows.append({"backbone": backbone, "head": head, "seeds": len(group), "top-1, demo (95 % over seeds)": top1})
+        rows.append({"backbone": backbone, "head": head, "seeds": len(group), "top-1, demo (95% over seeds)": top1})
     rows, name = pd.DataFrame(rows), f"{study}-demo.csv"
     return HTML(table(rows, name).data + provenance.of_runs(runs, f"{study}-runs.csv", source=CODE).data)
 
@@ -199,7 +199,9 @@ def draw_ceiling(runs, ax, line):
     if line == ax.axhline:
         ax.text(0.01, CEILING, "GAP's ceiling ", transform=ax.get_yaxis_transform(), va="bottom", **style)
     else:
-        ax.text(CEILING, 1.01, "GAP's ceiling on small_patch", transform=ax.get_xaxis_transform(), ha="center", **style)
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom, top - 0.4)  # room for the line's name
+        ax.text(CEILING, 0.98, " GAP's ceiling on small_patch", transform=ax.get_xaxis_transform(), va="top", **style)
     said = ax.figure.alt_texts[(ax,)]
     plots.described(ax, f"{said} A line at {CEILING:.0%} is GAP's ceiling on small_patch, by construction.")
 
@@ -284,13 +286,14 @@ _SIGNS = {BETTER: "wise is better", WORSE: "gap is better", NO_DIFFERENCE: NO_DI
 
 def _exceptions(runs):
     """Which runs have no accuracy to compare, and which have one no better than chance: a phrase for each kind."""
-    apart, guesses = [], []
+    apart, seeds = [], {}
     for row in runs.itertuples():
-        name = f"{row.head} on {row.backbone} (seed {row.seed})"
+        name = f"{row.head} on {row.backbone}"
         if row.status != "complete":
-            apart.append(f"{name} {row.run.ending}")
+            apart.append(f"{name} (seed {row.seed}) {row.run.ending}")
         elif report.only_guesses(row.run):
-            guesses.append(name)
+            seeds.setdefault(name, []).append(str(row.seed))
+    guesses = [f"{name} (seed{'s' * (len(each) > 1)} {', '.join(each)})" for name, each in seeds.items()]
     kinds = {"not counted": apart, report.NO_BETTER: guesses}
     return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
 

@@ -51,7 +51,7 @@ def _run(row, gain, paper):
     state = "chance" if guess else _state(gain)
     shown = _signed(gain.printed) if gain else f"{float(row.printed):.1%}"
     facts = {
-        "Printed": f"top-1 {row.printed} of {row.images:,} images, 95 % interval {row.low:.1%} to {row.high:.1%}; "
+        "Printed": f"top-1 {row.printed} of {row.images:,} images, 95% interval {row.low:.1%} to {row.high:.1%}; "
         f"chance is {1 / study.classes:.1%}",
         **({"Over GAP": f"{_signed(gain.printed)} printed; {_difference(gain).in_words()}"} if gain else {}),
         "So it is": f"{gain.word} than GAP" if gain and gain.word != metrics.NO_DIFFERENCE else STATES[state][1],

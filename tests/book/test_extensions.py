@@ -11,7 +11,7 @@ figures, tables = load_script("figures", "book/_ext"), load_script("tables", "bo
     ("texts", "numbers"),
     [
         (["+5.6 (−0.2 to 11.3)", "–", "1e-4"], True),
-        (["7×7×2048", "9 of 12", "98.7 %"], True),
+        (["7×7×2048", "9 of 12", "98.7%"], True),
         (["0.021", "< 0.001", "learned"], True),
         (["3 seeds"], False),
         (["wise", "0.7362"], False),

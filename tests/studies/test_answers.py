@@ -83,7 +83,7 @@ def test_a_demo_decides_only_if_every_seed_is_above_one_half():
     good = found("demos", share)
     assert good.answer.startswith("4 of 4 demos decide")
     assert good.headline.startswith("4 of 4 demos decide: in every seed")
-    assert "with 95 % intervals, on 600 test images and 3 seeds. Better: sub_imagenet_224: wise − gap" in good.answer
+    assert "with 95% intervals, on 600 test images and 3 seeds. Better: sub_imagenet_224: wise − gap" in good.answer
     assert "mit_224: wise − gap +45.0 (" in good.answer
     rows = good.runs.copy()
     weak = kept(QUESTIONS["demos"].run("intel_224, wise", 1), 0.53)
@@ -160,7 +160,7 @@ def test_overfitting_is_training_minus_test():
 def test_the_faster_head_reaches_the_level_in_fewer_epochs():
     faster = found("convergence", lambda title: 0.9 if "wise" in title else 0.5)
     assert faster.headline == "small_conv: wise − gap: faster; 16×16 cells: wise − avg_fc: faster."
-    assert faster.answer.count(": 3.00 and 7.00, difference −4.00 (95 % interval ") == 2
+    assert faster.answer.count(": 3.00 and 7.00, difference −4.00 (95% interval ") == 2
     assert "Epochs to 45.0%, small_conv: wise − gap: " in faster.answer
     assert found("convergence", lambda title: 0.5).headline.count("no difference shown") == 2
     run = kept(QUESTIONS["convergence"].run("wise, small_conv", 0), 0.5)
@@ -245,7 +245,7 @@ def test_jumps_are_judged_over_seeds(tmp_path):
     said = write([0.2, 0.8, 0.2, 0.8])
     assert said.headline.startswith("Changes from epoch to epoch at a learning rate of 0.01, beside 0.1: no difference")
     assert said.headline.endswith("taken anew: no difference shown at 0.1; no difference shown at 0.01.")
-    assert "Learning rate 0.01 − 0.1: difference +0.00, 95 % interval 0.00 to 0.00." in said.answer
+    assert "Learning rate 0.01 − 0.1: difference +0.00, 95% interval 0.00 to 0.00." in said.answer
     drawn, ax = plots.figure()
     said.draw(ax)
     assert "learning rate 0.01: 60.0 points with moving statistics" in plots.alt_text(drawn)

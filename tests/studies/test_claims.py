@@ -135,13 +135,13 @@ def test_what_the_printed_accuracies_show_and_do_not(table):
         "report.section-4.3.inception-top1": True,
         "report.section-4.2.2.resnet-top5": False,
     }
-    words = {True: "supported by the printed numbers", False: "not supported by them"}
+    words = {True: "supported by the printed numbers", False: "not supported by the printed numbers"}
     assert {name: table["verdict"][name] for name in expected} == {name: words[v] for name, v in expected.items()}
 
 
 def test_a_difference_of_gains_is_as_uncertain_as_both(table):
     halves = [(0.7444 - 0.6953) / 2, (0.0811 - 0.0090) / 2]  # of Xception's gains at 512 and 224, by Agresti and Caffo
-    ours = re.search(r"\+67\.6 points \(95 % interval ([\d.]+) to ([\d.]+)", table["ours"]["section-2.1.larger-maps"])
+    ours = re.search(r"\+67\.6 points \(95% interval ([\d.]+) to ([\d.]+)", table["ours"]["section-2.1.larger-maps"])
     assert float(ours[2]) - float(ours[1]) == pytest.approx(200 * sum(half**2 for half in halves) ** 0.5, abs=0.15)
 
 
@@ -185,12 +185,12 @@ OTHER_VALUES = {
         "0.0457",
         "section-3.3.xception-fails",
         "supported by the printed numbers",
-        "not supported by them",
+        "not supported by the printed numbers",
     ),
     ("Table 5", "DenseNet121+Avg+Depthwise Conv+Constraints", "Top-1 accuracy"): (
         "0.6695",
         "table-5.densenet121.wise.over.gap",
-        "not supported by them",
+        "not supported by the printed numbers",
         "supported by the printed numbers",
     ),
     ("Table 2", "Sub-ImageNet", "Training Images"): ("35000", "section-3.1.sub-per-class", "disagrees", "exact"),
@@ -439,13 +439,13 @@ def command(table, monkeypatch):
 
 
 def test_the_command_filters_and_counts(command, capsys, table):
-    assert command(["--where", "Section 2.4", "--verdict", "not supported by them"]) == 0
+    assert command(["--where", "Section 2.4", "--verdict", "not supported by the printed numbers"]) == 0
     shown = capsys.readouterr().out
     assert "id: section-2.4.constraint\n" in shown
-    assert "verdict: not supported by them\n" in shown
+    assert "verdict: not supported by the printed numbers\n" in shown
     assert "section-2.3" not in shown
-    chosen = table[table["where"].eq("Section 2.4") & table["verdict"].eq("not supported by them")]
-    assert shown.endswith(f"{len(chosen)} claims:\n  {len(chosen)} not supported by them\n")
+    chosen = table[table["where"].eq("Section 2.4") & table["verdict"].eq("not supported by the printed numbers")]
+    assert shown.endswith(f"{len(chosen)} claims:\n  {len(chosen)} not supported by the printed numbers\n")
     assert command(["--source", "report", "--kind", "accuracy"]) == 0
     assert "18 claims:\n  18 open\n" in capsys.readouterr().out
 

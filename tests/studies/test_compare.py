@@ -239,7 +239,7 @@ def test_what_is_better_is_recommended():
     compared = comparison(gap=0.5, wise=0.8)
     row = compared.differences.iloc[0]
     assert row["shown"]
-    expected = f"is better than gap by {100 * row['difference']:.1f} points (95 % interval {100 * row['low']:.1f} to"
+    expected = f"is better than gap by {100 * row['difference']:.1f} points (95% interval {100 * row['low']:.1f} to"
     assert compared.recommendation.startswith(f"Take wise on {compared.backbone}. wise {expected}")
     assert "p < 0.001" in compared.recommendation
     assert not any(name.startswith("images needed") for name in compared.tables()[1])
@@ -252,7 +252,7 @@ def test_the_tables_for_readers_say_the_same_in_percent():
     first = compared.heads.iloc[0]
     assert list(heads["head"]) == list(compared.heads["head"])
     assert heads["top-1, mean of seeds"][0] == f"{first['top1']:.1%}"
-    assert heads["95 % interval"][0] == f"{first['low']:.1%} to {first['high']:.1%}"
+    assert heads["95% interval"][0] == f"{first['low']:.1%} to {first['high']:.1%}"
     for said, row in zip(pairs.itertuples(index=False), compared.differences.itertuples(), strict=True):
         assert said[:3] == (row.better, row.other, f"{100 * row.difference:.1f}".replace("-", "−"))
     assert list(pairs["shown"]) == ["yes" if shown else "no" for shown in compared.differences["shown"]]

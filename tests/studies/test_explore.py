@@ -56,7 +56,7 @@ def test_every_printed_accuracy_is_found_and_every_printed_count_is_ours(monkeyp
         for row, entry in zip(rows.itertuples(), entries.itertuples(), strict=True):
             if entry.unit == "fraction" and row.what == "Top-1 accuracy":
                 table = report.published_results(places[where].name).set_index(["backbone", "head"])
-                assert row._5 == "95 % interval " + table.loc[(backbone, head), "95 % interval of top-1, computed here"]
+                assert row._5 == "95% interval " + table.loc[(backbone, head), "95% interval of top-1, computed here"]
             found += 1
     assert found == len(printed) > 100
     assert explore.combination("wise", "Xception", 512 - 32, 67).published().empty

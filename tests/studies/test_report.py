@@ -25,7 +25,7 @@ def table_of(tmp_path, *choices):
 
 def test_a_complete_run_in_words():
     assert report.describe_result(record(correct=(60, 270))) == (
-        "small_patch + wise: top-1 90.0% (95 % interval 86.1% to 92.9%) after epoch 2, 270 of 300 test images; "
+        "small_patch + wise: top-1 90.0% (95% interval 86.1% to 92.9%) after epoch 2, 270 of 300 test images; "
         "chance is 16.7% (demo: not the paper's data)."
     )
 
@@ -87,7 +87,7 @@ def test_the_table_gives_a_final_accuracy_to_complete_runs_only(tmp_path):
         {"seed": 5, "correct": (), "status": "running", "epochs": 20},
         {"seed": 6, "correct": ()},  # another's record, complete without an epoch, must not stop a page
     )
-    columns = ["epochs", "top-1, final epoch", "95 % interval", "top-1, best epoch", "status"]
+    columns = ["epochs", "top-1, final epoch", "95% interval", "top-1, best epoch", "status"]
     assert [[row[column] for column in columns] for row in rows] == [
         [2, "90.0%", "86.1% to 92.9%", "93.3%", "complete"],
         [2, "17.0%", "13.2% to 21.7%", "93.3%", "complete, no better than chance"],
@@ -98,7 +98,7 @@ def test_the_table_gives_a_final_accuracy_to_complete_runs_only(tmp_path):
         [0, "none", "none", "none", "complete"],
     ]
     low, high = wilson_interval(270, 300)
-    assert rows[0]["95 % interval"] == f"{low:.1%} to {high:.1%}"
+    assert rows[0]["95% interval"] == f"{low:.1%} to {high:.1%}"
 
 
 def test_options_have_a_column_where_a_run_has_some(tmp_path):
@@ -189,7 +189,7 @@ def test_published_results_are_the_printed_values_with_intervals(root):
     assert list(rows["top-1, printed"]) == list(top1_of_table_9(root).values())
     assert list(rows.loc[0, ["backbone", "head", "parameters, printed"]]) == ["Xception", "gap", "20,998,763"]
     # 661 of 1340, by Wilson's formula by hand
-    assert rows["95 % interval of top-1, computed here"][3] == "46.7% to 52.0%"
+    assert rows["95% interval of top-1, computed here"][3] == "46.7% to 52.0%"
 
 
 def test_counts_beside_the_published_ones_say_what_they_count(monkeypatch):
@@ -215,7 +215,7 @@ def test_the_published_row_that_failed_to_train_is_computed_to_be_that():
     marked = rows[rows[column] == "no better than chance"]
     assert list(zip(marked["backbone"], marked["head"], strict=True)) == [("Xception", "gap")]
     assert set(rows[column]) == {"no better than chance", "better"}
-    lows = [float(re.match(r"[\d.]+", text)[0]) for text in rows["95 % interval of top-1, computed here"]]
+    lows = [float(re.match(r"[\d.]+", text)[0]) for text in rows["95% interval of top-1, computed here"]]
     assert [low <= 100 / 67 for low in lows] == list(rows[column] == "no better than chance")
 
 

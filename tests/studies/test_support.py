@@ -10,8 +10,8 @@ from wisesr_helpers.metrics import BETTER, NO_DIFFERENCE, WORSE
 from wisesr_helpers.published import published
 from wisesr_helpers.studies import support
 
-Z = 1.959963984540054  # of a normal distribution: 97.5 %
-Z80 = 0.8416212335729143  # 80 %
+Z = 1.959963984540054  # of a normal distribution: 97.5%
+Z80 = 0.8416212335729143  # 80%
 
 
 @pytest.fixture(scope="module")

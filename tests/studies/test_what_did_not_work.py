@@ -147,7 +147,7 @@ def test_results_stand_beside_the_papers_words():
     judged = judge({right: paired_comparison(own, final) for right, own in others.items()})
     assert table["beside wise"][3] == f"better, {judged[99].in_words()}"
     assert html.escape(judged[99].in_words()) in table.to_html()  # a whole sentence
-    assert list(table)[:5] == ["row", "top-1, final epoch", "95 % interval", "beside wise", "the paper"]
+    assert list(table)[:5] == ["row", "top-1, final epoch", "95% interval", "beside wise", "the paper"]
     assert list(table)[-2:] == ["status", "kind"]
     assert list(table["top-1, best epoch"])[:2] == ["99.0%"] * 2
     assert table["status"][2] == "complete, no better than chance"
@@ -163,7 +163,7 @@ def test_the_verdict_names_what_the_same_images_show():
 
 
 def test_the_verdict_is_corrected_for_the_number_of_rows():
-    shown = 86  # six images against none: a p-value of 2 / 2 ** 6, below 5 % alone and above it beside another
+    shown = 86  # six images against none: a p-value of 2 / 2 ** 6, below 5% alone and above it beside another
     assert binomtest(6, 6).pvalue < 0.05 < 2 * binomtest(6, 6).pvalue
     assert "better: 'relu'" in report.verdict(runs(wise=80, relu=shown), "wise")
     assert "better: none; no difference shown: 'relu', 'bilinear'" in report.verdict(

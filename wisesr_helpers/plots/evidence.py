@@ -8,7 +8,7 @@ from wisesr_helpers.plots.runs import row_styles
 
 
 def differences(judged, ax):
-    """Judged differences with their 95 % intervals, one in a row; filled where a difference is shown.
+    """Judged differences with their 95% intervals, one in a row; filled where a difference is shown.
 
     Args:
         judged: Title → ``Difference``, see :func:`wisesr_helpers.metrics.judge`.
@@ -27,7 +27,7 @@ def differences(judged, ax):
     ax.set_yticks(range(len(judged)), list(judged))
     ax.set(ylim=(len(judged) - 0.5, -0.5), xlabel="difference of test top-1, points")
     ax.grid(axis="x", alpha=0.3)
-    return described(ax, f"Differences of test top-1 in points, with 95 % intervals; filled: shown. {'; '.join(said)}.")
+    return described(ax, f"Differences of test top-1 in points, with 95% intervals; filled: shown. {'; '.join(said)}.")
 
 
 def radial_profile(weights, ax):

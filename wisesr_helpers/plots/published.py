@@ -9,7 +9,7 @@ LINEAR = 10  # points; beyond, the axis is logarithmic, for gains of 72 points s
 
 
 def gains(rows, ax):
-    """Gains in top-1 over GAP with their 95 % intervals, a line a model: by verdict, then by head, the largest on top.
+    """Gains in top-1 over GAP with their 95% intervals, a line a model: by verdict, then by head, the largest on top.
 
     Args:
         rows: Rows of ``studies.support.comparisons``: "where", "backbone", "head", "difference", "low", "high" (all
@@ -51,4 +51,4 @@ def gains(rows, ax):
     ax.set(xlim=(-40, 90), ylim=(at - 1, -1.2))
     ax.set_xlabel(f"gain in top-1 over GAP, points (logarithmic beyond ±{LINEAR})", fontsize=8)
     ax.grid(axis="x", alpha=0.3)
-    return described(ax, f"Gains in printed top-1 over GAP in points, with 95 % intervals. {' '.join(said)}")
+    return described(ax, f"Gains in printed top-1 over GAP in points, with 95% intervals. {' '.join(said)}")

@@ -76,7 +76,7 @@ def _has_rows(runs):
 
 
 def accuracies(runs, ax):
-    """Final test top-1 of every run with its 95 % Wilson interval, in one row per title, and a line at chance.
+    """Final test top-1 of every run with its 95% Wilson interval, in one row per title, and a line at chance.
 
     Titles are backbone and head, in alphabetical order, or those of the column "row", in its order; seeds of one title
     lie close together. Of more than six rows, all but Wise-SrNet's and GAP's are grey. A run that is not complete has
@@ -118,9 +118,7 @@ def accuracies(runs, ax):
     ax.set(xlim=(0, 1.02), ylim=(len(titles) - 0.5, -0.5), xlabel="test top-1, final epoch")
     ax.xaxis.set_major_formatter(_percent)
     ax.grid(axis="x", alpha=0.3)
-    return described(
-        ax, f"Final test top-1 accuracy with 95 % intervals. {'; '.join(said)}.{_chance_in_words(chances)}"
-    )
+    return described(ax, f"Final test top-1 accuracy with 95% intervals. {'; '.join(said)}.{_chance_in_words(chances)}")
 
 
 def _at_the_edge(cut_short, ax):

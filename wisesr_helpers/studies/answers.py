@@ -103,7 +103,7 @@ class Found:
         if self.open:
             return said
         if self.name not in _WITHOUT_COMPARISONS and self.differences:
-            said.append(f"Differences in points, with 95 % intervals, on {self._sample}.")
+            said.append(f"Differences in points, with 95% intervals, on {self._sample}.")
             said += [f"{word.capitalize()}: {'; '.join(each)}." for word, each in self._by_word().items()]
         if self.diverged:
             said.append(f"Diverged, and in no comparison: {'; '.join(self.diverged)}.")
@@ -131,7 +131,7 @@ class Found:
         said = "; ".join(f"{word}: {', '.join(each)}" for word, each in self._by_word(*titles).items())
         if not said:
             return NOTHING
-        return f"In points, with 95 % intervals, on {self._sample}: {said}."
+        return f"In points, with 95% intervals, on {self._sample}: {said}."
 
     def _by_word(self, *titles):
         """Word → what has it, with its difference and interval."""
@@ -145,8 +145,9 @@ class Found:
     @property
     def _sample(self):
         """On what accuracies are compared."""
-        images = self.runs[self.runs["status"] == "complete"]["images"].min()
-        return f"{images:,} test images and {self.question.seeds} seed{'s' * (self.question.seeds > 1)}"
+        images = self.runs[self.runs["status"] == "complete"]["images"]
+        span = " to ".join(f"{count:,}" for count in sorted({images.min(), images.max()}))
+        return f"{span} test images and {self.question.seeds} seed{'s' * (self.question.seeds > 1)}"
 
     def pair(self, title):
         """What is compared, as a difference: the title, or both arms where it names none."""
@@ -238,7 +239,7 @@ def _heads(found):
         means.append(f"{title} {mean:.1%} ({low:.1%} to {high:.1%})")
     _, low, _ = mean_interval(found.top1("gap")) if len(found.top1("gap")) else (0, 0, 0)
     leak = f" gap is above its ceiling of {CEILING:.0%}: the scenes leak." if low > CEILING else ""
-    return [*_words(found), f"Mean top-1 with 95 % intervals over seeds: {'; '.join(means)}.{leak}"]
+    return [*_words(found), f"Mean top-1 with 95% intervals over seeds: {'; '.join(means)}.{leak}"]
 
 
 def _receptive_field(found):
@@ -253,7 +254,10 @@ def _map_size(found):
         f"{head} {', '.join(f'{each.mean():.1%}' if len(each) else 'none' for each in top1)}"
         for head, top1 in tops.items()
     ]
-    return [f"Mean top-1 on {', '.join(f'{k}×{k}' for k in CELLS)} cells: {'; '.join(said)}."]
+    leads = [found.differences.get(f"{k}×{k} cells: wise − gap") for k in CELLS]
+    shown = ", ".join("none" if each is None else points(each.difference, "+") for each in leads)
+    cells = ", ".join(f"{k}×{k}" for k in CELLS)
+    return [f"wise is ahead of gap by {shown} points on {cells} cells.", f"Mean top-1 on them: {'; '.join(said)}."]
 
 
 def _scale(found):
@@ -272,7 +276,7 @@ def _few_images(found):
         over = [run.history[-1]["top1"] - run.top1 for run in found.seeds(title)]
         mean, low, high = mean_interval(over) if over else (np.nan,) * 3
         said.append(f"{title} {points(mean, '+')} ({points(low)} to {points(high)})")
-    return [*_words(found), f"Training minus test top-1, points, with 95 % intervals over seeds: {'; '.join(said)}."]
+    return [*_words(found), f"Training minus test top-1, points, with 95% intervals over seeds: {'; '.join(said)}."]
 
 
 def epochs_to(run, level):
@@ -293,7 +297,7 @@ def _convergence(found):
         words.append(f"{title}: {'faster' if high < 0 else 'slower' if low > 0 else 'no difference shown'}")
         said.append(
             f"Epochs to {level:.1%}, {title}: {np.mean(first):.2f} and {np.mean(second):.2f}, difference {mean:+.2f} "
-            f"(95 % interval {low:.2f} to {high:.2f})."
+            f"(95% interval {low:.2f} to {high:.2f})."
         )
     return [sentence.replace("-", "−") for sentence in (f"{'; '.join(words)}.", *said)]
 
@@ -344,7 +348,7 @@ def _weights(found):
     at_once, in_the_end = (f"{min(each):.1%} to {max(each):.1%}" for each in spans.values())
     return [
         f"The first update sets {at_once} of the weights to 0; after training {in_the_end} are 0.",
-        "Means with 95 % intervals over seeds; averaging has 1, 1, 0 and 0 of them.",
+        "Means with 95% intervals over seeds; for averaging the four are 1, 1, 0 and 0.",
         *said,
     ]
 
@@ -376,7 +380,7 @@ def _smaller(differences):
     """(Whether differences over seeds are below 0, in a word; their mean and interval in points)."""
     mean, low, high = (100 * value for value in mean_interval(differences))
     word = "smaller" if high < 0 else "larger" if low > 0 else NO_DIFFERENCE
-    return word, f"difference {mean:+.2f}, 95 % interval {low:.2f} to {high:.2f}".replace("-", "−")
+    return word, f"difference {mean:+.2f}, 95% interval {low:.2f} to {high:.2f}".replace("-", "−")
 
 
 _SAID = {

@@ -78,7 +78,7 @@ def claims(*folders):
         printed digit. A setting is exact if the project's recipe has it, which says nothing of what the authors did; a
         dataset's size, if the paper gives it alike in two places. Accuracies of photographs get a verdict from complete
         runs of today's code by the paper's recipe only: "reproduced" is a mean final accuracy within the tolerance,
-        half the 95 % interval of a difference of two such accuracies. Comparisons are judged by such runs, and without
+        half the 95% interval of a difference of two such accuracies. Comparisons are judged by such runs, and without
         them by the printed accuracies (:mod:`wisesr_helpers.studies.support`).
     """
     if not folders:

@@ -148,7 +148,7 @@ class Comparison:
                 "head": row.head,
                 "parameters": f"{row.params:,}",
                 "top-1, mean of seeds": f"{row.top1:.1%}",
-                "95 % interval": f"{row.low:.1%} to {row.high:.1%}",
+                "95% interval": f"{row.low:.1%} to {row.high:.1%}",
                 "seeds": f"{row.seeds}, from {row.worst:.1%} to {row.best:.1%}",
             }
             for row in self.heads.itertuples()
@@ -160,7 +160,7 @@ class Comparison:
                 "better": row.better,
                 "other": row.other,
                 "difference, points": points(row.difference),
-                "95 % interval": f"{points(row.low)} to {points(row.high)}",
+                "95% interval": f"{points(row.low)} to {points(row.high)}",
                 "p": p_text(row.p),
                 "p, corrected": p_text(row.p_corrected),
                 # A page cuts off what is longer; the recommendation has all of the reason.
@@ -186,7 +186,7 @@ class Comparison:
         if best["low"] <= self.baseline:
             return (
                 f"Nothing shows that any head learned: the best, {best['head']}, gets {best['top1']:.1%} of "
-                f"{self.images:,} test images right (95 % interval {best['low']:.1%} to {best['high']:.1%}), and "
+                f"{self.images:,} test images right (95% interval {best['low']:.1%} to {best['high']:.1%}), and "
                 f"always answering '{self.classes[np.bincount(self.labels).argmax()]}' gets {self.baseline:.1%} right. "
                 "Train for more epochs, or give more images."
             )

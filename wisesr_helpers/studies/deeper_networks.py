@@ -28,7 +28,7 @@ def class_accuracies(counts, names):
         names: Of the classes.
 
     Returns:
-        DataFrame: "class", "images", "correct", "accuracy", "95 % interval" (Wilson's), "most often taken for".
+        DataFrame: "class", "images", "correct", "accuracy", "95% interval" (Wilson's), "most often taken for".
     """
     rows = []
     for k, name in enumerate(names):
@@ -42,7 +42,7 @@ def class_accuracies(counts, names):
                 "images": images,
                 "correct": correct,
                 "accuracy": f"{correct / images:.1%}" if images else "none",
-                "95 % interval": f"{low:.1%} to {high:.1%}" if images else "none",
+                "95% interval": f"{low:.1%} to {high:.1%}" if images else "none",
                 "most often taken for": f"{names[other]} ({wrong[other]})" if wrong[other] else "no other",
             }
         )
@@ -218,7 +218,7 @@ def table_1():
     """The report's Table 1, a row a model; the intervals and the last column are computed here.
 
     Returns:
-        DataFrame: "dataset", "backbone", "top-1" and "top-5" as printed, each with the 95 % interval that the size
+        DataFrame: "dataset", "backbone", "top-1" and "top-5" as printed, each with the 95% interval that the size
         of its test set gives, and "beside the best": whether top-1 is worse than that of the dataset's best, by
         :func:`wisesr_helpers.metrics.judge`; only counts are known, so the comparisons are unpaired.
     """
@@ -232,7 +232,7 @@ def table_1():
         for measure in MEASURES:
             value = printed[label, f"{measure.capitalize()} accuracy"]
             interval = "{:.2%} to {:.2%}".format(*wilson_interval(*_counts(value, study.dataset)))
-            row |= {measure: value, f"95 % interval of {measure}": interval}
+            row |= {measure: value, f"95% interval of {measure}": interval}
         rows.append(row)
     table = pd.DataFrame(rows)
     best = table.groupby("dataset")["top-1"].transform("max")  # four digits each: as text they sort alike
@@ -253,7 +253,7 @@ def _counts(value, dataset):
 
 
 def published_bars(table, axes):
-    """Figures 2, 4 and 6: the printed accuracies as bars with their 95 % intervals, a panel a dataset.
+    """Figures 2, 4 and 6: the printed accuracies as bars with their 95% intervals, a panel a dataset.
 
     Args:
         table: As :func:`table_1` returns it.
@@ -275,7 +275,7 @@ def published_bars(table, axes):
         said.append(f"{dataset}: {', '.join(values)}")
     np.ravel(axes)[0].set_ylabel("test accuracy")
     np.ravel(axes)[0].figure.legend(loc="outside lower center", ncols=len(STUDY.backbones), frameon=False, fontsize=8)
-    words = "Top-1 and top-5 accuracies as the report prints them, bars with 95 % intervals."
+    words = "Top-1 and top-5 accuracies as the report prints them, bars with 95% intervals."
     return described(axes, f"{words} {'; '.join(said)}.")
 
 

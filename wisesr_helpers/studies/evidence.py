@@ -8,7 +8,7 @@ from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.training.runs import canonical
 
 EXACT, AGREES, DISAGREES = "exact", "agrees", "disagrees"  # counts, operations, arithmetic, datasets, settings
-SUPPORTED, NOT_SUPPORTED = "supported by the printed numbers", "not supported by them"  # comparisons
+SUPPORTED, NOT_SUPPORTED = "supported by the printed numbers", "not supported by the printed numbers"  # comparisons
 BY_CONSTRUCTION, SHOWN = "holds by construction", "shown here"  # with the next two: the embedded scenes
 NOT_SHOWN, CONTRADICTED = "not shown here", "contradicted here"
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"  # runs at paper scale

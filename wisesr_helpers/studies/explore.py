@@ -73,7 +73,7 @@ class Combination:
 
         Returns:
             DataFrame, a row a printed value: where, study, what, printed, computed here (parameters and GFLOPs
-            counted; of an accuracy the 95 % interval from the size of the test set), note (what is wrong with the
+            counted; of an accuracy the 95% interval from the size of the test set), note (what is wrong with the
             printed value, or ""). No rows if nothing is printed.
         """
         rows = []
@@ -96,7 +96,7 @@ class Combination:
         if entry.unit == "GFLOPs":
             return f"{self.flops / 1e9:.2f}"
         low, high = wilson_interval(round(entry.number * study.test_images), study.test_images)
-        return f"95 % interval {low:.1%} to {high:.1%}"
+        return f"95% interval {low:.1%} to {high:.1%}"
 
     def unpublished(self):
         """The sentence to show when nothing is printed; it names the settings in which this pair is printed."""

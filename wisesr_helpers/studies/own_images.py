@@ -184,7 +184,7 @@ def keep_classifier(comparison, path):
 
 
 def accuracies(comparison, ax):
-    """Top-1 of every head: a dot for each seed, their mean and its 95 % interval; a line at the most frequent class.
+    """Top-1 of every head: a dot for each seed, their mean and its 95% interval; a line at the most frequent class.
 
     Args:
         comparison: ``Comparison``.
@@ -206,13 +206,13 @@ def accuracies(comparison, ax):
     )
     return described(
         ax,
-        f"Test top-1 of heads on {comparison.backbone} with 95 % intervals: {said}. The most frequent class is "
+        f"Test top-1 of heads on {comparison.backbone} with 95% intervals: {said}. The most frequent class is "
         f"{comparison.baseline:.1%}.",
     )
 
 
 def differences(comparison, ax):
-    """The differences between heads in points, with their 95 % intervals; filled dots where one is shown.
+    """The differences between heads in points, with their 95% intervals; filled dots where one is shown.
 
     Args:
         comparison: ``Comparison``.

@@ -171,7 +171,7 @@ QUESTIONS = {
         "Does every demo decide whether the paper's head can do what averaging can't?",
         DEMOS,
         _by_study(),
-        "It does if, in every seed, the lower end of wise's 95 % interval is above one half, the ceiling of gap.",
+        "It does if, in every seed, the lower end of wise's 95% interval is above one half, the ceiling of gap.",
     ),
     "demos_conv": Question(
         "Does the head still help on ordinary convolutions, which see the whole scene?",
@@ -234,7 +234,7 @@ QUESTIONS = {
             "small_conv: wise − gap": ("wise, small_conv", "gap, small_conv"),
             "16×16 cells: wise − avg_fc": ("wise, 16×16 cells", "avg_fc, 16×16 cells"),
         },
-        "Epochs until nine tenths of the lower of both final accuracies is reached first; it is faster if the 95 % "
+        "Epochs until nine tenths of the lower of both final accuracies is reached first; it is faster if the 95% "
         "interval over seeds of the difference is below 0.",
     ),
     "better_head": Question(

@@ -47,7 +47,7 @@ def describe_result(run):
     learned = f" That is no better than a guess among {len(run.classes)} classes: nothing shows that it learned."
     count = run.final["count"]
     return (
-        f"{model}: top-1 {run.top1:.1%} (95 % interval {_interval(run.correct_images, count)}) after epoch "
+        f"{model}: top-1 {run.top1:.1%} (95% interval {_interval(run.correct_images, count)}) after epoch "
         f"{run.final['epoch']}, {run.correct_images} of {count} test images; chance is {run.chance:.1%}{kind}."
         + (learned if only_guesses(run) else "")
     )
@@ -79,7 +79,7 @@ def published_results(study):
 
     Returns:
         DataFrame, one row per model: "backbone", "head", "parameters, printed", "top-1, printed" and "top-5, printed",
-        each where the table has it; the last two columns, the 95 % interval of top-1 and whether it is better than
+        each where the table has it; the last two columns, the 95% interval of top-1 and whether it is better than
         chance, are computed here.
     """
     study = get_study(study)
@@ -88,7 +88,7 @@ def published_results(study):
     rows = printed.pivot(index=["backbone", "head"], columns="column", values="value")
     rows = rows.loc[list(dict.fromkeys(zip(printed["backbone"], printed["head"], strict=True)))].reset_index()
     correct = [round(float(value) * images) for value in rows["Top-1 accuracy"]]
-    rows["95 % interval of top-1, computed here"] = [_interval(c, images) for c in correct]
+    rows["95% interval of top-1, computed here"] = [_interval(c, images) for c in correct]
     guesses = [no_better_than_chance(c, images, study.classes) for c in correct]
     rows[f"beside chance ({1 / study.classes:.1%}), computed here"] = [NO_BETTER if g else "better" for g in guesses]
     rows.columns.name = None
@@ -162,7 +162,7 @@ def results_table(runs):
             "parameters": [f"{value:,}" for value in runs["params"]],
             "epochs": runs["epochs"],
             "top-1, final epoch": [_share(end.top1) for end in ends],
-            "95 % interval": [_interval(end.correct, end.images) for end in ends],
+            "95% interval": [_interval(end.correct, end.images) for end in ends],
             "chance": [f"{run.chance:.1%}" for run in runs["run"]],
             "top-1, best epoch": [_best(run) for run in runs["run"]],
             "status": [status(run) for run in runs["run"]],
@@ -208,8 +208,8 @@ def verdict(runs, reference):
         parts.append(f"not counted: {', '.join(apart)}")
     comparisons = "1 comparison" if len(compared) == 1 else f"{len(compared)} comparisons"
     return (
-        f"Compared with '{reference}' on the same test images: {'; '.join(parts)}. McNemar's exact test at 5 %, "
-        f"corrected for {comparisons}, and the 95 % interval of the difference. Each row is one run with one seed: "
+        f"Compared with '{reference}' on the same test images: {'; '.join(parts)}. McNemar's exact test at 5%, "
+        f"corrected for {comparisons}, and the 95% interval of the difference. Each row is one run with one seed: "
         "this accounts for the chance in the test images, not in training, whose last epoch may also be an unlucky "
         "one (see the best epoch)."
     )

@@ -55,7 +55,7 @@ def accuracies(numbers=None):
     Returns:
         DataFrame, one row per printed accuracy: "source", "where", "row", "column", "study", "dataset" (of the report,
         as typed, else ""), "backbone", "head", "measure" ("top-1" or "top-5"), "printed" (text), "images" (of the test
-        set), "correct" (the nearest whole number of them), "low" and "high" (Wilson's 95 % interval, fractions),
+        set), "correct" (the nearest whole number of them), "low" and "high" (Wilson's 95% interval, fractions),
         "possible" (whether a whole number of images gives the printed digits).
     """
     numbers = published() if numbers is None else numbers
@@ -111,7 +111,7 @@ def comparisons(printed=None):
     Returns:
         DataFrame, one row per comparison: "source", "where", "question", "study", "dataset", "measure", "backbone",
         "head", "other_backbone", "other_head", "images", "printed" (the difference of the printed values in points,
-        text), then fractions of the nearest whole numbers of images: "difference", "low", "high" (95 % interval,
+        text), then fractions of the nearest whole numbers of images: "difference", "low", "high" (95% interval,
         Agresti and Caffo), "p", "p_corrected", and "word" ("better", "worse", "no difference shown", of the first).
         "low", "high" and "word" again with "_if_paired_best" and "_if_paired_worst", the two bounds. "images_needed"
         and "seeds_needed": see :func:`settling`, 0 where a difference is shown or none is printed.
@@ -191,7 +191,7 @@ def right_images(correct, other_correct, images, together):
 
 
 def settling(correct, other_correct, images):
-    """What it would take to show a difference as large as the printed one, by itself, with a power of 80 %.
+    """What it would take to show a difference as large as the printed one, by itself, with a power of 80%.
 
     Args:
         correct: Test images that the first model got right.

@@ -110,7 +110,7 @@ def beside_paper(runs):
         runs: DataFrame as ``ws.Rows.run`` returns it for :func:`typed_rows`.
 
     Returns:
-        DataFrame, a row a run: "row", "top-1, final epoch", "95 % interval", "beside wise" (how much better or worse
+        DataFrame, a row a run: "row", "top-1, final epoch", "95% interval", "beside wise" (how much better or worse
         on the same test images, or that no difference is shown), "the paper", "where", "top-1, best epoch", "status",
         "kind".
     """
@@ -120,7 +120,7 @@ def beside_paper(runs):
     beside = compare_rows(runs, FINAL)
     return pd.DataFrame(
         {
-            **shown[["row", "top-1, final epoch", "95 % interval"]],
+            **shown[["row", "top-1, final epoch", "95% interval"]],
             f"beside {FINAL}": [
                 f"{beside[row].word}, {beside[row].in_words()}" if row in beside else "" for row in runs["row"]
             ],

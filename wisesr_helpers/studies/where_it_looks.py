@@ -307,8 +307,8 @@ def radial_profile(weights):
 
     Returns:
         DataFrame, one row a ring, from the centre; ring k holds the cells at a distance from k to below k + 1 cells:
-        distance (their mean, in cells), cells (their number), mean (over cells and channels), low and high (the 10 %
-        and 90 % quantiles over the channels of each one's mean in the ring).
+        distance (their mean, in cells), cells (their number), mean (over cells and channels), low and high (the 10%
+        and 90% quantiles over the channels of each one's mean in the ring).
     """
     away = distances(*weights.shape[:2])
     rows = []
@@ -324,15 +324,15 @@ def never_seen(weights):
     return (weights == 0).all(axis=-1)
 
 
-def describe_unseen(weights):
-    """In words: how many cells have no weight at all, from weights (H, W, C)."""
+def describe_unseen(weights, cam):
+    """In words: how many cells have no weight at all, from weights (H, W, C), and how much of a Grad-CAM (H, W)."""
     unseen = never_seen(weights)
     if not unseen.any():
         return "every cell counts."
-    zero = (weights[~unseen] == 0).mean()
+    zero, there = (weights[~unseen] == 0).mean(), np.abs(cam)[unseen].sum() / np.abs(cam).sum()
     return (
-        f"{int(unseen.sum())} of the {unseen.size} cells count for nothing in any channel; of the other cells' "
-        f"weights {zero:.0%} are exactly 0."
+        f"{int(unseen.sum())} of the {unseen.size} cells count for nothing in any channel, and {there:.1%} of Grad-CAM "
+        f"lies there; of the other cells' weights {zero:.0%} are exactly 0."
     )
 
 
@@ -385,7 +385,7 @@ def weight_grid(weights, axes):
 
 
 def profiles(trained, untrained, ax):
-    """Mean weight by distance from the centre, with a band of the middle 80 % of channels; dashed: before training.
+    """Mean weight by distance from the centre, with a band of the middle 80% of channels; dashed: before training.
 
     Args:
         trained: dict, head → array (H, W, C).

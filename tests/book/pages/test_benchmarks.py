@@ -62,6 +62,7 @@ def test_the_trainings_speed_is_the_benchmarks():
 def test_promises_are_gathered_from_rows_and_memory():
     kept = benchmarks.promises({"rows": TRAINING, "memory": promise("MiB an epoch", holds=False)})
     assert kept.to_dict("list") == {
+        "backbone": ["small_conv", ""],
         "promise": ["at least 0.97", "MiB an epoch"],
         "measured": [30.0, 30.0],
         "holds": ["yes", "no"],

@@ -36,10 +36,10 @@ def test_section_2_5_is_recomputed_from_the_table(table):
         "images behind Table 1": "224×224 (its caption)",
         "Xception with the proposed head": "21,025,390",
         "Xception with GAP": "21,004,910",
-        "ResNet50, growth over GAP": "0.0863 %",  # 20,480 / 23,731,142
-        "DenseNet121, growth over GAP": "0.1440 %",  # 10,240 / 7,109,254
-        "Xception, growth over GAP": "0.0975 %",  # 20,480 / 21,004,910
-        "bound on the growth over GAP": "0.1440 % at most",
+        "ResNet50, growth over GAP": "0.0863%",  # 20,480 / 23,731,142
+        "DenseNet121, growth over GAP": "0.1440%",  # 10,240 / 7,109,254
+        "Xception, growth over GAP": "0.0975%",  # 20,480 / 21,004,910
+        "bound on the growth over GAP": "0.1440% at most",
     }
     agree = {"DenseNet121, growth over GAP", "bound on the growth over GAP"}
     assert {about for about, agrees in said["agrees"].items() if agrees == "yes"} == agree

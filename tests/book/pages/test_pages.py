@@ -60,7 +60,7 @@ def linked_csv(output):
 
 RUNNING = {"correct": (50, 299), "status": "running", "epochs": 20}
 DIVERGED = {"head": "gap", "seed": 5, **records.diverged()}
-SUPPORTED = "supported (wise − gap on small_patch +46.7 points (95 % interval 40.7 to 52.0, p < 0.001); 1 seed a head)"
+SUPPORTED = "supported (wise − gap on small_patch +46.7 points (95% interval 40.7 to 52.0, p < 0.001); 1 seed a head)"
 ON_IT = "(wise − gap on small_patch"
 GOING_ON = "{} on small_patch (seed {}) running (2 of 20 epochs)"
 NOT_TESTED = "not tested: {}; not counted: {}"
@@ -79,7 +79,7 @@ ONE_HEAD = "not tested: only one of the two heads has a complete run"
         (scores([150, 284], [290, 291]), f"no difference shown {ON_IT} +24.5 points … 2 seeds a head)"),
         # of the seeds that both have
         (scores([150, 150], [290, 152, 290]), f"no difference shown {ON_IT} +23.7 points … 2 seeds a head)"),
-        # five images that only one got right are no evidence at 5 % (p = 2 / 2**5), six are (2 / 2**6)
+        # five images that only one got right are no evidence at 5% (p = 2 / 2**5), six are (2 / 2**6)
         (scores([150], [155]), f"no difference shown {ON_IT} +1.7 points … 1 seed a head)"),
         (scores([150], [156]), f"supported {ON_IT} +2.0 points … 1 seed a head)"),
         (scores([150], []), ONE_HEAD),
@@ -233,7 +233,7 @@ def test_the_table_of_runs_holds_their_numbers_and_the_csv_the_same(folders):
         ["small_patch", "wise", "1", "93.3%", "93.3%", "2", "87,654"],
         ["small_conv", "wise", "0", "41.0%", "99.7%", "2", "87,654"],
     ]
-    assert rows[0][head.index("95 % interval")] == "44.4% to 55.6%"
+    assert rows[0][head.index("95% interval")] == "44.4% to 55.6%"
     assert {row[head.index("chance")] for row in rows} == {"16.7%"}  # six classes
     assert {row[head.index("kind")] for row in rows} == {"demo: not the paper's data"}
     assert linked_csv(output) == ("mit_512.csv", table)

@@ -63,7 +63,7 @@ def test_the_state_is_by_interval_and_by_the_projects_rule():
         else:
             assert (low >= 0) == (run["state"] in ("better", "above"))
             assert ("the corrected p decides" in said) == (run["state"] in ("above", "below"))
-    assert facts(runs, "Table 9, Xception + gap")["state"] == "chance"  # 1.6 % of 67 classes
+    assert facts(runs, "Table 9, Xception + gap")["state"] == "chance"  # 1.6% of 67 classes
     assert facts(runs, "Table 5, Xception + gwap")["state"] == "worse"
     assert {run["state"] for run in runs} <= set(run_grid.STATES)
 
