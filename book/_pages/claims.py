@@ -28,8 +28,7 @@ def about(*beginnings):
         "where": rows["source"] + ", " + rows["where"],
         "claim": rows["claim"],
         "verdict": rows["verdict"],
-        "found": rows["ours"],
-        **({"what would settle it": rows["command"].map(_first)} if rows["command"].any() else {}),
+        "found, or what would settle it": rows["ours"].where(rows["ours"] != "", rows["command"].map(_first)),
     }
     return table(pd.DataFrame(shown), sentences=True)
 
