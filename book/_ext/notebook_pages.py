@@ -54,9 +54,8 @@ def _folded(cells):
 
 def _parts(cell):
     """A cell in parts, since MyST-NB makes a figure of all outputs of a cell or of none."""
-    outputs = cell.get("outputs", [])
     groups = []
-    for output in map(_short, outputs):
+    for output in map(_short, _joined(cell.get("outputs", []))):
         image = "image/png" in output.get("data", {})
         if groups and not image and not groups[-1][0]:
             groups[-1][1].append(output)
@@ -83,6 +82,22 @@ def _without_source(cell):
 
 def _is_figure(cell):
     return "mystnb" in cell.metadata
+
+
+def _joined(outputs):
+    """The outputs; printed texts and lines of progress that follow each other as one text."""
+    joined = []
+    for output in outputs:
+        progress = output.output_type == "display_data" and set(output.data) == {"text/plain"}
+        if not progress and output.output_type != "stream":
+            joined.append(output)
+            continue
+        text = output.data["text/plain"] + "\n" if progress else output.text
+        if joined and joined[-1].output_type == "stream":
+            joined[-1].text += text
+        else:
+            joined.append(nbformat.v4.new_output("stream", name="stdout", text=text))
+    return joined
 
 
 def _short(output):

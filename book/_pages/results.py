@@ -56,9 +56,7 @@ class ResultsPage:
         """Numbers for the prose: name → text."""
         study, demo = self.study, self.study.demo
         impossible, printed = report.impossible_accuracies(study.name)
-        gains = [f"{gain:.2f} ({backbone})" for backbone, gain in report.published_gains(study.name).items()]
         return {
-            "gains": " and ".join([", ".join(gains[:-1]), gains[-1]]) + " points",
             "test_images": f"{study.test_images:,}",
             "impossible": f"{impossible} of the {printed}",
             "demo_data": f"{demo.train:,} to train on, {demo.test:,} to test on, in {demo.classes} classes",

@@ -116,6 +116,15 @@ def test_a_long_log_of_runs_folds_behind_their_titles(pages):
     assert lines.startswith("wise:\nloaded\nradial, 1/N:\nan epoch")
 
 
+def test_what_runs_print_and_their_lines_of_progress_are_one_text(pages):
+    progress = nbformat.v4.new_output("display_data", data={"text/plain": "epoch 2 of 2: loss 1"})
+    value = nbformat.v4.new_output("execute_result", data={"text/plain": "7"})
+    cell = page(pages, code("run()", printed("gap:\n"), progress, printed("wise:\n"), progress, value))[-1]
+    text, result = cell.outputs
+    assert text.text == "gap:\nepoch 2 of 2: loss 1\nwise:\nepoch 2 of 2: loss 1\n"
+    assert result.data == {"text/plain": "7"}
+
+
 def test_outputs_around_figures_stay_in_order_and_the_source_is_shown_once(pages):
     outputs = printed("a"), png("One of two figures."), png("The other of two figures."), printed("b")
     cells = page(pages, code("draw()", *outputs))

@@ -218,4 +218,4 @@ def test_open_claims_on_accuracy_name_their_commands(built):
     waiting = ledger[ledger["verdict"] == "open"]
     assert len(waiting) > 100
     assert waiting["command"].str.startswith("papermill notebooks/").all()
-    assert "accuracies re-run on photographs: 0 of " in text(article(built, "intro"))
+    assert "rows of its tables re-run on photographs: 0 of " in text(article(built, "intro"))

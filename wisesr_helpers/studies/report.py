@@ -111,14 +111,6 @@ def impossible_accuracies(study):
     return (~printed).sum(), len(printed)
 
 
-def published_gains(study):
-    """Gain in top-1 of "wise" over "gap" in a study's table, in percentage points: backbone → float."""
-    study = get_study(study)
-    printed = published().query("where == @study.table and column == 'Top-1 accuracy' and source == 'paper'")
-    top1 = printed.set_index(["backbone", "head"])["number"]
-    return {name: 100 * (top1[name, "wise"] - top1[name, "gap"]) for name in study.backbones}
-
-
 def counts_beside_published(study, head):
     """Parameters of the paper's models, counted on models built now, beside the printed ones.
 
