@@ -28,8 +28,8 @@ def words(runs):
     for study, group in runs[runs["head"] == "wise"].groupby("study"):
         epochs = [_first_above(run, CEILING) for run in group["run"]]
         known = sorted({epoch for epoch in epochs if epoch})
-        span = f" to {known[-1]}, by seed," if len(known) > 1 else ""
-        when = f"for good from epoch {known[0]}{span}" if known else "in no epoch for good"
+        span = f" to {known[-1]}" if len(known) > 1 else ""
+        when = f"from epoch {known[0]}{span}" if known else "in no epoch"
         when += f", {epochs.count(None)} of {len(epochs)} seeds in none," if known and None in epochs else ""
         passed.append(f"{when} of {group['run'].iloc[0].planned_epochs} ({study})")
     have = set(zip(runs["study"], runs["head"], strict=True))
@@ -40,7 +40,7 @@ def words(runs):
         if head in get_study(study).heads and (study, head) not in have
     ]
     missing = f"On scenes there is no record of {', '.join(lack)}." if lack else "On scenes, the table above has both."
-    return {"passes": ", ".join(passed) or "in no record", "missing": missing}
+    return {"passes": f"for good, by seed: {', '.join(passed)}" if passed else "in no record", "missing": missing}
 
 
 def _first_above(run, value):

@@ -209,11 +209,14 @@ def _rises(runs):
 
 
 def _words(found):
-    """What comparisons show, in words alone."""
+    """What comparisons show, in words alone; where all are with one arm, that is named once."""
+    pairs = {title: found.question.pairs[title] for title in found.differences}
+    other = {second for _, second in pairs.values()}
+    beside = f", beside {other.pop()}" if len(other) == 1 else ""
     named = {word: [] for word in (BETTER, WORSE, NO_DIFFERENCE)}
     for title, each in found.differences.items():
-        named[each.word].append(found.pair(title))
-    said = [f"{word.capitalize()}: {'; '.join(titles)}." for word, titles in named.items() if titles]
+        named[each.word].append(pairs[title][0] if beside else found.pair(title))
+    said = [f"{word.capitalize()}{beside}: {'; '.join(titles)}." for word, titles in named.items() if titles]
     return [" ".join(said) or NOTHING]
 
 
@@ -315,8 +318,8 @@ def _better_head(found):
     options = ", ".join(f"{name}={value}" for name, value in OURS["options"].items())
     return [
         f"With {options} wise is {'a' if holds else 'not a'} better head by the protocol: worse in {len(worse)} of "
-        f"{len(found.differences)} comparisons; on {len(TASKS) - len(slow)} of {len(TASKS)} tasks as accurate as wise "
-        f"in half of the epochs in every seed; larger than wise on {len(larger)}.",
+        f"{len(found.differences)} comparisons; as accurate as wise in half of its epochs, in every seed, on "
+        f"{len(TASKS) - len(slow)} of {len(TASKS)} tasks; with more parameters on {len(larger)}.",
         *([f"Worse: {'; '.join(worse)}."] if worse else []),
         *([f"Not as accurate as wise in half of the epochs, in some seed: {'; '.join(slow)}."] if slow else []),
         *([f"Larger: {'; '.join(larger)}."] if larger else []),
