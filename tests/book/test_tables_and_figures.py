@@ -183,7 +183,7 @@ def test_what_pages_say_of_the_reproduction_changes(filled):
     pages, kept = filled
     said = {name: text(article(pages, name)) for name in ("intro", "results_224", "mit_512", "grid", "data")}
     papers = [model for model in kept if not model[1]]
-    assert f"accuracies re-run on photographs: {len(papers)} of {len(papers)} " in said["intro"]
+    assert f"rows of its tables re-run on photographs: {len(papers)} of {len(papers)} " in said["intro"]
     assert "45 of 45 rows re-run on photographs" in said["results_224"]
     assert "9 of 9 rows re-run on photographs" in said["mit_512"]
     assert "Wise-SrNet beats GAP on MIT Indoor Scenes at 512×512 paper supported (wise − gap on" in said["mit_512"]
