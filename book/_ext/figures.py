@@ -15,7 +15,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 NAME = "Figure; on a small screen it scrolls sideways"
 READABLE = 0.65  # of its own width, at least, a figure is shown in: its text is as small as this allows
-NARROW = 600  # pixels: what is drawn in so few is shown whole on phones
+NARROW = 560  # pixels: what is drawn in so few is shown whole on phones
 
 
 class Plate(nodes.image):

@@ -98,7 +98,7 @@ class ResultsPage:
         """Final accuracies of the committed runs."""
         if self.committed.empty:
             return words(NONE)
-        drawn, ax = plots.figure(5.3, 2.6)
+        drawn, ax = plots.figure(5, 2.6)
         plots.accuracies(self.committed, ax).set_title(DEMO_NOTE, fontsize=9)
         draw_ceiling(self.committed, ax, ax.axvline)
         plots.show(drawn)
