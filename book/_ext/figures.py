@@ -43,7 +43,7 @@ class ShowFigures(SphinxPostTransform):
             texts, size = image.text, image.size
             if not webp.exists():  # cells' files are named after their bytes
                 lines_only = texts.get("Pictures") == ""
-                image.convert("RGB").save(webp, lossless=lines_only, quality=75 if lines_only else 88, method=2)
+                image.convert("RGB").save(webp, lossless=lines_only, quality=75 if lines_only else 88, method=3)
         uri = posixpath.splitext(node["uri"])[0] + ".webp"
         self.env.images.add_file(self.env.docname, uri)
         alt = node.get("alt") or texts.get("Description", "")
