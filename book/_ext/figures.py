@@ -1,7 +1,7 @@
 """Figures that cells drew, on pages: described, light in bytes, readable on phones, and dark on dark pages.
 
-``plots.show`` writes into each PNG what it shows, and where in it photographs and scenes are. Dark pages invert a
-figure and keep its hues (wisesr.css); above it lies the same file, cut to its pictures, as they are.
+``plots.show`` writes into each PNG what it shows, and where in it photographs and scenes are. Dark pages show a figure
+through a filter (``_pages/dark.py``); above it lies the same file, cut to its pictures, as they are.
 """
 
 import html

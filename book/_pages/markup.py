@@ -8,10 +8,12 @@ import re
 
 from IPython.display import HTML
 
+from _pages.dark import in_the_dark
+
 
 def ink(colour):
-    """The colour of a line that is drawn in the page: black would not be seen on a dark one."""
-    return "currentColor" if colour == "#000000" else colour
+    """The colour of what is drawn in the page, as CSS: on a dark page what the filter of figures makes of it."""
+    return f"light-dark({colour}, {in_the_dark(colour)})"
 
 
 def words(text):

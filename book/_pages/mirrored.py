@@ -16,7 +16,7 @@ from IPython.display import HTML
 from PIL import Image
 
 import wisesr_helpers as ws
-from _pages.markup import script_data, table
+from _pages.markup import ink, script_data, table
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.embedded import STRIDE, draw_scene, glyphs, glyphs_per_ring
 from wisesr_helpers.models.heads import head_layers
@@ -131,7 +131,7 @@ def figure():
     for k, top in enumerate((24, 162)):
         drawn.append(_picture(scenes()[k], top, 96))
         for head, middle in (("gap", 168), ("wise", 300)):
-            drawn += _bars(found[head][k], found[head].max(), middle, top, colour(head))
+            drawn += _bars(found[head][k], found[head].max(), middle, top, ink(colour(head)))
     for head, middle in (("gap", 168), ("wise", 300)):
         sign = "=" if np.allclose(*found[head]) else "≠"
         drawn.append(_text(middle, 154, sign, size=26, weight="bold"))
@@ -150,13 +150,13 @@ def _where():
     return "near the border" if blocks[1, 1] < blocks.mean() else "near the centre"
 
 
-def _bars(vector, most, middle, top, ink):
+def _bars(vector, most, middle, top, fill):
     """A bar for each channel with its value above and its digit below."""
     drawn = [f'<path d="M{middle - 44} {top + 80.5}h88" stroke="currentColor" stroke-opacity="0.5"/>']
     for digit, value, x in zip(DIGITS, vector, (middle - 22, middle + 22), strict=True):
         height = 62 * max(value, 0) / most
         drawn.append(
-            f'<rect x="{x - 15}" y="{top + 80 - height:.1f}" width="30" height="{height:.1f}" fill="{ink}"/>'
+            f'<rect x="{x - 15}" y="{top + 80 - height:.1f}" width="30" height="{height:.1f}" style="fill: {fill}"/>'
             + _text(x, top + 75 - height, f"{value:.2f}", size=12)
             + _text(x, top + 95, f"“{digit}”", size=12)
         )
