@@ -14,6 +14,7 @@ from wisesr_helpers.models import counts
 from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.plots import heads
 from wisesr_helpers.plots.heads import Step, head_steps, weight_colours
+from wisesr_helpers.plots.images import signed
 
 LARGE = (16, 16, 2048)
 
@@ -140,5 +141,5 @@ def test_cells_that_are_looked_at_and_those_that_are_not_are_drawn_apart():
 def test_weights_have_a_scale_of_two_colours_only_where_some_are_negative():
     maps = [np.array([[0.5, 0.0]]), np.array([[2.0, 1.0]])]
     assert weight_colours(maps) == {"cmap": "Blues", "vmin": 0, "vmax": 2}
-    assert weight_colours([*maps, np.array([[-3.0, 1.0]])]) == {"cmap": "RdBu_r", "vmin": -3, "vmax": 3}
+    assert weight_colours([*maps, np.array([[-3.0, 1.0]])]) == {"cmap": signed(), "vmin": -3, "vmax": 3}
     assert weight_colours([np.zeros((2, 2))])["vmax"] == 1

@@ -14,6 +14,7 @@ from wisesr_helpers.layers.pooling import (
 )
 from wisesr_helpers.layers.reductions import FixedReduction2D
 from wisesr_helpers.plots.figures import described, figure
+from wisesr_helpers.plots.images import signed
 
 layers = keras.layers
 
@@ -191,7 +192,7 @@ def weight_colours(maps):
     """How maps of weights are coloured alike, white at 0: options of ``imshow``; red and blue if some are negative."""
     most = max(float(np.abs(values).max()) for values in maps) or 1.0
     if min(values.min() for values in maps) < 0:
-        return {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+        return {"cmap": signed(), "vmin": -most, "vmax": most}
     return {"cmap": "Blues", "vmin": 0, "vmax": most}
 
 

@@ -95,7 +95,7 @@ def attention(image, contributions, ax):
     most = float(np.abs(contributions).max()) or 1.0
     ax.imshow(
         contributions,
-        cmap=_signed(),
+        cmap=signed(OPAQUE),
         vmin=-most,
         vmax=most,
         extent=(0, width, height, 0),
@@ -104,10 +104,10 @@ def attention(image, contributions, ax):
     return ax
 
 
-def _signed():
-    """Colours from blue over nothing to red: the larger a value, the more opaque."""
+def signed(opaque=1.0):
+    """Colours from blue over nothing to red: the larger a value, the more opaque, up to ``opaque``."""
     from matplotlib.colors import ListedColormap, to_rgb
 
     values = np.linspace(-1, 1, 255)
     inks = np.array([to_rgb(ADDS if value > 0 else SUBTRACTS) for value in values])
-    return ListedColormap(np.column_stack([inks, OPAQUE * np.abs(values) ** 0.8]), "signed")
+    return ListedColormap(np.column_stack([inks, opaque * np.abs(values) ** 0.8]), "signed")

@@ -79,8 +79,8 @@ def accuracies(runs, ax):
     """Final test top-1 of every run with its 95% Wilson interval, in one row per title, and a line at chance.
 
     Titles are backbone and head, in alphabetical order, or those of the column "row", in its order; seeds of one title
-    lie close together. Of more than six rows, all but Wise-SrNet's and GAP's are grey. A run that is not complete has
-    no final accuracy: its status is at the left edge.
+    lie close together. Of more than six rows, those that name no head are grey. A run that is not complete has no final
+    accuracy: its status is at the left edge.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` or ``ws.Rows.run`` returns it.
@@ -93,7 +93,7 @@ def accuracies(runs, ax):
     for run, title, ink, _ in _titled(runs):
         groups.setdefault(title, []).append((run, ink))
     titles = list(groups) if _has_rows(runs) else sorted(groups)
-    grey = _greyed(titles) if _has_rows(runs) else set()  # heads have colours of their own
+    grey = {title for title in _greyed(titles) if _head(title) not in COLOURS} if _has_rows(runs) else set()
     for place, title in enumerate(titles):
         cut_short = []
         for k, (run, ink) in enumerate(groups[title]):
@@ -180,8 +180,8 @@ def curves(runs, ax, measure="test_top1"):
     ax.set(xlabel="epoch", ylabel=measure_in_words(measure))
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.grid(alpha=0.3)
-    beside = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if _has_rows(runs) else {}  # titles of rows are long
-    ax.legend(fontsize=8, frameon=False, **beside)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.45, -0.14), "ncols": 2} if _has_rows(runs) else {}
+    ax.legend(fontsize=8, frameon=False, **below)  # titles of rows are long
     return described(ax, f"{measure_in_words(measure)} by epoch. {'; '.join(said)}.{_chance_in_words(chances)}")
 
 

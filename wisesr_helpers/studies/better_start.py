@@ -8,6 +8,7 @@ from wisesr_helpers.checks import refusing
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.plots.figures import described
+from wisesr_helpers.plots.images import signed
 from wisesr_helpers.studies.grid import get_paper_study
 
 _OPTIONS = {
@@ -83,7 +84,7 @@ def pooled(experiment, images):
 def draw_starts(feature_shape, axes, seed=0):
     """The weight of every cell in one channel, a column a row of the table: as drawn, and after the constraint.
 
-    A weight is shown as a multiple of global average pooling's; cells without one are grey.
+    A weight is shown as a multiple of global average pooling's; cells without one are crossed out.
 
     Args:
         feature_shape: (H, W, C) of the feature map.
@@ -102,14 +103,14 @@ def draw_starts(feature_shape, axes, seed=0):
             "cells have 0"
         )
         for ax, values in zip(column, both, strict=True):
-            image = ax.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most)
-            ax.set_facecolor("0.6")
+            image = ax.imshow(values, cmap=signed(), vmin=-most, vmax=most)
+            ax.plot(*np.argwhere(np.isnan(values)).T[::-1], "x", color="0.5", markersize=3, markeredgewidth=0.8)
             ax.set_xticks([])
             ax.set_yticks([])
-        column[0].set_title(title, fontsize=9)
+        column[0].set_title(title.replace(", ", ",\n"), fontsize=8)
     for ax, label in zip(axes[:, 0], ("as drawn", "after the constraint"), strict=True):
-        ax.set_ylabel(label, fontsize=9)
-    axes[0, 0].figure.colorbar(image, ax=axes, shrink=0.8, label="weight ÷ GAP's")
+        ax.set_ylabel(label, fontsize=8)
+    axes[0, 0].figure.colorbar(image, ax=axes, shrink=0.8, label="weight ÷ GAP's").ax.tick_params(labelsize=8)
     words = "Weights of the first channel as multiples of global average pooling's."
     return described(axes, f"{words} {'; '.join(said)}.")
 

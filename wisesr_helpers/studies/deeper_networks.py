@@ -8,7 +8,7 @@ from wisesr_helpers.metrics import judge, top_k_correct, unpaired_comparison, wi
 from wisesr_helpers.models.classifiers import build_classifier, predict_split
 from wisesr_helpers.plots.figures import described
 from wisesr_helpers.plots.images import show_image
-from wisesr_helpers.plots.runs import OTHER_COLOURS, curves, row_styles
+from wisesr_helpers.plots.runs import curves, row_styles
 from wisesr_helpers.published import number, published
 from wisesr_helpers.studies.experiment import Experiment, Rows
 from wisesr_helpers.studies.grid import STUDIES
@@ -77,7 +77,8 @@ def draw_confusion(counts, names, ax):
     ax.set_xticks(ticks, shown, fontsize=size, **turned)
     ax.set_yticks(ticks, shown, fontsize=size)
     ax.set(xlabel="predicted class", ylabel="true class")
-    if ax.get_subplotspec().is_last_col():  # one bar for all panels
+    place = ax.get_subplotspec()
+    if place.is_last_col() and place.is_last_row():  # one bar for all panels
         panels, ticks = ax.figure.axes, [0, 0.01, 0.1, 0.25, 0.5, 1]
         bar = ax.figure.colorbar(drawn, ax=panels, ticks=ticks, label="share of the class's images")
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -252,6 +253,9 @@ def _counts(value, dataset):
     return round(float(value) * images), images
 
 
+BACKBONE_SHADES = ("0.25", "0.55", "0.8")  # colours are heads'
+
+
 def published_bars(table, axes):
     """Figures 2, 4 and 6: the printed accuracies as bars with their 95% intervals, a panel a dataset.
 
@@ -267,7 +271,7 @@ def published_bars(table, axes):
             ends = np.array([wilson_interval(*_counts(row[measure], dataset)) for measure in MEASURES])
             reach = np.abs(ends.T - values)  # (2, measures): below and above
             label = row["backbone"] if ax is np.ravel(axes)[0] else None
-            ax.bar(places, values, 0.25, yerr=reach, color=OTHER_COLOURS[k], label=label, capsize=2)
+            ax.bar(places, values, 0.25, yerr=reach, color=BACKBONE_SHADES[k], label=label, capsize=2)
         ax.set_xticks(range(len(MEASURES)), MEASURES)
         ax.set(title=dataset, ylim=(0, 1.02))
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")

@@ -233,10 +233,10 @@ def draw_reduced(feature_map, pool_size, axes):
         size = f"{values.shape[0]}×{values.shape[1]}"
         if title == LEARNED:  # it starts near zero, which in the others' colours would be one white
             ax.imshow(values, **weight_colours([values]))
-            ax.set_title(f"{title}\n{size}, own scale to {np.abs(values).max():.2g}", fontsize=9)
+            ax.set_title(f"{title}\n{size}, own scale to {np.abs(values).max():.2g}", fontsize=8)
         else:
             image = ax.imshow(values, **colours)
-            ax.set_title(f"{title}\n{size}", fontsize=9)
+            ax.set_title(f"{title}\n{size}", fontsize=8)
         said.append(f"{title} {size} cells, {values.min():.3g} to {values.max():.3g}")
     axes.flat[0].figure.colorbar(image, ax=axes, shrink=0.7, label="value")
     return described(axes, f"A feature map before and after each reduction. Values: {'; '.join(said)}.")
@@ -262,7 +262,7 @@ def draw_cell_weights(height, width, pool_size, axes):
     colours = weight_colours(weights.values())
     for ax, (title, values) in _panels(axes, weights):
         image = ax.imshow(values, **colours)
-        ax.set_title(f"{title}\n{_left_out(layers[title], height, width)} of {values.size} not read", fontsize=9)
+        ax.set_title(f"{title}\n{_left_out(layers[title], height, width)} of {values.size} not read", fontsize=8)
     axes.flat[0].figure.colorbar(image, ax=axes, shrink=0.7, label="weight, mean 1")
     said = []
     for title, _, _, none, largest in geometry(height, width, pool_size).itertuples(index=False):

@@ -351,27 +351,33 @@ def ranked_channels(weights, count=4):
 def weight_grid(weights, axes):
     """The weights' mean over channels, then some channels, from the most central one to the outermost.
 
-    The panels of a head share one colour scale, with a colour bar; another head's weights may be far larger. Cells
-    that no channel looks at are crossed out.
+    The panels of a head share one colour scale, with a colour bar; another head's weights may be far larger. Shades are
+    of the weights' square roots unless some are negative. Cells that no channel looks at are crossed out.
 
     Args:
         weights: dict, head → array (H, W, C).
         axes: Axes (heads, 1 + channels).
     """
+    from matplotlib.colors import PowerNorm
+
     rows = []
     for head, map_ in weights.items():
         chosen = ranked_channels(map_, axes.shape[1] - 1)
         named = {f"channel {channel}": map_[..., channel] for channel in chosen}
-        rows.append({f"{head}: mean of {map_.shape[2]} channels": map_.mean(axis=-1), **named})
+        rows.append({f"{head}: mean\nof {map_.shape[2]} channels": map_.mean(axis=-1), **named})
     for row, panels, map_ in zip(axes, rows, weights.values(), strict=True):
         for ax in row:
             ax.set_axis_off()
         colours = weight_colours(panels.values())
+        most = colours["vmax"]
+        if colours["vmin"] == 0:  # by square roots, so that a channel of small weights is seen beside one of large
+            colours = {"cmap": colours["cmap"], "norm": PowerNorm(0.5, 0, 1.6 * most)}
         for ax, (title, panel) in zip(row, panels.items(), strict=False):
             drawn = ax.imshow(panel, **colours)
             ax.plot(*np.argwhere(never_seen(map_)).T[::-1], "x", color="0.5", markersize=3, markeredgewidth=0.8)
             ax.set_title(title, fontsize=8)
         bar = row[0].figure.colorbar(drawn, ax=list(row), shrink=0.8, label="weight of a cell")
+        bar.ax.set_ylim(top=most)
         bar.ax.tick_params(labelsize=7)
     said = []
     for (head, map_), panels in zip(weights.items(), rows, strict=True):
