@@ -12,11 +12,11 @@ from wisesr_helpers.models.counts import count_params
 
 
 def scenes(classes, image_size=512):
-    """Show a scene of each class, mirrored classes below each other."""
+    """Show a scene of each class, mirrored classes beside each other."""
     pairs = class_pairs(classes)
-    drawn, axes = plots.figure(7.5, 5.2, columns=classes // 2, rows=2)
+    drawn, axes = plots.figure(5, 1.3 * classes, columns=2, rows=classes // 2)
     for k, pair in enumerate(pairs):
-        ax = axes[k % 2, k // 2]
+        ax = axes[k // 2, k % 2]
         ax.imshow(draw_scene(*pair, image_size, "test", np.random.default_rng(k)), cmap="gray", vmin=0, vmax=255)
         ax.set_title("{} inside, {} outside".format(*pair), fontsize=9)
         ax.set_axis_off()

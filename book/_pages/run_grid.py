@@ -123,7 +123,7 @@ def grid(results=None, own=None):
     return HTML(
         f'<div class="play run-grid"><ul class="legend">{legend}</ul><div class="panels">{panels}</div>'
         '<p class="help" hidden>Tap a cell, or move with the arrow keys.</p>'
-        '<div class="readout" aria-live="polite" hidden></div>'
+        '<div class="readout" tabindex="0" role="region" aria-label="The chosen run" aria-live="polite" hidden></div>'
         "<noscript><p>What lies behind each cell needs JavaScript; "
         "the tables of the results at 224×224 and 512×512 have it, too.</p></noscript>"
         f"{script_data({'first': first, 'runs': kept})}</div>"

@@ -32,8 +32,9 @@ FAULTS = """
 const faults = [], named = each => each.id || each.className || each.tagName;
 if (document.documentElement.scrollWidth > innerWidth) faults.push("the page scrolls sideways");
 for (const each of document.querySelectorAll("article *")) {
-  if (!["auto", "scroll"].includes(getComputedStyle(each).overflowX)) continue;
-  if (each.scrollWidth < each.clientWidth + 2) continue;
+  const style = getComputedStyle(each), scrolls = (overflow, hidden) => ["auto", "scroll"].includes(overflow) && hidden > 1;
+  const across = scrolls(style.overflowX, each.scrollWidth - each.clientWidth);
+  if (!across && !scrolls(style.overflowY, each.scrollHeight - each.clientHeight)) continue;
   if (each.tabIndex < 0) faults.push(`no key scrolls ${named(each)}`);
   if (each.matches("div:has(.dataframe, img)") && !each.ariaLabel) faults.push(`no name: ${named(each)}`);
 }
@@ -106,6 +107,7 @@ def test_a_page_is_whole(browser, built, name, width, mode):
         ('<img src="nothing.png" alt="An image that is described and lacks its file.">', "an image is not shown"),
         ('<img src="https://localhost:9/x.png" alt="An image that comes from elsewhere.">', "asked for https://local"),
         ('<div style="overflow: auto"><p style="width: 9999px">x</p></div>', "no key scrolls DIV"),
+        ('<div style="overflow-y: auto; height: 9px"><p>x<br>x</p></div>', "no key scrolls DIV"),
         (
             '<div style="overflow: auto" tabindex="0"><p class="dataframe" style="width: 9999px">x</p></div>',
             "no name: DIV",

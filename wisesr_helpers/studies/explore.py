@@ -241,7 +241,7 @@ class ImageMap:
 
     def figure(self, dataset):
         """The image with the map over it, and a colour bar in the logit's unit: a figure."""
-        drawn, ax = plots.figure(5.2, 4.4)
+        drawn, ax = plots.figure(5, 4.2)
         plots.attention(dataset.test.rgb([self.index])[0], self.values, ax)
         if self.values is not None:
             drawn.colorbar(ax.images[-1], label=f"{self.method}, in the logit's unit", shrink=0.85)
