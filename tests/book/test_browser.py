@@ -1,5 +1,6 @@
 """Every page as a browser shows it: on a phone and on a desk, light and dark."""
 
+import base64
 import io
 import json
 import pathlib
@@ -9,8 +10,12 @@ from urllib.parse import unquote, urlsplit
 import axe_core_python
 import numpy as np
 import pytest
+from _pages.dark import in_the_dark
+from matplotlib.colors import to_rgb
 from PIL import Image
 from tests_support import load_script, open_page
+
+from wisesr_helpers import plots
 
 PHONE, DESK = 390, 1400
 SAMPLE = ("book/intro", "book/results_224", "notebooks/mit_512")  # in make test; the others in make test-slow
@@ -32,7 +37,8 @@ FAULTS = """
 const faults = [], named = each => each.id || each.className || each.tagName;
 if (document.documentElement.scrollWidth > innerWidth) faults.push("the page scrolls sideways");
 for (const each of document.querySelectorAll("article *")) {
-  const style = getComputedStyle(each), scrolls = (overflow, hidden) => ["auto", "scroll"].includes(overflow) && hidden > 1;
+  const style = getComputedStyle(each);
+  const scrolls = (overflow, hidden) => ["auto", "scroll"].includes(overflow) && hidden > 1;
   const across = scrolls(style.overflowX, each.scrollWidth - each.clientWidth);
   if (!across && !scrolls(style.overflowY, each.scrollHeight - each.clientHeight)) continue;
   if (each.tabIndex < 0) faults.push(`no key scrolls ${named(each)}`);
@@ -151,3 +157,22 @@ def test_a_dark_page_inverts_a_figure_and_keeps_its_photographs(browser, built):
     assert np.median(shown["light"][above]) == 255
     assert np.median(shown["dark"][above]) <= 20
     assert shown["dark"][above].max() > 200
+
+
+def test_dark_figures_have_the_colours_of_interactive_ones(browser, built):
+    colours = ["#FFFFFF", "#000000", *map(plots.colour, ("gap", "wise", "depthwise", "avg_fc", "flatten_fc"))]
+    stripes = np.array([to_rgb(colour) for colour in colours])[None].repeat(20, 0).repeat(20, 1)  # (20, 140, 3)
+    open_page(browser, f"file://{built}/book/recipes.html", DESK, "dark")
+    written = io.BytesIO()
+    Image.fromarray((255 * stripes).round().astype("uint8")).save(written, "PNG")
+    address = f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"
+    markup = (
+        f'<div class="plate"><div style="width: 140px"><img id="stripes" class="drawn" src="{address}"></div></div>'
+    )
+    browser.execute_script("document.querySelector('article').insertAdjacentHTML('afterbegin', arguments[0])", markup)
+    drawn = browser.find_element("id", "stripes").screenshot_as_png
+    shown = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))[10, 10::20].astype(int)
+    own = [255 * np.array(to_rgb(in_the_dark(colour))) for colour in colours]
+    assert np.abs(shown - own).max() <= 2
+    page = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert list(shown[0]) == list(map(int, re.findall(r"\d+", page)))
