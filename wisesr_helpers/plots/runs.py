@@ -11,12 +11,11 @@ from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.plots.figures import described
 
 # Colour-blind safe (Okabe and Ito), one per head, the same on every page.
-OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+OTHER_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#000000", "#56B4E9")  # the sky blue last, which is near wise's
 COLOURS = {"gap": "#D55E00", "wise": "#0072B2"}
-COLOURS |= dict(zip(("depthwise", "avg_fc", "flatten_fc", "gwap", "vgg_fc"), OTHER_COLOURS, strict=True))
+COLOURS |= dict(zip(("depthwise", "avg_fc", "flatten_fc", "vgg_fc", "gwap"), OTHER_COLOURS, strict=True))
 # Heads that stand beside one of these in figures, in a darker colour of their own.
 COLOURS |= {"gap_dropout": "#8A3D00", "wise_dropout": "#003A5C", "depthwise_nonneg": "#005C43", "gwap_fixed": "#882255"}
-ROW_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#000000", "#56B4E9")  # the sky blue last, which is near wise's
 DASHES = ("-", "--", ":")
 BACKBONE_DASHES = {"small_patch": "-", "small_conv": "--"}
 CHANCE = {"color": "0.3", "linestyle": ":", "linewidth": 1}
@@ -42,7 +41,7 @@ def row_styles(titles):
             before = sum(_head(other) == _head(title) for other in heads)
             heads[title] = COLOURS[_head(title)], DASHES[before % len(DASHES)]
     taken = {colour for colour, _ in heads.values()}
-    free = [colour for colour in ROW_COLOURS if colour not in taken]
+    free = [colour for colour in OTHER_COLOURS if colour not in taken]
     others = itertools.cycle((colour, dashes) for dashes in DASHES for colour in free)
     return [heads.get(title) or next(others) for title in titles]
 
