@@ -106,11 +106,22 @@ class Difference:
     def in_words(self, sign="+"):
         """As in "+2.3 points (95% interval −1.0 to 5.6, p = 0.17)"; with an empty ``sign``, without a plus."""
         corrected = ", corrected for the number of comparisons" if self.p_corrected not in (None, self.p) else ""
-        p = p_text(self.p if self.p_corrected is None else self.p_corrected)
-        p = f"p {p}" if p.startswith("<") else f"p = {p}"
-        span = f"{points(self.low)} to {points(self.high)}"
         reason = f"; {self.reason}" if self.reason else ""
-        return f"{points(self.difference, sign)} points (95% interval {span}, {p}{corrected}{reason})"
+        return f"{points(self.difference, sign)} points (95% interval {self._span}, {self._p}{corrected}{reason})"
+
+    @property
+    def brief(self):
+        """As in "+2.3 (−1.0 to 5.6), p = 0.17": for the cells of a table that says what these are."""
+        return f"{points(self.difference, '+')} ({self._span}), {self._p}"
+
+    @property
+    def _span(self):
+        return f"{points(self.low)} to {points(self.high)}"
+
+    @property
+    def _p(self):
+        p = p_text(self.p if self.p_corrected is None else self.p_corrected)
+        return f"p {p}" if p.startswith("<") else f"p = {p}"
 
 
 def judge(differences):

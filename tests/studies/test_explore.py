@@ -74,6 +74,9 @@ def test_counts_stand_beside_the_printed_ones():
         assert rows.loc[unit, "where"] == "Table 1"
     assert set(rows["where"]) == {"Table 1", "Table 5"}
     assert explore.combination("wise", "ResNet50", 224, 71).published().empty
+    slips = explore.combination("wise", "Xception", 512, 67).published()
+    assert len(slips["note"].max()) > 80
+    assert slips["note"].max() in slips.to_html()  # a whole sentence
 
 
 SIZE, CLASSES = 160, 4

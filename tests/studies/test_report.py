@@ -9,6 +9,7 @@ import pytest
 import records
 
 import wisesr_helpers as ws
+from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.studies import report
 from wisesr_helpers.training import runs
@@ -56,6 +57,13 @@ def test_photographs_are_not_called_a_demo():
     for choices in ({}, records.diverged(), records.diverged(()), {"correct": (50,)}):
         assert "demo: not the paper's data" in report.describe_result(record(**choices))
         assert "demo" not in report.describe_result(record(**choices, changes={"photographs": True}))
+
+
+def test_kinds_stand_in_the_table_where_runs_differ_in_them(tmp_path):
+    demo = {"correct": (60,)}
+    assert "kind" not in table_of(tmp_path / "alike", demo, {**demo, "seed": 1})[0]
+    photographs = {**demo, "seed": 1, "photographs": True}
+    assert [row["kind"] for row in table_of(tmp_path / "mixed", demo, photographs)] == [DEMO_NOTE, "demo"]
 
 
 @pytest.mark.parametrize(("right", "guesses"), [(50, True), (62, True), (63, False), (0, True)])

@@ -145,14 +145,14 @@ def test_results_stand_beside_the_papers_words():
     assert words == ["", "no difference shown", "worse", "better", ""]
     final, others = np.arange(100) < 80, {right: np.arange(100) < right for right in (82, 20, 99)}
     judged = judge({right: paired_comparison(own, final) for right, own in others.items()})
-    assert table["beside wise"][3] == f"better, {judged[99].in_words()}"
-    assert html.escape(judged[99].in_words()) in table.to_html()  # a whole sentence
+    assert table["beside wise"][3] == f"better, {judged[99].brief}" == "better, +19.0 (10.8 to 26.4), p < 0.001"
+    assert [html.escape(each.brief) in table.to_html() for each in judged.values()] == [True] * 3
     assert list(table)[:5] == ["row", "top-1, final epoch", "95% interval", "beside wise", "the paper"]
-    assert list(table)[-2:] == ["status", "kind"]
+    assert list(table)[-2:] == ["top-1, best epoch", "status"]
     assert list(table["top-1, best epoch"])[:2] == ["99.0%"] * 2
     assert table["status"][2] == "complete, no better than chance"
     assert list(table["the paper"])[1:3] == ["no higher accuracy than averaging"] * 2
-    assert list(table["where"]) == ["sections 2.3 and 2.4", *["section 3.4, 2"] * 2, "section 2.4", "section 3.4, 4"]
+    assert list(table["section"]) == ["2.3 and 2.4", *["3.4, 2"] * 2, "2.4", "3.4, 4"]
 
 
 def test_the_verdict_names_what_the_same_images_show():
@@ -180,7 +180,7 @@ def test_efficientnet_is_never_compared_with_another_backbone():
     rows = runs(wise=80, nearest=20)
     rows.loc[1, ["row", "backbone"]] = "EfficientNetB0 + gap", "EfficientNetB0"
     assert set(what_did_not_work.beside_paper(rows)["beside wise"]) == {""}
-    assert what_did_not_work.beside_paper(rows)["where"][1] == "section 4"
+    assert what_did_not_work.beside_paper(rows)["section"][1] == "4"
 
 
 def test_what_the_head_adds_to_efficientnet_is_counted():

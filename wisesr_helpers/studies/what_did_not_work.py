@@ -32,12 +32,12 @@ class Ablation:
 
     Attributes:
         options: Of the head ``wise``, by name.
-        where: Where the paper has it.
+        section: Where the paper has it: its section, and its item there.
         finding: What the paper says of it, in our words.
     """
 
     options: Mapping
-    where: str
+    section: str
     finding: str
 
 
@@ -51,14 +51,14 @@ def ablations(pool_size):
     weaker = "weakens the results"
     interpolations = ("bilinear", "bicubic", "nearest", "area")
     return {
-        FINAL: Ablation({}, "sections 2.3 and 2.4", "the final design"),
-        LEARNED: Ablation({"reduction": "depthwise"}, "section 3.4, 1", "underfits, does not train"),
-        **{name: Ablation({"reduction": name}, "section 3.4, 2", no_gain) for name in interpolations},
-        "zero padding": Ablation({"padding": "zeros"}, "section 3.4, 3", weaker),
-        "unit padding": Ablation({"padding": "ones"}, "section 3.4, 3", weaker),
-        f"stride {pool_size - 1}": Ablation({"strides": pool_size - 1}, "section 3.4, 4", "the results degrade"),
-        "no bias": Ablation({"bias": False}, "section 2.4", "a bias is better"),
-        "relu": Ablation({"activation": "relu"}, "section 2.4", "no activation is better"),
+        FINAL: Ablation({}, "2.3 and 2.4", "the final design"),
+        LEARNED: Ablation({"reduction": "depthwise"}, "3.4, 1", "underfits, does not train"),
+        **{name: Ablation({"reduction": name}, "3.4, 2", no_gain) for name in interpolations},
+        "zero padding": Ablation({"padding": "zeros"}, "3.4, 3", weaker),
+        "unit padding": Ablation({"padding": "ones"}, "3.4, 3", weaker),
+        f"stride {pool_size - 1}": Ablation({"strides": pool_size - 1}, "3.4, 4", "the results degrade"),
+        "no bias": Ablation({"bias": False}, "2.4", "a bias is better"),
+        "relu": Ablation({"activation": "relu"}, "2.4", "no activation is better"),
     }
 
 
@@ -110,9 +110,9 @@ def beside_paper(runs):
         runs: DataFrame as ``ws.Rows.run`` returns it for :func:`typed_rows`.
 
     Returns:
-        DataFrame, a row a run: "row", "top-1, final epoch", "95% interval", "beside wise" (how much better or worse
-        on the same test images, or that no difference is shown), "the paper", "where", "top-1, best epoch", "status",
-        "kind".
+        DataFrame, a row a run: "row", "top-1, final epoch", "95% interval", "beside wise" (better, worse or no
+        difference shown; the points on the same test images with their 95% interval, and p), "the paper", "section",
+        "top-1, best epoch", "status", and where rows differ in it "kind".
     """
     shown = results_table(runs)
     tried = ablations(2) | ablations(3)  # strides of both sizes
@@ -122,16 +122,16 @@ def beside_paper(runs):
         {
             **shown[["row", "top-1, final epoch", "95% interval"]],
             f"beside {FINAL}": [
-                f"{beside[row].word}, {beside[row].in_words()}" if row in beside else "" for row in runs["row"]
+                f"{beside[row].word}, {beside[row].brief}" if row in beside else "" for row in runs["row"]
             ],
             "the paper": [one.finding for one in about],
-            "where": [one.where for one in about],
-            **shown[["top-1, best epoch", "status", "kind"]],
+            "section": [one.section for one in about],
+            **shown.loc[:, "top-1, best epoch":],
         }
     )
 
 
-_DISCUSSED = Ablation({}, "section 4", "no remarkable gain over GAP")
+_DISCUSSED = Ablation({}, "4", "no remarkable gain over GAP")
 
 
 def efficientnet_counts(study):
