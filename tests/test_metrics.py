@@ -15,6 +15,7 @@ from wisesr_helpers.metrics import (
     judge,
     mcnemar,
     mean_interval,
+    minus,
     no_better_than_chance,
     p_text,
     paired_comparison,
@@ -352,3 +353,4 @@ def test_a_comparison_in_words():
     assert two == "+2.3 points (95% interval −1.0 to 5.6, p = 0.34, corrected for the number of comparisons)"
     assert "(95% interval 1.0 to 5.6, p < 0.001)" in Difference(0.023, 0.01, 0.056, 0.0001).in_words()
     assert (points(-0.015), p_text(0.001), p_text(0.00099)) == ("−1.5", "0.001", "< 0.001")
+    assert minus("top-1 of wise-2 from -1e-05 to -4, 2-3") == "top-1 of wise-2 from −1e−05 to −4, 2-3"

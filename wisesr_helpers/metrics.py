@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 import numpy as np
 
@@ -201,8 +202,13 @@ def unpaired_comparison(correct, count, other_correct, other_count):
 
 
 def points(difference, sign=""):
-    """A difference of two fractions in percentage points, with a minus sign instead of a hyphen."""
-    return f"{100 * difference:{sign}.1f}".replace("-", "−")
+    """A difference of two fractions in percentage points."""
+    return minus(f"{100 * difference:{sign}.1f}")
+
+
+def minus(text):
+    """A text with minus signs in place of the hyphens of its negative numbers; "top-1" and "2-3" stay."""
+    return re.sub(r"(?<!\w)-(?=\d)|(?<=\de)-(?=\d)", "−", text)
 
 
 def p_text(p):

@@ -55,6 +55,9 @@ def test_the_parts_of_a_logit_add_up_to_the_models_own():
     np.testing.assert_allclose(wise["pooling's bias"], (pooled @ kernel)[classes], atol=1e-5)
     np.testing.assert_allclose(wise["classifier's bias"], bias[classes], rtol=1e-6)
     assert wise["pooling's bias"].abs().min() > 1e-3  # without it the sum would be another
+    shown = where_it_looks.in_digits(table)
+    assert list(shown["sum"]) == [f"{value:.4f}".replace("-", "−") for value in table["sum"]]
+    assert list(shown["image"]) == list(table["image"])
 
 
 def test_the_likeness_is_that_of_the_two_maps():
@@ -114,12 +117,12 @@ def test_each_head_of_a_grid_has_one_symmetric_scale_and_a_bar_in_logit_units():
             np.testing.assert_array_equal(ax.images[1].get_array(), map_)
             assert ax.images[1].get_clim() == (-most, most)
             assert ax.images[1].get_extent() == [0, 6, 8, 0]
-            assert ax.get_title() == f"{title}\nsum {map_.sum():.3g}"
+            assert ax.get_title() == f"{title}\nsum {map_.sum():.3g}".replace("-", "−")
     bars = [ax for ax in drawn.axes if ax not in axes.flat]
     assert [bar.get_ylabel() for bar in bars] == [where_it_looks.UNIT] * 2
     assert [bar.get_ylim() for bar in bars] == [(-4, 4), (-3, 3)]
     said = plots.alt_text(drawn)
-    assert "gap, one: sum -1, from -4 to 2, strongest at row 1 of 2 and column 2 of 2" in said
+    assert "gap, one: sum −1, from −4 to 2, strongest at row 1 of 2 and column 2 of 2" in said
     assert "wise, two: sum 12, from 3 to 3, strongest at row 1 of 2 and column 1 of 2" in said
     axes = plots.figure(columns=2, squeeze=False)[1]
     where_it_looks.grid(image, {"gap": {"nothing": np.zeros((2, 2))}}, axes)

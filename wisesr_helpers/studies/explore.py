@@ -11,7 +11,7 @@ import pandas as pd
 from wisesr_helpers import plots
 from wisesr_helpers._keras import keras
 from wisesr_helpers.checks import check_whole
-from wisesr_helpers.metrics import wilson_interval
+from wisesr_helpers.metrics import minus, wilson_interval
 from wisesr_helpers.models import attribution
 from wisesr_helpers.models.attribution import split_at
 from wisesr_helpers.models.backbones import SMALL, backbone_names, build_backbone, check_backbone
@@ -224,7 +224,7 @@ class ImageMap:
         """True and predicted class, the logit, and whether the map sums to it."""
         said = [
             f"Test image {self.index}: {self.names[self.label]}. Predicted: {self.names[self.predicted]}.",
-            f"Class of the map: {self.names[self.chosen]}, output {self.probability:.1%}, logit {self.logit:.4f}.",
+            f"Class of the map: {self.names[self.chosen]}, output {self.probability:.1%}, logit {_digits(self.logit)}.",
         ]
         if self.values is None:
             return [*said, self.problem]
@@ -232,11 +232,11 @@ class ImageMap:
         row, column = np.unravel_index(np.abs(self.values).argmax(), self.values.shape)
         return [
             *said,
-            f"{self.method[0].upper()}{self.method[1:]}: the cells sum to {total:.4f}; with the logit of an empty map, "
-            f"{self.empty:.4f}, that is {total + self.empty:.4f}, {'the' if self.adds_up else 'not the'} logit (to "
-            f"{self.precision:.1%}).",
+            f"{self.method[0].upper()}{self.method[1:]}: the cells sum to {_digits(total)}; with the logit of an empty "
+            f"map, {_digits(self.empty)}, that is {_digits(total + self.empty)}, "
+            f"{'the' if self.adds_up else 'not the'} logit (to {self.precision:.1%}).",
             f"The strongest of {self.values.size} cells is in row {row + 1} and column {column + 1} from the top left: "
-            f"{self.values[row, column]:+.4f}.",
+            f"{_digits(self.values[row, column], '+')}.",
         ]
 
     def figure(self, dataset):
@@ -249,6 +249,10 @@ class ImageMap:
         drawn.suptitle(dataset.note, fontsize=9)
         plots.described(ax, " ".join(self.sentences()))
         return drawn
+
+
+def _digits(value, sign=""):
+    return minus(f"{value:{sign}.4f}")
 
 
 def image_map(model, dataset, index=0, chosen="predicted", method="contribution"):

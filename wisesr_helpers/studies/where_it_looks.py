@@ -8,6 +8,7 @@ from sklearn.metrics import confusion_matrix
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.checks import check_whole, refusing
+from wisesr_helpers.metrics import minus
 from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, split_at
 from wisesr_helpers.models.heads import REGISTRY, get_head
 from wisesr_helpers.plots.figures import described, figure
@@ -54,6 +55,12 @@ def decomposition(models, images, classes):
             rows.append((image, head, names[k], *map(float, parts), float(sum(parts)), float(scores[k])))
     columns = ["image", "head", "class", "positions", "pooling's bias", "classifier's bias", "sum", "logit"]
     return pd.DataFrame(rows, columns=columns).sort_values("image", kind="stable", ignore_index=True)
+
+
+def in_digits(parts):
+    """A :func:`decomposition` to be read: its numbers as text with four digits."""
+    numbers = parts.select_dtypes(float)
+    return parts.assign(**numbers.map(lambda value: minus(f"{value:.4f}")))
 
 
 def class_maps(models, image, label):
@@ -111,12 +118,12 @@ def grid(image, maps, axes):
         most = max(float(np.abs(map_).max()) for map_ in titled.values()) or 1.0
         attention(image, None, row[0]).set_title(head, fontsize=9, fontweight="bold", color=colour(head))
         for ax, (title, map_) in zip(row[1:], titled.items(), strict=True):
-            attention(image, map_, ax).set_title(f"{title}\nsum {map_.sum():.3g}", fontsize=8)
+            attention(image, map_, ax).set_title(f"{title}\nsum {minus(f'{map_.sum():.3g}')}", fontsize=8)
             ax.images[-1].set_clim(-most, most)
             y, x = np.unravel_index(np.abs(map_).argmax(), map_.shape)
             place = f"row {y + 1} of {map_.shape[0]} and column {x + 1} of {map_.shape[1]}"
             span = f"from {map_.min():.2g} to {map_.max():.2g}"
-            said.append(f"{head}, {title}: sum {map_.sum():.3g}, {span}, strongest at {place}")
+            said.append(minus(f"{head}, {title}: sum {map_.sum():.3g}, {span}, strongest at {place}"))
         bar = row[0].figure.colorbar(row[-1].images[-1], ax=list(row), shrink=0.8, label=UNIT)
         bar.ax.tick_params(labelsize=7)
     return described(axes, f"An image with its maps ({UNIT}). {'; '.join(said)}.")
@@ -412,4 +419,4 @@ def profiles(trained, untrained, ax):
     ax.set(xlabel="distance from the centre of the feature map, in cells", ylabel="weight of a cell")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8, frameon=False)
-    return described(ax, f"Mean weight by distance from the centre. {'; '.join(said)}.")
+    return described(ax, minus(f"Mean weight by distance from the centre. {'; '.join(said)}."))
