@@ -125,7 +125,7 @@ def test_table_1_is_as_printed_with_intervals_of_its_test_sets():
     assert table["top-5"].tolist() == printed.query("column == 'Top-5 accuracy'")["value"].tolist()
     assert table["dataset"].tolist() == ["MNIST"] * 3 + ["CIFAR-10"] * 3 + ["Tiny-ImageNet"] * 3
     assert table["backbone"].tolist() == ["VGG16", "InceptionV3", "ResNet50"] * 3
-    expected = ["{:.2%} to {:.2%}".format(*wilson(float(value) * 10_000, 10_000)) for value in table["top-1"]]
+    expected = ["{:.4f} to {:.4f}".format(*wilson(float(value) * 10_000, 10_000)) for value in table["top-1"]]
     assert table["95% interval of top-1"].tolist() == expected
     same = "no difference shown"
     assert table["beside the best"].tolist() == [same, "best", "best", "worse", "best", same, "worse", "best", "worse"]

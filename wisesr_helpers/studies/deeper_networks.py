@@ -232,7 +232,7 @@ def table_1():
         row = {"dataset": study.dataset, "backbone": spelt[backbone.casefold()]}
         for measure in MEASURES:
             value = printed[label, f"{measure.capitalize()} accuracy"]
-            interval = "{:.2%} to {:.2%}".format(*wilson_interval(*_counts(value, study.dataset)))
+            interval = "{:.4f} to {:.4f}".format(*wilson_interval(*_counts(value, study.dataset)))
             row |= {measure: value, f"95% interval of {measure}": interval}
         rows.append(row)
     table = pd.DataFrame(rows)
