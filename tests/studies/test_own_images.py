@@ -27,6 +27,10 @@ def test_predictions_name_files_and_true_classes(photos):
     model.class_names = dataset.classes
     table = own_images.predictions(model, dataset)
     assert list(table.columns[:3]) == ["file", "true class", "class"]
+    assert list(table.columns[3:]) == [
+        "probability",
+        *("second class", "second probability", "third class", "third probability"),
+    ]
     assert list(table["true class"][:4]) == ["cat", "dog", "owl", "cat"]
     assert list(table["true class"]) == [file.partition("/")[0] for file in table["file"]]
     alone = ws.predict(model, [photos / file for file in table["file"]])

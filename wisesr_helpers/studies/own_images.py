@@ -138,8 +138,8 @@ def predictions(model, dataset, new=None):
         new: Path of an image or a folder; None: test images.
 
     Returns:
-        DataFrame as that of ``predict``: "file" is relative to ``new``; of test images it is followed by "true class".
-        "problem" stands only where an image has one.
+        DataFrame as that of ``predict``, whose "class_2" is "second class" here and so on: "file" is relative to
+        ``new``; of test images it is followed by "true class". "problem" stands only where an image has one.
     """
     from wisesr_helpers.models.classifiers import predict  # which loads Keras
 
@@ -147,7 +147,7 @@ def predictions(model, dataset, new=None):
         table, base = predict(model, new), pathlib.Path(new).expanduser()
         base = base if base.is_dir() else base.parent
         table["file"] = [os.path.relpath(os.path.expanduser(file), base) for file in table["file"]]
-        return table if table["problem"].any() else table.drop(columns="problem")
+        return _headed(table if table["problem"].any() else table.drop(columns="problem"))
     test = dataset.test
     by_class = [np.flatnonzero(test.labels == label) for label in range(len(dataset.classes))]
     in_turn = (place for places in itertools.zip_longest(*by_class) for place in places if place is not None)
@@ -155,7 +155,13 @@ def predictions(model, dataset, new=None):
     table = predict(model, test.rgb(chosen)).assign(file=[test.files[place] for place in chosen])
     table = table.drop(columns="problem")  # they have been read
     table.insert(1, "true class", [dataset.classes[test.labels[place]] for place in chosen])
-    return table
+    return _headed(table)
+
+
+def _headed(table):
+    """A table of ``predict`` with headings in words."""
+    ordinals = {"2": "second", "3": "third", "4": "fourth", "5": "fifth"}
+    return table.rename(columns=lambda name: " ".join([*map(ordinals.get, name.split("_")[1:]), name.split("_")[0]]))
 
 
 def keep_classifier(comparison, path):

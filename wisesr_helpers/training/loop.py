@@ -299,7 +299,7 @@ class _Progress:
     def _measure(self, step, now):
         """Say how long an epoch takes, as soon as some steps have been timed."""
         if step == 1:
-            self.first_step = now
+            self.first_step = self.shown = now  # so that the line first stands below what is said here
         elif step == min(1 + MEASURED_STEPS, self.steps):
             seconds = (now - self.first_step) / (step - 1) * self.steps
             self.say_speed(seconds, self.recipe.epochs - self.before)
