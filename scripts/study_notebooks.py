@@ -113,7 +113,7 @@ def words():
             (
                 "At the paper's scale the backbone starts from ImageNet's weights, and images are prepared in caffe "
                 "mode, as Table 3 says of every model. Xception's weights were made with another preparation (−1 to "
-                f"1); with a first learning rate of {rate} at batch {batch}, that may have a part in its result with "
+                f"1); with a first learning rate of {rate} at batch {batch}, this may play a part in its result with "
                 "GAP, which stays at chance.",
                 "The authors' notebook without Wise-SrNet and GAP connects every position to every class "
                 "(`flatten_fc`); Table 9's row averages blocks first (`avg_fc`).",
