@@ -195,6 +195,12 @@ def test_a_published_combination_shows_its_accuracy(monkeypatch):
     assert "Nothing is published" not in words
 
 
+def test_a_slip_of_a_printed_value_is_said_below_the_table(monkeypatch, capsys):
+    monkeypatch.setattr(explore, "_backbone_costs", costs_of_other_backbones)
+    explore.static_explorer("wise", "Xception", 512, 67)
+    assert "\nTable 9, Top-1 accuracy: No whole number of the 1,340 test images rounds to" in capsys.readouterr().out
+
+
 def test_a_backbone_is_counted_once_and_that_is_said():
     box = explore.explorer("wise", "small_patch", 224, 5)
     said, status = [], box.children[-3]

@@ -340,7 +340,9 @@ def static_explorer(head, backbone, image_size, classes):
     print(chosen.looked_at())
     display(chosen.costs())
     rows = chosen.published()
-    display(rows) if len(rows) else print(chosen.unpublished())
+    display(rows.drop(columns="note")) if len(rows) else print(chosen.unpublished())
+    for row in rows[rows["note"] != ""].itertuples():
+        print(f"{row.where}, {row.what}: {row.note}")
     return chosen
 
 
