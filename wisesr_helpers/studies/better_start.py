@@ -5,6 +5,7 @@ import pandas as pd
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.checks import refusing
+from wisesr_helpers.metrics import minus
 from wisesr_helpers.models.counts import head_params
 from wisesr_helpers.models.heads import head_layers
 from wisesr_helpers.plots.figures import described
@@ -97,10 +98,10 @@ def draw_starts(feature_shape, axes, seed=0):
     for column, (title, both) in zip(axes.T, maps.items(), strict=True):
         drawn, kept = both
         low, high = np.nanmin(drawn), np.nanmax(drawn)
-        values = f"from {low:.2f} to {high:.2f}" if f"{low:.2f}" != f"{high:.2f}" else f"{low:.2f} everywhere"
+        span = f"from {low:.2f} to {high:.2f}" if f"{low:.2f}" != f"{high:.2f}" else f"{low:.2f} everywhere"
         said.append(
-            f"{title}: {values}, {np.isnan(drawn).sum()} cells without one; after the constraint {(kept == 0).sum()} "
-            "cells have 0"
+            f"{title}: {minus(span)}, {np.isnan(drawn).sum()} cells without one; "
+            f"after the constraint {(kept == 0).sum()} cells have 0"
         )
         for ax, values in zip(column, both, strict=True):
             image = ax.imshow(values, cmap=signed(), vmin=-most, vmax=most)
