@@ -1,6 +1,7 @@
 """What the pages on claims and slips show: the ledger, and what the printed accuracies can support."""
 
 import functools
+import re
 
 import pandas as pd
 from IPython.display import HTML
@@ -12,6 +13,8 @@ from wisesr_helpers.metrics import BETTER, NO_DIFFERENCE, WORSE
 from wisesr_helpers.studies import support
 from wisesr_helpers.studies.claims import KINDS
 from wisesr_helpers.studies.evidence import NOT_RUN, OPEN, VERDICTS
+
+SETTLED = "found, or what would settle it"
 
 
 @functools.cache
@@ -28,15 +31,24 @@ def about(*beginnings):
         "where": rows["source"] + ", " + rows["where"],
         "claim": rows["claim"],
         "verdict": rows["verdict"],
-        "found, or what would settle it": rows["ours"].where(rows["ours"] != "", rows["command"].map(_first)),
+        SETTLED: [_settled(row) for row in rows.itertuples()],
     }
-    return table(pd.DataFrame(shown), sentences=True)
+    return _with_commands(table(pd.DataFrame(shown), sentences=True))
 
 
-def _first(commands):
-    """The first of several commands, and how many more there are."""
-    first, *others = commands.split(" && ")
-    return first + (f" … and {len(others)} more" if others else "")
+def _settled(row):
+    """What was found for a claim, in words; else the first of the commands that would settle it, and how many more."""
+    if row.ours:
+        test, unit = row.test.partition(":")[0], "%" * row.test.startswith("growth")
+        bare = row.tolerance and re.fullmatch(r"[\d.]+", row.ours)
+        return f"{test} {row.ours}{unit}; the claim needs {row.tolerance}{unit}" if bare else row.ours
+    first, *others = row.command.split(" && ")
+    return (first or "no test is defined") + (f" … and {len(others)} more" if others else "")
+
+
+def _with_commands(shown):
+    """A table in which commands are set as code."""
+    return HTML(re.sub(r"(?<=>)papermill .+?(?= … |</td>)", r"<code>\g<0></code>", shown.data))
 
 
 def over_gap(compared):
@@ -97,7 +109,7 @@ def summary(ledger):
         kinds = ledger[ledger["verdict"] == verdict]["kind"].value_counts()
         if len(kinds):
             rows.append((verdict, kinds.sum(), ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS if kind in kinds)))
-    return table(pd.DataFrame(rows, columns=["verdict", "claims", "of these"]))
+    return table(pd.DataFrame(rows, columns=["verdict", "claims", "of these"]), sentences=True)
 
 
 def gains_figure(compared):
@@ -135,7 +147,7 @@ def unsettled(compared):
             "or runs": rows["seeds_needed"].map("{:,}".format),
         }
     )
-    return table(shown, "unsettled.csv")
+    return table(shown, "unsettled.csv", sentences=True)
 
 
 def _times(ratio):
@@ -156,10 +168,10 @@ def in_prose(ledger):
     shown = {
         "where": rows["source"] + ", " + rows["where"],
         "verdict": rows["verdict"],
-        "found": rows["ours"],
+        SETTLED: [_settled(row) for row in rows.itertuples()],
         "claim": rows["claim"] + " “" + rows["quote"] + "”",
     }
-    return table(pd.DataFrame(shown), sentences=True)
+    return _with_commands(table(pd.DataFrame(shown), sentences=True))
 
 
 def demo(ledger):
