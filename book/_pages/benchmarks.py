@@ -1,11 +1,12 @@
 """What the benchmarks measured, as the pages show it."""
 
 import json
+import math
 
 import pandas as pd
 from IPython.display import HTML
 
-from _pages.markup import table, words
+from _pages.markup import csv_link, table, words
 from wisesr_helpers.training.runs import project_root
 from wisesr_helpers.versions import are_current
 
@@ -95,8 +96,17 @@ def shown(rows_of, folder=None):
         return words("Not measured yet: <code>make bench</code> does it.")
     report = json.loads(path.read_text(encoding="utf-8"))
     kept = promises(report) if rows_of is not heads else ()  # a head's would be twice as many as its rows
-    parts = [table(rows_of(report["rows"]), f"{name}_speed.csv"), *([table(kept)] if len(kept) else [])]
-    return HTML("".join(part.data for part in [*parts, words(measured_on(report))]))
+    rows, sentences = rows_of(report["rows"]), rows_of is not heads
+    data = csv_link(rows, f"{name}_speed.csv", "This table as CSV")
+    parts = [table(each.map(_rounded), sentences=sentences).data for each in (rows, kept) if len(each)]
+    return HTML("".join([parts[0], data, *parts[1:], words(measured_on(report)).data]))
+
+
+def _rounded(value):
+    """A measured number to three digits, with separators of thousands; anything else as it is."""
+    if not isinstance(value, float):
+        return value
+    return "" if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _yes(whether):
