@@ -39,21 +39,19 @@ def answer(folder=None):
     found, reports = comparisons(folder)
     if not found:
         return HTML(f'<p class="answer open">{OPEN}</p>')
-    always, not_always = [], []
-    for name, (middle, low, high) in found.items():
-        shown = f"{name} {_times(middle)} ({_times(low)} to {_times(high)})"
-        (always if low > 1 else not_always).append(shown)
-    said = [
-        f"{begins}: {'; '.join(names)}."
-        for begins, names in (("Faster in every round", always), ("Not in every round", not_always))
-        if names
-    ]
+    always = sum(low > 1 for _, low, _ in found.values())
+    numbers = "".join(
+        f"<li>{name}: {_times(middle)} times as fast ({_times(low)} to {_times(high)})"
+        f"{'' if low > 1 else ', not faster in every round'}</li>"
+        for name, (middle, low, high) in found.items()
+    )
     gpu = any("gpu" in each["machine"]["device"].lower() for each in reports.values())
     whole = reports["book"]["rows"][0]["seconds"] if "book" in reports else None
     book = f" The book is built in {whole:.0f} s." if whole else ""
     return HTML(
-        f'<p class="answer">Times as fast as the authors\' code, median of the rounds (lowest to highest). '
-        f"{' '.join(said)}{book}{'' if gpu else ' On a GPU it is not measured.'}</p>"
+        f'<p class="answer">Faster in every round in {always} of {len(found)} comparisons; below, the median of the '
+        f"rounds (lowest to highest).{book}{'' if gpu else ' On a GPU it is not measured.'}</p>"
+        f'<ul class="numbers">{numbers}</ul>'
     )
 
 
