@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 from IPython.display import HTML
+from matplotlib.ticker import PercentFormatter
 
 from _pages import printed, provenance
 from _pages.markup import table
@@ -18,6 +19,7 @@ from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.questions import MEASURED, QUESTIONS
 
 CODE = ("wisesr_helpers/studies/questions.py", "wisesr_helpers/studies/answers.py", "wisesr_helpers/plots/evidence.py")
+BELOW_0 = re.compile(r"\(−[\d.]+%")  # where an interval of shares begins, which are never less than 0
 COMMAND = re.compile(r"make results|python scripts/measure\.py \w+")
 
 
@@ -52,7 +54,7 @@ def _untrained():
 def answer(name, results=None):
     """The answer to a question, as a cell's output: a sentence, and a list of the numbers behind it."""
     own = found(name, results)
-    headline, *numbers = map(_coded, own.sentences)
+    headline, *numbers = (_coded(BELOW_0.sub("(0.0%", sentence)) for sentence in own.sentences)
     listed = f'<ul class="numbers">{"".join(f"<li>{each}</li>" for each in numbers)}</ul>' if numbers else ""
     return HTML(f'<p class="answer{" open" * own.open}">{headline}</p>{listed}')
 
@@ -83,6 +85,8 @@ def _drawn(name, results=None):
         ax.set_yticks(ax.get_yticks(), [_folded(label.get_text()) for label in ax.get_yticklabels()], fontsize=8)
     else:
         ax.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+        if "top-1" in ax.get_ylabel():
+            ax.yaxis.set_major_formatter(PercentFormatter(1))  # as the text has it
     if name in ("demos", "heads"):
         draw_ceiling(own.runs, ax, ax.axvline)
     return drawn
