@@ -57,14 +57,12 @@ def _first_above(run, value):
 def curves(runs):
     """Test top-1 by epoch, a panel a study, with one legend below: inside a panel it would hide the lines."""
     studies = list(dict.fromkeys(runs["study"]))
-    drawn, axes = plots.figure(9, 5.6, columns=2, rows=-(-len(studies) // 2), squeeze=False)
-    for ax, study in zip(np.ravel(axes), studies, strict=False):
+    drawn, axes = plots.figure(5, 2.3 * len(studies), rows=len(studies), squeeze=False)
+    for ax, study in zip(axes[:, 0], studies, strict=True):
         here = runs[runs["study"] == study]
         plots.curves(here, ax).set_title(f"{study}, scenes", fontsize=9)
         draw_ceiling(here, ax, ax.axhline)
-    legend_below(drawn, np.ravel(axes)[: len(studies)])
-    for ax in np.ravel(axes)[len(studies) :]:
-        ax.set_axis_off()
+    legend_below(drawn, axes)
     plots.show(drawn)
     epochs = histories(runs)[["run", "epoch", "top1", "test_top1"]].round(4)  # the rest is in the records
     return provenance.of_runs(runs, "convergence.csv", epochs, CODE)

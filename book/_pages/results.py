@@ -2,6 +2,7 @@
 
 import functools
 import html
+import itertools
 import pathlib
 
 import numpy as np
@@ -105,18 +106,18 @@ class ResultsPage:
         return provenance.of_runs(self.committed, f"{self.study.name}.csv", source=CODE)
 
     def curves_figure(self):
-        """Top-1 on the test set and in training by epoch, a row a backbone: at paper scale where there are records."""
+        """Top-1 by epoch, for each backbone on the test set and below it in training: at paper scale where there is."""
         runs = self.paper if len(self.paper) else self.committed
         if runs.empty:
             return words(NONE)
         backbones = list(runs["backbone"].unique())
-        drawn, axes = plots.figure(9, 2.9 * len(backbones), columns=2, rows=len(backbones), squeeze=False)
-        for row, backbone in zip(axes, backbones, strict=True):
+        panels = list(itertools.product(backbones, ("test_top1", "top1")))
+        drawn, axes = plots.figure(5, 2.2 * len(panels), rows=len(panels))
+        note = f" ({DEMO_NOTE})" if runs is self.committed else ""
+        for ax, (backbone, measure) in zip(axes, panels, strict=True):
             here = runs[runs["backbone"] == backbone]
-            for ax, measure in zip(row, ("test_top1", "top1"), strict=True):
-                note = f" ({DEMO_NOTE})" if runs is self.committed else ""
-                plots.curves(here, ax, measure).set_title(f"{backbone}{note}", fontsize=9)
-                draw_ceiling(here, ax, ax.axhline)
+            plots.curves(here, ax, measure).set_title(f"{backbone}{note}", fontsize=9)
+            draw_ceiling(here, ax, ax.axhline)
         legend_below(drawn, axes)
         plots.show(drawn)
         return provenance.of_runs(runs, f"{self.study.name}-epochs.csv", histories(runs), CODE)
@@ -211,7 +212,7 @@ def legend_below(drawn, axes):
         for line, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label.rpartition(" + ")[2], line)
         ax.get_legend().remove()
-    drawn.legend(entries.values(), entries, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    drawn.legend(entries.values(), entries, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
 
 
 def histories(runs):
