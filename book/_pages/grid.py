@@ -92,11 +92,13 @@ def all_rows(grid):
 
 def words(grid):
     """Numbers for the prose: name → text."""
-    paper = [row for row in grid if row.scale == "paper"]
+    paper, demo = ([row for row in grid if row.scale == scale] for scale in ("paper", "demo"))
+    lack = [f"{row.spec.study.title}, {row.spec.parameters.head}" for row in demo if not row.done]
     return {
         "rows": str(len(paper)),
         "done": plan.describe(paper),
-        "demo_done": f"{sum(row.done for row in grid if row.scale == 'demo')} of {len(grid) - len(paper)}",
+        "demo_done": f"{sum(row.done for row in demo)} of {len(demo)}",
+        "demo_lack": f"missing: {'; '.join(lack)}" if lack else "none is missing",
         "hours": f"{sum(row.hours for row in paper):,.0f}",
         "gpu_tflops": f"{plan.GPU_TFLOPS:g}",
     }
