@@ -106,7 +106,8 @@ def _rounded(value):
     """A measured number to three digits, with separators of thousands; anything else as it is."""
     if not isinstance(value, float):
         return value
-    return "" if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return "" if math.isnan(value) else text.replace("-", "−")
 
 
 def _yes(whether):

@@ -167,9 +167,9 @@ def in_prose(ledger):
     rows = rows.sort_values("verdict", key=lambda words: words.map(VERDICTS.index), kind="stable")
     shown = {
         "where": rows["source"] + ", " + rows["where"],
+        "claim": rows["claim"] + " “" + rows["quote"] + "”",
         "verdict": rows["verdict"],
         SETTLED: [_settled(row) for row in rows.itertuples()],
-        "claim": rows["claim"] + " “" + rows["quote"] + "”",
     }
     return _with_commands(table(pd.DataFrame(shown), sentences=True))
 
