@@ -107,8 +107,8 @@ def explorer(results=None):
         "Home and End lead to its first and last epoch. ○ best epoch on the test set, ■ last epoch.</p></div>"
         "<noscript><p>Choosing needs JavaScript; the table below does without.</p></noscript>"
         + script_data(groups(runs))
-        + f'<details class="provenance"><summary>All {len(runs)} runs as a table</summary>{table(rows, compact=True).data}</details>'
-        f"{provenance.of_runs(runs, 'all_runs.csv', rows, CODE).data}</div>"
+        + f'<details class="provenance"><summary>All {len(runs)} runs as a table</summary>'
+        f"{table(rows, compact=True).data}</details>{provenance.of_runs(runs, 'all_runs.csv', rows, CODE).data}</div>"
     )
 
 

@@ -14,7 +14,7 @@ from wisesr_helpers.models.counts import count_params
 def scenes(classes, image_size=512):
     """Show a scene of each class, mirrored classes beside each other."""
     pairs = class_pairs(classes)
-    drawn, axes = plots.figure(5, 1.3 * classes, columns=2, rows=classes // 2)
+    drawn, axes = plots.figure(5, 2.7 * (classes // 2), columns=2, rows=classes // 2)
     for k, pair in enumerate(pairs):
         ax = axes[k // 2, k % 2]
         ax.imshow(draw_scene(*pair, image_size, "test", np.random.default_rng(k)), cmap="gray", vmin=0, vmax=255)

@@ -123,7 +123,7 @@ def figure(name, results=None):
         return provenance.of_measured(name, [row for each in own.curves().values() for row in each], CODE)
     below = provenance.of_runs(own.runs, f"{name}.csv", source=CODE).data
     if len(rows):
-        folded = table(rows, f"{name}-compared.csv", compact=True).data
+        folded = table(rows, f"{name}-compared.csv", sentences=True).data
         below = f'<details class="provenance"><summary>{len(rows)} comparisons</summary>{folded}</details>{below}'
     return HTML(below)
 

@@ -139,7 +139,7 @@ def sizes():
         }
         for backbone in small.index.intersection(large.index)
     ]
-    return table(pd.DataFrame(rows), "image_sizes.csv")
+    return table(pd.DataFrame(rows), "image_sizes.csv", sentences=True)
 
 
 def _with_interval(row, where):
