@@ -87,6 +87,7 @@ def test_a_benchmark_says_where_and_from_which_code_it_was_measured(tmp_path, ch
     said = benchmarks.shown(benchmarks.pipeline, tmp_path).data
     assert "Measured on cpu:0 (a processor, 2 threads) with Python 3.12.1 and Keras 3.13.2 on tensorflow; " in said
     assert said.endswith(f"{ending}</p>")
+    assert [benchmarks._rounded(value) for value in (-22.4, 9337.78, 66.95, "7")] == ["−22.4", "9,338", "67", "7"]
     for part in (">900<", ">30<", "at least 20", 'download="pipeline_speed.csv"'):
         assert part in said
 

@@ -56,6 +56,8 @@ def test_tables_hold_the_ledgers_rows(ledger, compared):
     prose = claims.in_prose(ledger).data
     assert "paper, Section 2.4" in prose
     assert "“This constraint helps a lot" in prose
+    assert "no test is defined" in prose
+    assert re.search("<code>papermill notebooks/[^<]+</code>(?: … and [0-9]+ more)?</td>", prose)
     verdicts = re.findall(r'<td data-label="verdict">([^<]*)<', prose)
     assert verdicts == sorted(verdicts, key=VERDICTS.index)
     unsettled = claims.unsettled(compared).data
@@ -66,6 +68,11 @@ def test_tables_hold_the_ledgers_rows(ledger, compared):
     linked = claims.data(support.accuracies(), compared).data
     assert "All 117 printed accuracies" in linked
     assert f"All {len(compared)} comparisons" in linked
+
+
+def test_a_bare_number_says_what_it_is_and_what_the_claim_needs():
+    assert "ratio 0.9244; the claim needs at most 1<" in claims.about("report.section-3.1.inception").data
+    assert "growth of operations 0.0002%; the claim needs at most 0.2%<" in claims.about("section-5.cost").data
 
 
 def test_the_figure_is_of_top_1_over_gap(compared, monkeypatch):

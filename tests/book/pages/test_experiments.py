@@ -40,6 +40,12 @@ def publish(folder, name, share, leave_out=0):
     return folder
 
 
+def test_no_interval_of_shares_begins_below_0():
+    shares = experiments.answer("weights").data
+    assert "% (0.0% to" in shares
+    assert not re.search(r"\(−[\d.]+%", shares)
+
+
 def test_every_question_has_its_answer_and_its_figure_in_the_protocols_order():
     for part in ("answer", "figure"):
         assert [name for which, name in NAMED.findall(PAGE) if which == part] == list(QUESTIONS)

@@ -55,6 +55,8 @@ def test_the_picture_has_a_square_for_every_row_and_says_what_is_done(rows):
 
 
 def test_what_was_measured_stands_beside_the_estimates(rows):
+    lack = grid.words(rows)["demo_lack"].removeprefix("missing: ").split("; ")
+    assert (len(lack), lack[0]) == (19, "Sub-ImageNet at 224×224, gap_dropout")
     assert grid.words(rows)["done"].startswith("2 of 63 rows are done, 61 missing.")
     measured = list(grid.table(rows)["measured"])
     assert measured[0] == "1 h 1 min on cpu:0"  # 148 epochs of 50 s, and none
