@@ -55,11 +55,11 @@ def _first_above(run, value):
 
 
 def curves(runs):
-    """Test top-1 by epoch, a panel a study, with one legend below: inside a panel it would hide the lines."""
+    """Test top-1 by epoch, a panel a study, of the heads that claims are about; one legend below all."""
     studies = list(dict.fromkeys(runs["study"]))
     drawn, axes = plots.figure(5, 2.3 * len(studies), rows=len(studies), squeeze=False)
     for ax, study in zip(axes[:, 0], studies, strict=True):
-        here = runs[runs["study"] == study]
+        here = runs[(runs["study"] == study) & runs["head"].isin(["gap", "wise", *OVERFITTING])]
         plots.curves(here, ax).set_title(f"{study}, scenes", fontsize=9)
         draw_ceiling(here, ax, ax.axhline)
     legend_below(drawn, axes)
