@@ -180,9 +180,6 @@ def _slug(*words):
     return ".".join(re.sub(r"[^a-z0-9.]+", "-", word.lower()).strip("-") for word in words if word)
 
 
-COMPUTED_IN = {"ratio": " times", "growth": "%", "growth of operations": "%"}  # where no value is printed
-
-
 def run(evidence, test, entry=None, tolerance=""):
     """The ``Finding`` of a test as it is written: "gain: Table 5; Xception; wise; gap"; an empty one was not run.
 
@@ -203,8 +200,7 @@ def run(evidence, test, entry=None, tolerance=""):
         raise ValueError(f"There is no test '{name}'. Valid: {valid}.")
     value = values[name](evidence, *arguments)
     scale = "counted" if name in claim_tests.COUNTS else "" if name == "setting" else "printed"
-    unit = COMPUTED_IN.get(name, "") if entry is None else ""
-    return Finding(_in_words(value) + unit, value_verdict(value, entry, tolerance), scale)
+    return Finding(_in_words(value), value_verdict(value, entry, tolerance), scale)
 
 
 def _in_words(value):
