@@ -145,7 +145,8 @@ class GlobalDepthwisePooling2D(PositionPooling2D):
 
     A drop-in for ``keras.layers.GlobalAveragePooling2D``:
 
-    >>> outputs = keras.layers.Dense(67, "softmax")(GlobalDepthwisePooling2D()(backbone.output))
+    >>> pooled = GlobalDepthwisePooling2D()(backbone.output)
+    >>> outputs = keras.layers.Dense(67, "softmax")(pooled)
 
     Its weights start near zero, as the paper's; with ``depthwise_initializer="average", cover="exact"`` it starts as
     the average. A saved model loads with ``keras.models.load_model`` after ``import wisesr_helpers.layers``.
