@@ -19,7 +19,6 @@ from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.questions import MEASURED, QUESTIONS
 
 CODE = ("wisesr_helpers/studies/questions.py", "wisesr_helpers/studies/answers.py", "wisesr_helpers/plots/evidence.py")
-BELOW_0 = re.compile(r"\(−[\d.]+%")  # where an interval of shares begins, which are never less than 0
 COMMAND = re.compile(r"make results|python scripts/measure\.py \w+")
 
 
@@ -54,7 +53,7 @@ def _untrained():
 def answer(name, results=None):
     """The answer to a question, as a cell's output: a sentence, and a list of the numbers behind it."""
     own = found(name, results)
-    headline, *numbers = (_coded(BELOW_0.sub("(0.0%", sentence)) for sentence in own.sentences)
+    headline, *numbers = map(_coded, own.sentences)
     listed = f'<ul class="numbers">{"".join(f"<li>{each}</li>" for each in numbers)}</ul>' if numbers else ""
     return HTML(f'<p class="answer{" open" * own.open}">{headline}</p>{listed}')
 

@@ -235,10 +235,15 @@ def _demos(found):
     ]
 
 
+def _of_shares(values):
+    """The mean of shares and its 95% interval, which holds nothing below 0 or above 1."""
+    return np.clip(mean_interval(values), 0, 1)
+
+
 def _heads(found):
     means = []
     for title in found.question.arms:
-        mean, low, high = mean_interval(found.top1(title)) if len(found.top1(title)) else (np.nan,) * 3
+        mean, low, high = _of_shares(found.top1(title)) if len(found.top1(title)) else (np.nan,) * 3
         means.append(f"{title} {mean:.1%} ({low:.1%} to {high:.1%})")
     _, low, _ = mean_interval(found.top1("gap")) if len(found.top1("gap")) else (0, 0, 0)
     leak = f" gap is above its ceiling of {CEILING:.0%}: the scenes leak." if low > CEILING else ""
@@ -345,7 +350,7 @@ def _weights(found):
         }
         texts = []
         for name, (each, form) in values.items():
-            mean, low, high = map(form.format, mean_interval(each))
+            mean, low, high = map(form.format, (_of_shares if "%" in form else mean_interval)(each))
             texts.append(f"{name} {mean} ({low} to {high})")
         said.append(f"{title}: {', '.join(texts)}.".replace("-", "−"))
     at_once, in_the_end = (f"{min(each):.1%} to {max(each):.1%}" for each in spans.values())
