@@ -3,7 +3,7 @@
 from matplotlib.colors import to_hex, to_rgb
 
 BACKGROUND, FOREGROUND = (18, 18, 18), (230, 234, 238)  # of a dark page
-LIGHTER = 0.8  # an exponent, for thin lines
+LIGHTER = 0.7  # an exponent, for thin lines
 
 # White becomes the background, black the foreground, and a colour keeps its hue while its lightness (HSL) turns round:
 # each pixel p becomes p − min + (1 − max) of its channels.
