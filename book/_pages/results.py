@@ -66,7 +66,7 @@ class ResultsPage:
             "demo_colours": _colours(demo.recipe.augmentation, study.recipe.augmentation),
             "paper_epochs": str(study.recipe.epochs),
             "finding": " ".join(self._finding(backbone) for backbone in self.committed["backbone"].unique()) or NONE,
-            "verdict_paper": verdict(self._whole(), study.backbones),
+            "verdict_paper": verdict(self._whole(), study.backbones, ON_PHOTOGRAPHS),
             **{f"verdict_{name}": self.verdict(name) for name in demo.backbones},
         }
 
@@ -228,42 +228,47 @@ def _colours(here, papers):
     )
 
 
-def verdict(runs, backbones):
+# The ledger's words for what is judged.
+HERE = {BETTER: "shown here", WORSE: "contradicted here", NO_DIFFERENCE: "not shown here"}
+ON_PHOTOGRAPHS = {BETTER: "reproduced", WORSE: "not reproduced", NO_DIFFERENCE: "not reproduced"}
+
+
+def verdict(runs, backbones, words=HERE):
     """Whether "wise" ends above "gap" on all these backbones in runs of one scale, as a sentence.
 
-    Supported or contradicted only if one of the two is better on every backbone, by the project's rule for all of
+    Shown or contradicted only if one of the two is better on every backbone, by the project's rule for all of
     them together (:func:`wisesr_helpers.metrics.judge`), on the same test images and with the seeds that both heads
-    have; where backbones differ, each is named. Not tested while one has no run.
+    have; where backbones differ, each is named. Open while one has no run.
 
-    Only complete runs are compared. One run of the two heads that diverged leaves the claim untested: it has no
+    Only complete runs are compared. One run of the two heads that diverged leaves the claim open: it has no
     accuracy, and without it the seeds that survived would flatter a head that fails now and then. A run that goes on
     is left out. Either is named, and so is a complete run that is no better than chance.
     """
     runs = runs[runs["head"].isin(["gap", "wise"])]
-    return "; ".join([_comparison(runs, backbones), *_exceptions(runs)])
+    return "; ".join([_comparison(runs, backbones, words), *_exceptions(runs)])
 
 
-def _comparison(runs, backbones):
+def _comparison(runs, backbones, verdicts):
     """The verdict on runs of the two heads."""
     if runs.empty:
-        return "not tested: no run is recorded"
+        return "open: no run is recorded"
     if missing := [backbone for backbone in backbones if backbone not in set(runs["backbone"])]:
-        return f"not tested: no run on {', '.join(missing)} is recorded"
+        return f"open: no run on {', '.join(missing)} is recorded"
     if (runs["status"] == "diverged").any():
-        return "not tested: a run diverged"
+        return "open: a run diverged"
     pairs = {}
     for backbone, on_backbone in runs[runs["status"] == "complete"].groupby("backbone"):
         heads = {head: group.set_index("seed")["run"] for head, group in on_backbone.groupby("head")}
         if len(heads) < 2:
-            return "not tested: only one of the two heads has a complete run"
+            return "open: only one of the two heads has a complete run"
         seeds = sorted(set(heads["wise"].index) & set(heads["gap"].index))
         if not seeds:
-            return "not tested: the two heads have no seed in common"
+            return "open: the two heads have no seed in common"
         pairs[backbone] = [[heads[head][seed] for seed in seeds] for head in ("wise", "gap")]
         if len({run.data_fingerprint for head in pairs[backbone] for run in head}) > 1:
-            return f"not tested: the runs on {backbone} have different images"
+            return f"open: the runs on {backbone} have different images"
     if len(pairs) < len(backbones):
-        return "not tested: no run is complete"
+        return "open: no run is complete"
     right = {backbone: [np.array([run.right for run in head]) for head in both] for backbone, both in pairs.items()}
     compared = judge({backbone: paired_comparison(*both) for backbone, both in right.items()})
     words = {}
@@ -274,12 +279,11 @@ def _comparison(runs, backbones):
     counted = f"wise − gap on {said}; {seeds} a head"
     if len(words) == 1:
         (word,) = words
-        return f"{_VERDICTS[word]} ({counted})"
+        return f"{verdicts[word]} ({counted})"
     parts = [f"{_SIGNS[word]} on {' and '.join(words[word])}" for word in _SIGNS if word in words]
-    return f"not on every backbone: {', '.join(parts)} ({counted})"
+    return f"{verdicts[NO_DIFFERENCE]} on every backbone: {', '.join(parts)} ({counted})"
 
 
-_VERDICTS = {BETTER: "supported", WORSE: "contradicted", NO_DIFFERENCE: NO_DIFFERENCE}
 _SIGNS = {BETTER: "wise is better", WORSE: "gap is better", NO_DIFFERENCE: NO_DIFFERENCE}
 
 

@@ -118,7 +118,7 @@ def explorer():
     )
     rows = logits()
     return HTML(
-        '<div class="play scene"><div hidden><p class="help">Test scenes, each with its mirror image on its right:</p>'
+        '<div class="play scene"><div hidden><p class="help">Test scenes, each with its mirrored one on its right:</p>'
         f'<div class="scenes" role="radiogroup" aria-label="Scene">{pairs}</div>'
         f'<p class="heads" role="radiogroup" aria-label="Head">{heads}'
         '<button type="button">Exchange inside and outside</button></p>'

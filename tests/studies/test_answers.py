@@ -100,7 +100,9 @@ def test_comparisons_are_named_by_both_arms_and_can_be_chosen():
         f"better: stride 1 − wise {_span(said, 'stride 1')}; worse: exact cover − wise {_span(said, 'exact cover')}."
     )
     assert "no difference shown: start 1/N − wise" in said.compared()
-    assert said.headline.startswith("Better, beside wise: stride 1. Worse, beside wise: exact cover. No")
+    assert said.headline.startswith(
+        "Better than wise: stride 1. Worse than wise: exact cover. No difference from wise shown: "
+    )
     assert f"Better: stride 1 − wise {_span(said, 'stride 1')}." in said.sentences
 
 
@@ -243,7 +245,9 @@ def test_jumps_are_judged_over_seeds(tmp_path):
     assert "60.00 with moving statistics, 0.10 with new ones (difference −59.90" in calm.answer
     assert "With batch-norm statistics taken anew: smaller at 0.1; smaller at 0.01." in calm.headline
     said = write([0.2, 0.8, 0.2, 0.8])
-    assert said.headline.startswith("Changes from epoch to epoch at a learning rate of 0.01, beside 0.1: no difference")
+    assert said.headline.startswith(
+        "Changes from epoch to epoch at a learning rate of 0.01, compared with 0.1: no difference"
+    )
     assert said.headline.endswith("taken anew: no difference shown at 0.1; no difference shown at 0.01.")
     assert "Learning rate 0.01 − 0.1: difference +0.00, 95% interval 0.00 to 0.00." in said.answer
     drawn, ax = plots.figure()

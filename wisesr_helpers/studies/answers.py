@@ -212,11 +212,16 @@ def _words(found):
     """What comparisons show, in words alone; where all are with one arm, that is named once."""
     pairs = {title: found.question.pairs[title] for title in found.differences}
     other = {second for _, second in pairs.values()}
-    beside = f", beside {other.pop()}" if len(other) == 1 else ""
+    one = other.pop() if len(other) == 1 else ""
+    titled = {
+        BETTER: f"Better than {one}" if one else "Better",
+        WORSE: f"Worse than {one}" if one else "Worse",
+        NO_DIFFERENCE: f"No difference from {one} shown" if one else "No difference shown",
+    }
     named = {word: [] for word in (BETTER, WORSE, NO_DIFFERENCE)}
     for title, each in found.differences.items():
-        named[each.word].append(pairs[title][0] if beside else found.pair(title))
-    said = [f"{word.capitalize()}{beside}: {'; '.join(titles)}." for word, titles in named.items() if titles]
+        named[each.word].append(pairs[title][0] if one else found.pair(title))
+    said = [f"{titled[word]}: {'; '.join(titles)}." for word, titles in named.items() if titles]
     return [" ".join(said) or NOTHING]
 
 
@@ -376,8 +381,8 @@ def _jumps(found):
     word, span = _smaller(np.subtract(moving[small], moving[large]))
     rates = [name.removeprefix("learning rate ") for name in (small, large)]
     return [
-        f"Changes from epoch to epoch at a learning rate of {rates[0]}, beside {rates[1]}: {word}. With batch-norm "
-        f"statistics taken anew: {'; '.join(words)}.",
+        f"Changes from epoch to epoch at a learning rate of {rates[0]}, compared with {rates[1]}: {word}. With "
+        f"batch-norm statistics taken anew: {'; '.join(words)}.",
         "Mean change of test top-1 from epoch to epoch, in points.",
         *said,
         f"Learning rate {rates[0]} − {rates[1]}: {span}.",

@@ -60,54 +60,54 @@ def linked_csv(output):
 
 RUNNING = {"correct": (50, 299), "status": "running", "epochs": 20}
 DIVERGED = {"head": "gap", "seed": 5, **records.diverged()}
-SUPPORTED = "supported (wise − gap on small_patch +46.7 points (95% interval 40.7 to 52.0, p < 0.001); 1 seed a head)"
+SHOWN = "shown here (wise − gap on small_patch +46.7 points (95% interval 40.7 to 52.0, p < 0.001); 1 seed a head)"
 ON_IT = "(wise − gap on small_patch"
 GOING_ON = "{} on small_patch (seed {}) running (2 of 20 epochs)"
-NOT_TESTED = "not tested: {}; not counted: {}"
-ONE_HEAD = "not tested: only one of the two heads has a complete run"
+OPEN = "open: {}; not counted: {}"
+ONE_HEAD = "open: only one of the two heads has a complete run"
 
 
 @pytest.mark.parametrize(
     ("runs", "verdict"),
     [
-        (scores([150], [290]), SUPPORTED),
+        (scores([150], [290]), SHOWN),
         (
             scores([150, 160, 155], [290, 280, 285]),
-            f"supported {ON_IT} +43.3 points … 3 seeds a head)",
+            f"shown here {ON_IT} +43.3 points … 3 seeds a head)",
         ),
-        (scores([290], [150]), f"contradicted {ON_IT} −46.7 points … 1 seed a head)"),
-        (scores([150, 284], [290, 291]), f"no difference shown {ON_IT} +24.5 points … 2 seeds a head)"),
+        (scores([290], [150]), f"contradicted here {ON_IT} −46.7 points … 1 seed a head)"),
+        (scores([150, 284], [290, 291]), f"not shown here {ON_IT} +24.5 points … 2 seeds a head)"),
         # of the seeds that both have
-        (scores([150, 150], [290, 152, 290]), f"no difference shown {ON_IT} +23.7 points … 2 seeds a head)"),
+        (scores([150, 150], [290, 152, 290]), f"not shown here {ON_IT} +23.7 points … 2 seeds a head)"),
         # five images that only one got right are no evidence at 5% (p = 2 / 2**5), six are (2 / 2**6)
-        (scores([150], [155]), f"no difference shown {ON_IT} +1.7 points … 1 seed a head)"),
-        (scores([150], [156]), f"supported {ON_IT} +2.0 points … 1 seed a head)"),
+        (scores([150], [155]), f"not shown here {ON_IT} +1.7 points … 1 seed a head)"),
+        (scores([150], [156]), f"shown here {ON_IT} +2.0 points … 1 seed a head)"),
         (scores([150], []), ONE_HEAD),
         (scores([], [290]), ONE_HEAD),
-        ([], "not tested: no run is recorded"),
-        ([*scores([150], []), {"head": "wise", "seed": 1}], "not tested: the two heads have no seed in common"),
+        ([], "open: no run is recorded"),
+        ([*scores([150], []), {"head": "wise", "seed": 1}], "open: the two heads have no seed in common"),
         (
             [*scores([150], [290]), DIVERGED, {"head": "wise", "seed": 1, **RUNNING}],
-            NOT_TESTED.format(
+            OPEN.format(
                 "a run diverged",
                 f"gap on small_patch (seed 5) diverged in epoch 3, {GOING_ON.format('wise', 1)}",
             ),
         ),
         (  # counted, its 299 right would change the verdict
             [*scores([150], [290]), {"head": "gap", "seed": 5, **RUNNING}],
-            f"{SUPPORTED}; not counted: {GOING_ON.format('gap', 5)}",
+            f"{SHOWN}; not counted: {GOING_ON.format('gap', 5)}",
         ),
         (
             [*scores([150], [290]), {"head": "gap", "seed": 5, "correct": (290, 50)}],
-            f"{SUPPORTED}; no better than chance: gap on small_patch (seed 5)",
+            f"{SHOWN}; no better than chance: gap on small_patch (seed 5)",
         ),
         (
             [*scores([150], [290]), {**DIVERGED, "head": "avg_fc"}, {"head": "gwap", "seed": 5, "correct": (50,)}],
-            SUPPORTED,
+            SHOWN,
         ),
         (
             [{"head": "gap", **RUNNING}, {"head": "wise", **RUNNING}],
-            NOT_TESTED.format(
+            OPEN.format(
                 "no run is complete",
                 f"{GOING_ON.format('gap', 0)}, {GOING_ON.format('wise', 0)}",
             ),
@@ -129,17 +129,23 @@ def test_the_verdict_is_that_of_complete_runs_on_the_same_images_and_seeds(folde
 def test_runs_on_other_images_are_not_compared(folders):
     runs = page_of(folders, *scores([150], [290])).committed
     runs["run"] = [dataclasses.replace(run, data_fingerprint=run.head) for run in runs["run"]]
-    assert results.verdict(runs, ["small_patch"]) == "not tested: the runs on small_patch have different images"
+    assert results.verdict(runs, ["small_patch"]) == "open: the runs on small_patch have different images"
 
 
 @pytest.mark.parametrize(
     ("conv", "said"),
     [
-        (([150], [290]), "supported ("),
-        (([290], [150]), "not on every backbone: wise is better on small_patch, gap is better on small_conv ("),
-        (([150], [151]), "not on every backbone: wise is better on small_patch, no difference shown on small_conv ("),
+        (([150], [290]), "shown here ("),
+        (
+            ([290], [150]),
+            "not shown here on every backbone: wise is better on small_patch, gap is better on small_conv (",
+        ),
+        (
+            ([150], [151]),
+            "not shown here on every backbone: wise is better on small_patch, no difference shown on small_conv (",
+        ),
         # 0.031 by itself, and no smaller beside a comparison of which it is the weaker one
-        (([150], [156]), "supported ("),
+        (([150], [156]), "shown here ("),
     ],
 )
 def test_backbones_that_differ_are_named(folders, conv, said):
@@ -150,14 +156,14 @@ def test_backbones_that_differ_are_named(folders, conv, said):
 def test_backbones_are_corrected_for_their_number(folders):
     page = page_of(folders, *scores([150], [156]), *scores([150], [156], backbone="small_conv"))
     said = results.verdict(page.committed, ["small_patch", "small_conv"])
-    assert said.startswith("no difference shown (")
+    assert said.startswith("not shown here (")
     assert "corrected for the number of comparisons; the corrected p decides" in said
 
 
 def test_runs_with_options_are_no_evidence_for_the_papers_heads(folders):
     other = scores([290], [150], options={"start": "uniform"})
     page = page_of(folders, *(run | {"seed": 7} for run in other), *scores([150], [290]), own=other)
-    assert page.verdict("small_patch").startswith("supported (")
+    assert page.verdict("small_patch").startswith("shown here (")
     assert set(page.committed["options"]) == {""}
     assert set(page.own["options"]) == {'{"start": "uniform"}'}
 
@@ -165,27 +171,27 @@ def test_runs_with_options_are_no_evidence_for_the_papers_heads(folders):
 def test_a_run_that_diverged_on_one_backbone_leaves_the_other_its_verdict(folders):
     diverged = {"head": "wise", "backbone": "small_conv", **records.diverged()}
     page = page_of(folders, *scores([150], [290]), *scores([150], [], backbone="small_conv"), diverged)
-    assert page.verdict("small_patch").startswith("supported")
-    assert page.verdict("small_conv").startswith("not tested: a run diverged")
+    assert page.verdict("small_patch").startswith("shown here")
+    assert page.verdict("small_conv").startswith("open: a run diverged")
     both = results.verdict(page.committed, ["small_patch", "small_conv"])
-    assert both.startswith("not tested: a run diverged")  # the claim is on every backbone
+    assert both.startswith("open: a run diverged")  # the claim is on every backbone
 
 
 def test_a_claim_on_every_backbone_waits_for_all_of_them(folders):
     page = page_of(folders, *scores([150], [290]))
     on_three = ["small_patch", "small_conv", "Xception"]
-    assert results.verdict(page.committed, on_three) == "not tested: no run on small_conv, Xception is recorded"
+    assert results.verdict(page.committed, on_three) == "open: no run on small_conv, Xception is recorded"
     short = scores([150], [290], scale="paper", backbone="Xception")
-    assert page_of(folders, own=short).words()["verdict_paper"] == "not tested: no run is recorded"
+    assert page_of(folders, own=short).words()["verdict_paper"] == "open: no run is recorded"
     whole = [run | {"epochs": ws.STUDIES["mit_512"].recipe.epochs} for run in short]
     at_paper = page_of(folders, own=whole).words()["verdict_paper"]
-    assert at_paper == "not tested: no run on ResNet50V2, DenseNet201 is recorded"
+    assert at_paper == "open: no run on ResNet50V2, DenseNet201 is recorded"
 
 
 def test_runs_of_other_scales_and_studies_and_own_runs_decide_nothing(folders):
     others = [*scores([150], [290], scale="smoke"), *scores([150], [290], study="mit_224")]
     page = page_of(folders, *others, own=scores([150], [290]))
-    assert page.verdict("small_patch") == "not tested: no run is recorded"
+    assert page.verdict("small_patch") == "open: no run is recorded"
     assert page.words()["finding"] == "No record of a demo run is committed."
 
 
