@@ -207,13 +207,19 @@ def geometry(height, width, pool_size):
 
 
 def _left_out(layer, height, width):
-    """Cells that no output reads."""
+    """How many cells no output reads."""
+    return int((~_read(layer, height, width)).sum())
+
+
+def _read(layer, height, width):
+    """Which cells some output reads: bool array (height, width)."""
     _built(layer, height, width)
     if isinstance(layer, FixedReduction2D):
-        read = [int(matrix.any(axis=0).sum()) for matrix in (layer.rows, layer.columns)]
+        rows, columns = (matrix.any(axis=0) for matrix in (layer.rows, layer.columns))
     else:
-        read = [side // window * window for side, window in zip((height, width), layer.kernel_size, strict=True)]
-    return height * width - read[0] * read[1]
+        sides = zip((height, width), layer.kernel_size, strict=True)
+        rows, columns = (np.arange(side) < side // window * window for side, window in sides)
+    return np.outer(rows, columns)
 
 
 def draw_reduced(feature_map, pool_size, axes):
@@ -251,17 +257,24 @@ def _reduce(layer, feature_map):
 def draw_cell_weights(height, width, pool_size, axes):
     """How much each cell of the map weighs in all outputs together, a panel a reduction; the mean is 1 in each.
 
+    Cells that no output reads are crossed out.
+
     Args:
         height: Of the map, in cells.
         width: Of the map, in cells.
         pool_size: Side of a block in cells.
         axes: As many Axes as reductions at least; any others stay empty.
     """
+    from matplotlib.patches import Rectangle
+
     layers = reductions(pool_size)
     weights = {title: relative_weights(layer, height, width) for title, layer in layers.items()}
     colours = weight_colours(weights.values())
     for ax, (title, values) in _panels(axes, weights):
         image = ax.imshow(values, **colours)
+        crossed = ~_read(layers[title], height, width)
+        ax.plot(*np.argwhere(crossed).T[::-1], "x", color="0.5", markersize=3, markeredgewidth=0.8)
+        ax.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor="0.5"))
         ax.set_title(f"{title}\n{_left_out(layers[title], height, width)} of {values.size} not read", fontsize=8)
     axes.flat[0].figure.colorbar(image, ax=axes, shrink=0.7, label="weight, mean 1")
     said = []
