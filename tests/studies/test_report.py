@@ -59,9 +59,10 @@ def test_photographs_are_not_called_a_demo():
         assert "demo" not in report.describe_result(record(**choices, changes={"photographs": True}))
 
 
-def test_kinds_stand_in_the_table_where_runs_differ_in_them(tmp_path):
+def test_the_table_says_of_each_run_whether_it_is_a_demo(tmp_path):
     demo = {"correct": (60,)}
-    assert "kind" not in table_of(tmp_path / "alike", demo, {**demo, "seed": 1})[0]
+    alike = table_of(tmp_path / "alike", demo, {**demo, "seed": 1})
+    assert [row["kind"] for row in alike] == [DEMO_NOTE] * 2
     photographs = {**demo, "seed": 1, "photographs": True}
     assert [row["kind"] for row in table_of(tmp_path / "mixed", demo, photographs)] == [DEMO_NOTE, "demo"]
 

@@ -148,7 +148,7 @@ def test_results_stand_beside_the_papers_words():
     assert table["beside wise"][3] == f"better, {judged[99].brief}" == "better, +19.0 (10.8 to 26.4), p < 0.001"
     assert [html.escape(each.brief) in table.to_html() for each in judged.values()] == [True] * 3
     assert list(table)[:5] == ["row", "top-1, final epoch", "95% interval", "beside wise", "the paper"]
-    assert list(table)[-2:] == ["top-1, best epoch", "status"]
+    assert list(table)[-3:] == ["top-1, best epoch", "status", "kind"]
     assert list(table["top-1, best epoch"])[:2] == ["99.0%"] * 2
     assert table["status"][2] == "complete, no better than chance"
     assert list(table["the paper"])[1:3] == ["no higher accuracy than averaging"] * 2

@@ -137,13 +137,12 @@ def results_table(runs):
 
     Only a complete run has a final top-1 and its interval; any other has "none" there, so that nobody mistakes a
     training cut short for the recipe's result. Its best epoch, given with its number, and its status say how far it
-    got. "kind" stands only where runs differ in it.
+    got. "kind" says of each whether it is a demo.
 
     Args:
         runs: DataFrame as ``ws.load_runs`` returns it, or as ``ws.Rows.run`` does, whose rows have titles.
     """
     rows = list(runs.itertuples())
-    kinds = [_kind(row) for row in rows]
     ends = [row if row.status == "complete" else NO_END for row in rows]
     return pd.DataFrame(
         {
@@ -159,7 +158,7 @@ def results_table(runs):
             "chance": [f"{run.chance:.1%}" for run in runs["run"]],
             "top-1, best epoch": [_best(run) for run in runs["run"]],
             "status": [status(run) for run in runs["run"]],
-            **({"kind": kinds} if len(set(kinds)) > 1 else {}),
+            "kind": [_kind(row) for row in rows],
         }
     )
 

@@ -112,7 +112,7 @@ def beside_paper(runs):
     Returns:
         DataFrame, a row a run: "row", "top-1, final epoch", "95% interval", "beside wise" (better, worse or no
         difference shown; the points on the same test images with their 95% interval, and p), "the paper", "section",
-        "top-1, best epoch", "status", and where rows differ in it "kind".
+        "top-1, best epoch", "status", "kind".
     """
     shown = results_table(runs)
     tried = ablations(2) | ablations(3)  # strides of both sizes

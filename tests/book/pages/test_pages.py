@@ -236,7 +236,7 @@ def test_the_table_of_runs_holds_their_numbers_and_the_csv_the_same(folders):
     ]
     assert rows[0][head.index("95% interval")] == "44.4% to 55.6%"
     assert {row[head.index("chance")] for row in rows} == {"16.7%"}  # six classes
-    assert "kind" not in head
+    assert {row[head.index("kind")] for row in rows} == {"demo: not the paper's data"}
     assert "demo: not the paper's data" in html.unescape(output.data.partition("</table>")[2])  # of all
     assert linked_csv(output) == ("mit_512.csv", table)
 
