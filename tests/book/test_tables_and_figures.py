@@ -186,7 +186,7 @@ def test_what_pages_say_of_the_reproduction_changes(filled):
     assert f"rows of its tables re-run on photographs: {len(papers)} of {len(papers)} " in said["intro"]
     assert "45 of 45 rows re-run on photographs" in said["results_224"]
     assert "9 of 9 rows re-run on photographs" in said["mit_512"]
-    assert "Wise-SrNet beats GAP on MIT Indoor Scenes at 512×512 paper supported (wise − gap on" in said["mit_512"]
+    assert "Wise-SrNet beats GAP on MIT Indoor Scenes at 512×512 paper reproduced (wise − gap on" in said["mit_512"]
     assert f"{len(kept)} of {len(kept)} rows are done." in said["grid"]
     assert "Used by the recorded runs at the paper's scale: " in said["data"]
 
