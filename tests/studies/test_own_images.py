@@ -26,18 +26,21 @@ def test_predictions_name_files_and_true_classes(photos):
     model = ws.build_classifier("small_patch", "gap", 3, 64)
     model.class_names = dataset.classes
     table = own_images.predictions(model, dataset)
-    assert list(table.columns[:3]) == ["file", "true class", "class"]
-    assert list(table.columns[3:]) == [
+    assert list(table.columns[:4]) == ["file", "true class", "right", "class"]
+    assert list(table.columns[4:]) == [
         "probability",
         *("second class", "second probability", "third class", "third probability"),
     ]
     assert list(table["true class"][:4]) == ["cat", "dog", "owl", "cat"]
     assert list(table["true class"]) == [file.partition("/")[0] for file in table["file"]]
+    right = table["class"] == table["true class"]
+    assert {*right} == {True, False}  # an untrained model gives all images one class
+    assert list(table["right"] == "yes") == list(right)
     alone = ws.predict(model, [photos / file for file in table["file"]])
     np.testing.assert_allclose(table["probability"], alone["probability"], rtol=1e-5)
     assert "problem" not in table
     new = own_images.predictions(model, dataset, photos / "..")
-    assert not {"true class", "problem"} & {*new}
+    assert not {"true class", "right", "problem"} & {*new}
     assert "photos/cat/0.png" in set(new["file"])
     (one,) = own_images.predictions(model, dataset, photos / "cat/0.png")["file"]
     assert one == "0.png"

@@ -139,7 +139,8 @@ def predictions(model, dataset, new=None):
 
     Returns:
         DataFrame as that of ``predict``, whose "class_2" is "second class" here and so on: "file" is relative to
-        ``new``; of test images it is followed by "true class". "problem" stands only where an image has one.
+        ``new``; of test images it is followed by "true class" and "right" ("yes" or "no"). "problem" stands only where
+        an image has one.
     """
     from wisesr_helpers.models.classifiers import predict  # which loads Keras
 
@@ -155,6 +156,7 @@ def predictions(model, dataset, new=None):
     table = predict(model, test.rgb(chosen)).assign(file=[test.files[place] for place in chosen])
     table = table.drop(columns="problem")  # they have been read
     table.insert(1, "true class", [dataset.classes[test.labels[place]] for place in chosen])
+    table.insert(2, "right", np.where(table["true class"] == table["class"], "yes", "no"))
     return _headed(table)
 
 
