@@ -19,7 +19,9 @@ ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
 CELL = re.compile(r"<(t[hd])([^>]*)>(.*?)</\1>", re.DOTALL)
 CSV = re.compile(r'(?<=download=")([^"]+)" href="data:text/csv;base64,([^"]+)(?=")')
 LONG = 14  # characters; a heading of more breaks into lines on a phone
-MANY = 7  # columns: such a table takes the margin, too, where the theme then hides its list of contents
+# A table of so many columns, or of so many rows with sentences, takes the margin, too, where the theme then hides its
+# list of contents.
+COLUMNS, ROWS = 7, 25
 NO_NUMBER = ("", "–", "nan", "learned")  # stand in columns of numbers, too
 NUMBER = re.compile(r"(?=.*\d)(?:[-+−–±×()/.,%<\s\d]|e[-+]\d|\b(?:to|of|points)\b)+")  # "+5.6 (−0.2 to 11.3)"
 
@@ -74,7 +76,7 @@ def _one(found):
     if _counts_rows(table):
         table = ROW.sub(lambda row: CELL.sub("", row[0], count=1), table)
     head, *rows = [[_text(cell) for *_, cell in CELL.findall(row)] for row in ROW.findall(table)]
-    kind += " many" * (len(head) >= MANY)
+    kind += " many" * (len(head) >= COLUMNS or ("with-sentences" in kind and len(rows) >= ROWS))
     numbers = number_columns(rows)
 
     def marked(row):

@@ -55,6 +55,21 @@ def test_an_index_that_only_counts_rows_is_hidden(heading, firsts, hidden):
 
 
 @pytest.mark.parametrize(
+    ("columns", "rows", "kind", "wide"),
+    [
+        (7, 2, "results-table", True),
+        (6, 40, "results-table", False),
+        (4, 25, "results-table with-sentences", True),
+        (4, 24, "results-table with-sentences", False),
+    ],
+)
+def test_tables_of_many_columns_and_many_sentences_take_the_margin(columns, rows, kind, wide):
+    row = f"<tr>{'<td>a</td>' * columns}</tr>"
+    shown = tables.prepared(f'<div class="{kind}"><table>{row}{row * rows}</table></div>')
+    assert shown.startswith(f'<div class="{kind}{" many" * wide}" tabindex="0"')
+
+
+@pytest.mark.parametrize(
     ("word", "short"),
     [("-p", True), ("record.json", True), ("--path-output=x", True), ("notebooks/mit_512.ipynb", False)],
 )
