@@ -2,6 +2,7 @@
 
 import functools
 import subprocess
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from wisesr_helpers.data import embedded
+from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.training.runs import load_runs, project_root
 
 SIZE = 512
 SIDE = embedded.STRIDE
@@ -109,6 +112,28 @@ def test_scenes_are_functions_of_seed_split_and_index():
     assert thirds[0].fingerprint == a.fingerprint
     assert len({each.train.digest for each in thirds}) == len({each.test.digest for each in thirds}) == 3
     assert not np.array_equal(a.train.images[:4], a.test.images)
+
+
+def test_scenes_are_those_of_the_committed_records():
+    (record,) = load_runs(project_root() / "results").query("identity == 'mit_224--demo--small_patch--gap--s0'")["run"]
+    demo = get_study("mit_224").demo
+    drawn = embedded.scenes_dataset(224, demo.classes, demo.train, demo.test)
+    assert drawn.fingerprint == record.data_fingerprint
+
+
+def test_noise_is_rounded_alike_by_every_processor():
+    first, weight, other = embedded._grains()
+    coarse = np.random.default_rng(0).normal(size=(16, SIDE // embedded.GRAIN)).astype(np.float32)
+    exact = [
+        [
+            Fraction(float(a * row[k])) + Fraction(float(b)) * Fraction(float(row[k + 1]))
+            for a, b, k in zip(weight, other, first, strict=True)
+        ]
+        for row in coarse
+    ]
+    np.testing.assert_array_equal(embedded._to_pixels(coarse), np.array(exact, float).astype(np.float32))
+    rounded_twice = coarse[:, first] * weight + coarse[:, first + 1] * other  # the check would notice
+    assert not np.array_equal(embedded._to_pixels(coarse), rounded_twice)
 
 
 def test_no_handwriting_is_in_both_splits():

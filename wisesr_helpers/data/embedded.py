@@ -93,17 +93,32 @@ def _enlarge(glyph, size):
 
 @functools.cache
 def _grains():
-    """What the grains of one cell's side weigh in each of its pixels: (STRIDE, STRIDE // GRAIN), rows of length 1."""
+    """The first of the two grains beside each pixel of a cell's side, and what both weigh: three arrays (STRIDE,).
+
+    The squares of the two weights add up to 1, so that the noise has one size everywhere.
+    """
     places = (np.arange(STRIDE) + 0.5) / GRAIN - 0.5
     weights = np.clip(1 - np.abs(places[:, None] - np.arange(STRIDE // GRAIN)), 0, 1)
-    return (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32)
+    weights = (weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32)
+    first = np.minimum((weights > 0).argmax(axis=1), STRIDE // GRAIN - 2)
+    return first, weights[range(STRIDE), first], weights[range(STRIDE), first + 1]
+
+
+def _to_pixels(coarse):
+    """Grains along the last axis → pixels, float32.
+
+    Spelt out, since how a matrix product is rounded depends on the processor, and with it some grey levels: one product
+    is rounded, the other is added before it is.
+    """
+    first, weight, other = _grains()
+    return (coarse[..., first] * weight + coarse[..., first + 1].astype(np.float64) * other).astype(np.float32)
 
 
 def _noise(image_size, rng):
     """Smooth noise of one standard deviation everywhere, independent from cell to cell: float32 (side, side)."""
-    cells, grains = -(-image_size // STRIDE), _grains()
-    coarse = rng.normal(0, NOISE, (cells, cells, grains.shape[1], grains.shape[1])).astype(np.float32)
-    fine = grains @ coarse @ grains.T  # (cells, cells, STRIDE, STRIDE)
+    cells, grains = -(-image_size // STRIDE), STRIDE // GRAIN
+    coarse = rng.normal(0, NOISE, (cells, cells, grains, grains)).astype(np.float32)
+    fine = _to_pixels(_to_pixels(coarse.swapaxes(2, 3)).swapaxes(2, 3))  # (cells, cells, STRIDE, STRIDE)
     side = cells * STRIDE
     return fine.swapaxes(1, 2).reshape(side, side)[:image_size, :image_size]
 
