@@ -109,24 +109,24 @@ MAPS = {
 
 def test_each_head_of_a_grid_has_one_symmetric_scale_and_a_bar_in_logit_units():
     image = np.zeros((8, 6, 3), "uint8")
-    drawn, axes = plots.figure(columns=3, rows=2)
+    drawn, axes = plots.figure(columns=2, rows=3)
     assert where_it_looks.grid(image, MAPS, axes) is axes
-    for row, titled, most in zip(axes, MAPS.values(), (4, 3), strict=True):
-        assert [len(ax.images) for ax in row] == [1, 2, 2]
-        for ax, (title, map_) in zip(row[1:], titled.items(), strict=True):
+    for column, titled, most in zip(axes.T, MAPS.values(), (4, 3), strict=True):
+        assert [len(ax.images) for ax in column] == [1, 2, 2]
+        for ax, (title, map_) in zip(column[1:], titled.items(), strict=True):
             np.testing.assert_array_equal(ax.images[1].get_array(), map_)
             assert ax.images[1].get_clim() == (-most, most)
             assert ax.images[1].get_extent() == [0, 6, 8, 0]
-            assert ax.get_title() == f"{title}\nsum {map_.sum():.3g}".replace("-", "−")
+            assert ax.get_title() == f"{title}, sum {map_.sum():.3g}".replace("-", "−")
     bars = [ax for ax in drawn.axes if ax not in axes.flat]
-    assert [bar.get_ylabel() for bar in bars] == [where_it_looks.UNIT] * 2
-    assert [bar.get_ylim() for bar in bars] == [(-4, 4), (-3, 3)]
+    assert [bar.get_xlabel() for bar in bars] == [where_it_looks.UNIT] * 2
+    assert [bar.get_xlim() for bar in bars] == [(-4, 4), (-3, 3)]
     said = plots.alt_text(drawn)
     assert "gap, one: sum −1, from −4 to 2, strongest at row 1 of 2 and column 2 of 2" in said
     assert "wise, two: sum 12, from 3 to 3, strongest at row 1 of 2 and column 1 of 2" in said
-    axes = plots.figure(columns=2, squeeze=False)[1]
+    axes = plots.figure(rows=2, squeeze=False)[1]
     where_it_looks.grid(image, {"gap": {"nothing": np.zeros((2, 2))}}, axes)
-    assert axes[0, 1].images[1].get_clim() == (-1, 1)
+    assert axes[1, 0].images[1].get_clim() == (-1, 1)
 
 
 RIGHT = {"gap": np.array([1, 1, 0, 0, 1, 0, 0], bool), "wise": np.array([1, 0, 1, 1, 1, 1, 0], bool)}
@@ -237,7 +237,7 @@ def test_figures_of_a_pair_name_the_class_its_rival_and_what_each_head_says(inde
         (two.rival_figure, f"; the other: {names[rival]}", "wise, its lead: sum "),
     ):
         drawn = draw(index)
-        assert len(drawn.axes) == 10  # two rows of an image, three maps and a colour bar
+        assert len(drawn.axes) == 10  # two columns of an image, three maps and a colour bar
         head_line = f"test image {index}, class: {names[index]}{title}"
         assert drawn.get_suptitle() == f"{head_line}\n{said}\n{two.note}"
         alt = plots.alt_text(drawn)

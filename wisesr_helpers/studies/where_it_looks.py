@@ -104,27 +104,28 @@ def rival_maps(models, image, label, rival):
 
 
 def grid(image, maps, axes):
-    """An image and its maps, a row a head; the maps of a head share one colour scale, with a colour bar.
+    """An image and its maps, a column a head; the maps of a head share one colour scale, with a colour bar.
 
     The heads don't share it: only differences between logits of one model count, so another's may be far larger.
 
     Args:
         image: uint8 array (H, W, 3).
         maps: dict, head → title → array (h, w), as :func:`class_maps` and :func:`rival_maps` return it.
-        axes: Axes (heads, 1 + titles).
+        axes: Axes (1 + titles, heads).
     """
     said = []
-    for row, (head, titled) in zip(axes, maps.items(), strict=True):
+    for column, (head, titled) in zip(axes.T, maps.items(), strict=True):
         most = max(float(np.abs(map_).max()) for map_ in titled.values()) or 1.0
-        attention(image, None, row[0]).set_title(head, fontsize=9, fontweight="bold", color=colour(head))
-        for ax, (title, map_) in zip(row[1:], titled.items(), strict=True):
-            attention(image, map_, ax).set_title(f"{title}\nsum {minus(f'{map_.sum():.3g}')}", fontsize=8)
+        attention(image, None, column[0]).set_title(head, fontsize=9, fontweight="bold", color=colour(head))
+        for ax, (title, map_) in zip(column[1:], titled.items(), strict=True):
+            attention(image, map_, ax).set_title(f"{title}, sum {minus(f'{map_.sum():.3g}')}", fontsize=8)
             ax.images[-1].set_clim(-most, most)
             y, x = np.unravel_index(np.abs(map_).argmax(), map_.shape)
             place = f"row {y + 1} of {map_.shape[0]} and column {x + 1} of {map_.shape[1]}"
             span = f"from {map_.min():.2g} to {map_.max():.2g}"
             said.append(minus(f"{head}, {title}: sum {map_.sum():.3g}, {span}, strongest at {place}"))
-        bar = row[0].figure.colorbar(row[-1].images[-1], ax=list(row), shrink=0.8, label=UNIT)
+        below = {"location": "bottom", "shrink": 0.8, "aspect": 30, "label": UNIT}
+        bar = column[0].figure.colorbar(column[-1].images[-1], ax=list(column), **below)
         bar.ax.tick_params(labelsize=7)
     return described(axes, f"An image with its maps ({UNIT}). {'; '.join(said)}.")
 
@@ -205,7 +206,7 @@ class Pair:
         return chosen
 
     def class_figure(self, index):
-        """A figure of Grad-CAM, HiResCAM and contribution map of a test image for its own class, a row a head."""
+        """A figure of Grad-CAM, HiResCAM and contribution map of a test image for its own class, a column a head."""
         image, label = self._image(index)
         return self._figure(index, class_maps(self.models, image, label), "")
 
@@ -227,7 +228,7 @@ class Pair:
 
     def _figure(self, index, maps, more):
         image, label = self._image(index)
-        drawn, axes = figure(9, 4.6, columns=4, rows=2)
+        drawn, axes = figure(4.6, 9.4, columns=2, rows=4)
         grid(image, maps, axes)
         guesses = {head: int(logits(model, image[None])[0].argmax()) for head, model in self.models.items()}
         said = ", ".join(f"{head} says {self.dataset.classes[guess]}" for head, guess in guesses.items())
@@ -411,10 +412,11 @@ def profiles(trained, untrained, ax):
         if not np.array_equal(weights, untrained[head]):
             lines[f"{head}, before the training"] = (untrained[head], "--")
         for label, (each, dashes) in lines.items():
+            ink = colour(head) if dashes == "-" else "0.4"
             profile = radial_profile(each)
             away, mean = profile["distance"], profile["mean"]
-            ax.fill_between(away, profile["low"], profile["high"], color=colour(head), alpha=0.15, linewidth=0)
-            ax.plot(away, mean, dashes, color=colour(head), label=label, marker="o", markersize=3)
+            ax.fill_between(away, profile["low"], profile["high"], color=ink, alpha=0.15, linewidth=0)
+            ax.plot(away, mean, dashes, color=ink, label=label, marker="o", markersize=3)
             said.append(f"{label}: {mean.iloc[0]:.2g} at the centre and {mean.iloc[-1]:.2g} at the corner")
     ax.set(xlabel="distance from the centre of the feature map, in cells", ylabel="weight of a cell")
     ax.grid(alpha=0.3)
