@@ -237,29 +237,18 @@ def _name_old_scenes(folder):
 # scikit-learn's handwritten digits: 1,797 real images in ten classes that need no download, and a real test set.
 
 SIDE = 8  # pixels
-LEVELS = 16  # the brightest of scikit-learn's grey levels
 COUNTS = {"train": 1195, "test": 602}  # images of the splits
 
 
 @functools.cache
-def _splits():
-    """Split → (images uint8 (n, 8, 8), labels (n,), indices among scikit-learn's (n,)), the classes taking turns."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = np.round(digits.images * (255 / LEVELS)).astype(np.uint8)
-    found = {}
-    for split in COUNTS:
-        chosen = [_of_split(np.flatnonzero(digits.target == digit), split) for digit in range(10)]
-        turns = np.concatenate([np.arange(len(indices)) for indices in chosen])
-        indices = np.concatenate(chosen)[np.argsort(turns, kind="stable")]
-        found[split] = (images[indices], digits.target[indices].astype(np.int64), indices)
-    return found
-
-
-def _of_split(indices, split):
-    cut = 2 * len(indices) // 3
-    return indices[:cut] if split == "train" else indices[cut:]
+def _digits(split):
+    """Images, uint8 (n, 8, 8), and labels (n,) of a split, the classes taking turns."""
+    samples = [glyphs(digit, split) for digit in range(10)]
+    turns = np.concatenate([np.arange(len(of_digit)) for of_digit in samples])
+    order = np.argsort(turns, kind="stable")
+    images = np.round(255 * np.concatenate(samples)).astype(np.uint8)
+    labels = np.repeat(np.arange(10), [len(of_digit) for of_digit in samples])
+    return images[order], labels[order]
 
 
 def digits_dataset(image_size, train=COUNTS["train"], test=COUNTS["test"]):
@@ -284,7 +273,7 @@ def digits_dataset(image_size, train=COUNTS["train"], test=COUNTS["test"]):
     for split, count in (("train", train), ("test", test)):
         if not 1 <= count <= COUNTS[split]:
             raise ValueError(f"The {split} split of the digits has 1 to {COUNTS[split]:,} images; received {count}.")
-        images, labels, _ = _splits()[split]
+        images, labels = _digits(split)
         images = np.ascontiguousarray(images[:count])
         digest = hashlib.sha256(images.data).hexdigest()
         splits[split] = Split(images, labels[:count], digest, (image_size, image_size))
