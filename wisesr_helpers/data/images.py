@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import io
-import numbers
 import os
 import pathlib
 import re
@@ -13,6 +12,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import simplejpeg
+
+from wisesr_helpers.checks import is_whole
 
 EXAMPLES = 3  # names shown of each reason
 # Line ends, other control characters, and bytes of a file's name that are not UTF-8, as Python stands for them.
@@ -188,11 +189,10 @@ def check_size(image_size):
         ValueError: It is neither.
     """
     try:
-        pair = (image_size, image_size) if isinstance(image_size, numbers.Integral) else tuple(image_size)
+        pair = (image_size, image_size) if is_whole(image_size) else tuple(image_size)
     except TypeError:  # 224.0 or None: nothing that has members
         pair = ()
-    whole = [side for side in pair if isinstance(side, numbers.Integral) and not isinstance(side, bool) and side > 0]
-    if len(pair) != 2 or len(whole) != 2:
+    if len(pair) != 2 or not all(map(is_whole, pair)):
         raise ValueError(
             "image_size must be a side in pixels or (height, width), in whole numbers of 1 or more, such as 224 or "
             f"(224, 320); received {image_size!r}."
