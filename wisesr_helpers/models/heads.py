@@ -111,11 +111,6 @@ def _weigh(pool_size=1, start="normal", sharing="none", bias=True, activation="n
     return [pooling]
 
 
-def _weigh_freely(**options):
-    """As :func:`_weigh`, with weights of any sign."""
-    return _weigh(depthwise_constraint=None, **options)
-
-
 def _reduce_and_weigh(
     pool_size, cover="blocks", reduction="average", padding="none", strides=0, constraint="non_neg", **options
 ):
@@ -165,7 +160,7 @@ _HEADS = (
         "depthwise",
         "a learned weight for every position of every channel, of any sign",
         "Figures 1c, 3c",
-        _weigh_freely,
+        functools.partial(_weigh, depthwise_constraint=None),
         options=POOLING_OPTIONS,
     ),
     Head(
