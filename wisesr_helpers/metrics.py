@@ -33,41 +33,20 @@ def top_k_correct(probabilities, labels, k=1):
 
 
 @functools.cache  # pages and tables ask for the same ones again and again
-def wilson_interval(correct, count, confidence=0.95):
-    """Wilson's score interval of an accuracy.
-
-    Args:
-        correct: Number of correctly classified images.
-        count: Number of images, at least 1.
-        confidence: Coverage; default 0.95.
-
-    Returns:
-        (low, high), fractions.
-    """
+def wilson_interval(correct, count):
+    """Wilson's 95% score interval of an accuracy, from the numbers of correct and of all images: (low, high)."""
     from scipy.stats import binomtest
 
-    interval = binomtest(int(correct), int(count)).proportion_ci(confidence, method="wilson")
+    interval = binomtest(int(correct), int(count)).proportion_ci(1 - LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def no_better_than_chance(correct, count, classes, confidence=0.95):
+def no_better_than_chance(correct, count, classes):
     """Whether an accuracy could be that of guessing: its Wilson interval reaches down to 1 / classes or below.
 
     True means that learning is not shown, not that there was none: few images show little.
-
-    Args:
-        correct: Number of correctly classified images.
-        count: Number of images, at least 1.
-        classes: Number of classes, equally likely to be guessed.
-        confidence: Coverage of the two-sided interval; default 0.95.
-
-    Returns:
-        bool.
-
-    Raises:
-        ValueError: ``correct`` or ``count`` is no possible number of images.
     """
-    return wilson_interval(correct, count, confidence)[0] <= 1 / classes
+    return wilson_interval(correct, count)[0] <= 1 / classes
 
 
 @dataclasses.dataclass(frozen=True)
