@@ -15,14 +15,7 @@ def _prepare(options):
 
 
 def main(arguments=None):
-    """Run a sub-command.
-
-    Args:
-        arguments: List of strings; None for the process's own.
-
-    Returns:
-        Exit status: 0, 1 after a failure that was told in a sentence, 2 without a command, 130 after Ctrl-C.
-    """
+    """Run a sub-command; its exit status: 1 after a failure that was told, 2 without a command, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m wisesr_helpers.data",
         description=f"Fetch, prepare and list the datasets: {', '.join(SOURCES)}.",

@@ -62,12 +62,7 @@ class PreparedImages(Sequence):
 def prepare(listing, size, folder, resample="nearest", upright=False):
     """Decode a listing's images into ``folder``, or what is missing of them.
 
-    Args:
-        listing: ``Listing``.
-        size: (height, width) of the images to train on; no stored side is larger than this, or than its source.
-        folder: Where the prepared files go; made if missing.
-        resample: See :func:`wisesr_helpers.data.images.decode`.
-        upright: Turn images as their EXIF data say; default False.
+    No stored side is larger than in ``size``, (height, width), or than its source's.
 
     Returns:
         dict, split → list with a dict a file, in the listing's order: "file", "label", and either "shape", "sha256"
@@ -105,18 +100,9 @@ def prepare(listing, size, folder, resample="nearest", upright=False):
 
 
 def prepared_split(folder, split, account, size, labels=None, places=None):
-    """What a folder holds as a ``Split``.
+    """What a folder that :func:`prepare` has filled holds of a split, ``account`` being its lines, as a ``Split``.
 
-    Args:
-        folder: That :func:`prepare` has filled.
-        split: "train" or "test", as it was prepared.
-        account: The split's lines.
-        size: (height, width) that a model gets.
-        labels: Of the images, int array (n,); None: those of the lines.
-        places: Which of the decoded images are taken; None: all.
-
-    Returns:
-        Split.
+    ``places`` are the decoded images that are taken, ``labels`` theirs (n,); None: all, and those of the lines.
     """
     decoded = [line for line in account if "shape" in line]
     images = PreparedImages(pathlib.Path(folder) / f"{split}.images", [line["shape"] for line in decoded], places)
