@@ -77,14 +77,9 @@ def write_whole(path, text):
 
 
 def sweep(folder):
-    """Remove the temporary files that killed processes left in a folder; one that can't be removed stays.
+    """Remove the temporary files that killed processes left in a folder, but not in its own folders.
 
-    Args:
-        folder: A folder that nobody else writes to, for a file that is being written looks the same. Its own folders
-            are not searched.
-
-    Raises:
-        OSError: The folder can't be read.
+    Nobody else may write to it, for a file that is being written looks the same. One that can't be removed stays.
     """
     for name in os.listdir(folder):
         if _TEMPORARY.fullmatch(name):
@@ -203,18 +198,10 @@ def describe_size(size):
 
 
 def cached_array(folder, name, make):
-    """An array that is made once, kept as ``folder/name.npy`` with its digest beside it, and memory-mapped from there.
+    """An array and the SHA-256 of its bytes, made once by ``make()`` and kept as ``folder/name.npy``, memory-mapped.
 
-    Args:
-        folder: A path, or None to keep nothing on disk.
-        name: File name without suffix; it must name everything the array depends on.
-        make: Function without arguments that returns the array.
-
-    Returns:
-        The array and the SHA-256 of its bytes (hexadecimal).
-
-    Raises:
-        OSError: The folder can't be written, with the folder and the way out in the message.
+    The name must say everything that the array depends on. ``folder=None`` keeps nothing on disk; an OSError names the
+    folder and the way out.
     """
     if folder is None:
         array = make()
