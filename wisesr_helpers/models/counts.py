@@ -101,13 +101,9 @@ def _rules():
 
 
 def head_params(head, feature_shape, classes, **options):
-    """Parameters of a head, its classifier included.
+    """Parameters of a head on a feature map (H, W, C), its classifier included.
 
-    Args:
-        head: One of ``ws.HEADS``.
-        feature_shape: (H, W, C) of the feature map.
-        classes: Number of classes.
-        **options: As :func:`wisesr_helpers.models.heads.head_layers` takes them.
+    Options are those of :func:`wisesr_helpers.models.heads.head_layers`.
     """
     return sum(
         (shape[-1] + layer.use_bias) * layer.units if isinstance(layer, keras.layers.Dense) else _built(layer, shape)
@@ -141,9 +137,6 @@ def _built(layer, shape):
 
 
 def cells_looked_at(height, width, pool_size=None):
-    """(array (height, width) of bool: the cells that a pre-averaged head weighs, side of its blocks in cells).
-
-    ``pool_size=None`` is the paper's rule.
-    """
+    """(array (height, width) of bool: the cells that a pre-averaged head weighs, side of its blocks in cells)."""
     layout = ws.layers.blocks.lay_out(height, width, pool_size)
     return layout.inside, layout.window

@@ -282,23 +282,10 @@ def head_layers(
     classifier_activation="softmax",
     **options,
 ):
-    """The layers of a head, to be applied one after the other.
+    """The layers of a head for a feature map (H, W, C), to be applied one after the other.
 
-    Args:
-        name: One of ``ws.HEADS``.
-        feature_shape: (H, W, C) of the last feature map.
-        classes: Number of classes.
-        pool_size: Side of the averaged blocks; None: the paper's rule (heads that pool only).
-        dropout_rate: From 0 to below 1; None: the head's own (heads with dropout only).
-        classifier_activation: Of the last layer; None gives logits.
-        **options: The head's own options.
-
-    Returns:
-        List of Keras layers; the last is a float32 ``Dense`` named "predictions", its kernel started as in the
-        authors' code (``layers.pooling.START``).
-
-    Raises:
-        ValueError: The head doesn't take a value; the message names what it takes.
+    Arguments are as for ``ws.build_classifier``. The last layer is a float32 ``Dense`` named "predictions", its kernel
+    started as in the authors' code (``layers.pooling.START``). ValueError, with what the head takes, for another value.
     """
     head = check_head(name, pool_size, dropout_rate, **options)
     for option, value in options.items():
