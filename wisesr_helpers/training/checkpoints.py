@@ -55,14 +55,9 @@ class Checkpoints:
         self.commit = commit
 
     def save(self, checkpoint, keep=()):
-        """Save a checkpoint, then remove those that are no longer needed.
+        """Save a checkpoint, then remove all but it, the newest before it, and those of the epochs ``keep``.
 
-        Args:
-            checkpoint: ``Checkpoint``.
-            keep: Epochs whose checkpoints stay, besides this one and the newest before it.
-
-        Raises:
-            OSError: It can't be written; everything saved before stays.
+        OSError where it can't be written; everything saved before stays.
         """
         header = {
             "schema": SCHEMA,
