@@ -126,9 +126,6 @@ def paired_comparison(first, second):
         first: Bool array (N,), or (seeds, N): which images the first classifier got right.
         second: The same of the second, on the same images.
 
-    Returns:
-        ``Difference``.
-
     Raises:
         ValueError: The arrays differ in shape, or hold no image.
     """

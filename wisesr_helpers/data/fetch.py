@@ -39,17 +39,11 @@ class DamagedArchive(FetchError):
 
 
 def fetch(name, data_dir=None):
-    """Download a dataset, unless it is already there.
+    """Download a dataset, unless it is already there, and return its folder.
 
     An interrupted call can be repeated: a half download goes on, and a whole archive is not downloaded again.
-
-    Args:
-        name: One of ``data.sources.SOURCES``, such as "mit".
-        data_dir: Folder that gets ``downloads/<archive>.zip`` and ``<name>/``; None: the per-user cache folder.
-            MNIST and CIFAR-10 always go where Keras keeps its datasets.
-
-    Returns:
-        The dataset's folder, a ``pathlib.Path``.
+    ``data_dir``, the per-user cache folder for None, gets ``downloads/<archive>.zip`` and ``<name>/``; MNIST and
+    CIFAR-10 always go where Keras keeps its datasets.
 
     Raises:
         ValueError: Unknown name.

@@ -24,14 +24,7 @@ _DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error)
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A run after a whole epoch.
-
-    Attributes:
-        epoch: Number of whole epochs; 0 before the first.
-        names: Names of the arrays.
-        arrays: NumPy arrays, in the same order.
-        state: Anything that JSON can hold.
-    """
+    """A run after ``epoch`` whole epochs, 0 before the first: named NumPy arrays, and a state that JSON can hold."""
 
     epoch: int
     names: list
