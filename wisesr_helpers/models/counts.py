@@ -105,10 +105,14 @@ def head_params(head, feature_shape, classes, **options):
 
     Options are those of :func:`wisesr_helpers.models.heads.head_layers`.
     """
-    return sum(
-        (shape[-1] + layer.use_bias) * layer.units if isinstance(layer, keras.layers.Dense) else _built(layer, shape)
-        for layer, shape in _head_stages(head, feature_shape, classes, options)
-    )
+    count = 0
+    for layer, shape in _head_stages(head, feature_shape, classes, options):
+        if isinstance(layer, keras.layers.Dense):
+            count += (shape[-1] + layer.use_bias) * layer.units
+        else:
+            layer.build((None, *shape))
+            count += layer.count_params()
+    return count
 
 
 def head_flops(head, feature_shape, classes, **options):
@@ -127,13 +131,6 @@ def _head_stages(head, feature_shape, classes, options):
     for layer in head_layers(head, shape, classes, **options):
         yield layer, shape
         shape = tuple(layer.compute_output_shape((None, *shape))[1:])
-
-
-def _built(layer, shape):
-    """Parameters of a layer once it knows its input's shape."""
-    if not layer.built:
-        layer.build((None, *shape))
-    return layer.count_params()
 
 
 def cells_looked_at(height, width, pool_size=None):
