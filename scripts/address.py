@@ -38,11 +38,7 @@ def replaced(text, old, new):
 
 
 def main(url):
-    """Write ``url`` wherever the address stands.
-
-    Raises:
-        SystemExit: ``url`` is no address of a GitHub repository.
-    """
+    """Write ``url`` wherever the address stands; exit with a message if it is none of a GitHub repository."""
     match = re.fullmatch(FORM + r"(\.git)?/?", url)
     if not match:
         sys.exit(

@@ -10,11 +10,7 @@ CEILING = "; its ceiling is 50.0%, by construction: it can't tell mirrored scene
 
 
 def found(runs_dir):
-    """The lines.
-
-    Args:
-        runs_dir: Folder (a path) with the two runs.
-    """
+    """The lines on the two runs that a folder (a path) holds."""
     names = [RunParameters("mit_512", "demo", "small_patch", head, seed=0).identity for head in ("gap", "wise")]
     table = report.results_table(as_table([read_run(runs_dir / name) for name in names]))
     for row in table.to_dict("records"):

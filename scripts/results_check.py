@@ -38,7 +38,8 @@ def differences(record, again):
     """Where a record and the one that was made again differ: sentences, none if they agree."""
     ours, theirs = record["outcome"], again["outcome"]
     if same_configuration(record, again):
-        return [] if ours == theirs else [f"other outcome on the same configuration: {', '.join(_keys(ours, theirs))}"]
+        other = [key for key in ours if ours[key] != theirs.get(key)]
+        return [] if ours == theirs else [f"other outcome on the same configuration: {', '.join(other)}"]
     found = [f"other {name}: {ours[name]} and {theirs[name]}" for name in EXACT if ours[name] != theirs[name]]
     if ours["status"] == theirs["status"] == "complete":
         for name, (read, tolerance) in TOLERANCES.items():
@@ -47,10 +48,6 @@ def differences(record, again):
             if abs(first - second) > tolerance * scale:
                 found.append(f"{name} {first:.4g} and {second:.4g}, further apart than {tolerance:g}")
     return found
-
-
-def _keys(ours, theirs):
-    return [key for key in ours if ours[key] != theirs.get(key)]
 
 
 def check(path, runs_dir):

@@ -33,12 +33,7 @@ def notebooks():
 
 
 def origin(notebook, name):
-    """What a notebook's outputs depend on: the versions of the code, and a hash of its parameters and its demo.
-
-    Args:
-        notebook: As nbformat reads it.
-        name: Its file name without suffix.
-    """
+    """What the outputs of the notebook of that name depend on: versions, and a hash of its parameters and its demo."""
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     values = {node.target.id: ast.literal_eval(node.value) for cell in cells for node in ast.parse(cell).body}
     study = ws.STUDIES.get(values.get("study", name))
@@ -59,13 +54,7 @@ def is_current(notebook, name):
 
 
 def stored(executed, name, minutes):
-    """A notebook as it is stored: outputs and their origin kept; papermill's cells, times and status dropped.
-
-    Args:
-        executed: The notebook.
-        name: Its file name without suffix.
-        minutes: That it took.
-    """
+    """A notebook as it is stored: outputs and their origin kept; papermill's cells, times and status dropped."""
     executed.cells = [cell for cell in executed.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     for key in ("papermill", "widgets"):  # the state of controls means nothing without a kernel
         executed.metadata.pop(key, None)
@@ -101,11 +90,7 @@ def joined(outputs):
 
 
 def store(path):
-    """Execute the notebook at ``path`` and write it with its outputs; after an error it stays as it was.
-
-    Returns:
-        Minutes that it took.
-    """
+    """Execute a notebook and write it with its outputs; the minutes that took. After an error it stays as it was."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / path.name
         begun = time.monotonic()

@@ -123,11 +123,7 @@ def words():
 
 
 def study_notebook(name):
-    """A study's notebook, without outputs.
-
-    Args:
-        name: One of ``words()``.
-    """
+    """A study's notebook, without outputs."""
     study, own = ws.STUDIES[name], words()[name]
     counting, counts = _counting(study)
     towards = [f"**{where}**" for where in (study.table, *study.figures)]

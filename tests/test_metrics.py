@@ -73,20 +73,15 @@ def test_more_than_there_are_classes_means_all_of_them():
     assert not top_k_correct(probabilities, np.arange(20) % 3, 2).all()
 
 
-@pytest.mark.parametrize("confidence", [0.95, 0.8])
 @pytest.mark.parametrize(
     ("correct", "count"), [(0, 1), (1, 1), (0, 300), (300, 300), (1, 300), (150, 300), (943, 1340)]
 )
-def test_the_interval_is_wilsons(correct, count, confidence):
-    z, p = norm.ppf(0.5 + confidence / 2), correct / count
+def test_the_interval_is_wilsons(correct, count):
+    z, p = norm.ppf(0.975), correct / count
     centre = (p + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(p * (1 - p) / count + z**2 / (4 * count**2))
     expected = (centre - half, centre + half)
-    assert wilson_interval(correct, count, confidence) == pytest.approx(expected, abs=1e-12)
-
-
-def test_the_interval_covers_95_percent_unless_told_otherwise():
-    assert wilson_interval(150, 300) == wilson_interval(150, 300, 0.95) != wilson_interval(150, 300, 0.9)
+    assert wilson_interval(correct, count) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_interval_ends_exactly_at_none_and_all():
@@ -100,20 +95,19 @@ def test_counts_of_numpy_give_plain_floats():
     assert [type(end) for end in wilson_interval(np.int64(3), np.float64(7))] == [float, float]
 
 
-@pytest.mark.parametrize("confidence", [0.95, 0.8])
 @pytest.mark.parametrize(("count", "classes"), [(300, 6), (1340, 67), (7, 2), (6, 1000)])
-def test_chance_is_beaten_where_the_score_test_rejects_it(count, classes, confidence):
+def test_chance_is_beaten_where_the_score_test_rejects_it(count, classes):
     """Wilson's interval holds what the score test doesn't reject: here the test itself, at every accuracy."""
     share = 1 / classes
-    beyond = norm.ppf(0.5 + confidence / 2) * np.sqrt(share * (1 - share) / count)
-    answers = [no_better_than_chance(correct, count, classes, confidence) for correct in range(count + 1)]
+    beyond = norm.ppf(0.975) * np.sqrt(share * (1 - share) / count)
+    answers = [no_better_than_chance(correct, count, classes) for correct in range(count + 1)]
     assert answers == [bool(correct / count - share <= beyond) for correct in range(count + 1)]
     assert answers[0] is True
     assert answers[-1] is False
 
 
-def test_the_confidence_is_95_percent_unless_told_otherwise():
-    assert [no_better_than_chance(61, 300, 6, *more) for more in ((), (0.95,), (0.9,))] == [True, True, False]
+def test_the_confidence_is_95_percent():
+    assert no_better_than_chance(61, 300, 6)  # at 90% it would not be
 
 
 def test_one_of_the_papers_models_at_512_is_no_better_than_chance():

@@ -11,18 +11,10 @@ BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no difference shown"
 
 
 def top_k_correct(probabilities, labels, k=1):
-    """Which images have their label among the k most probable classes.
+    """Which images have their label among the k most probable classes: bool (N,), of (N, classes) and (N,).
 
     Of equal probabilities the lower class index counts as the larger one, as with ``argmax``, so that a constant
-    prediction is not right for every class. A row that holds NaN is wrong.
-
-    Args:
-        probabilities: Array (N, classes).
-        labels: Integer array (N,).
-        k: Number of classes considered; default 1. More than there are means all of them.
-
-    Returns:
-        Bool array (N,).
+    prediction is not right for every class. A row that holds NaN is wrong; more classes than there are mean all.
     """
     probabilities = np.asarray(probabilities)
     labels = np.asarray(labels)
@@ -33,41 +25,20 @@ def top_k_correct(probabilities, labels, k=1):
 
 
 @functools.cache  # pages and tables ask for the same ones again and again
-def wilson_interval(correct, count, confidence=0.95):
-    """Wilson's score interval of an accuracy.
-
-    Args:
-        correct: Number of correctly classified images.
-        count: Number of images, at least 1.
-        confidence: Coverage; default 0.95.
-
-    Returns:
-        (low, high), fractions.
-    """
+def wilson_interval(correct, count):
+    """Wilson's 95% score interval of an accuracy, from the numbers of correct and of all images: (low, high)."""
     from scipy.stats import binomtest
 
-    interval = binomtest(int(correct), int(count)).proportion_ci(confidence, method="wilson")
+    interval = binomtest(int(correct), int(count)).proportion_ci(1 - LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def no_better_than_chance(correct, count, classes, confidence=0.95):
+def no_better_than_chance(correct, count, classes):
     """Whether an accuracy could be that of guessing: its Wilson interval reaches down to 1 / classes or below.
 
     True means that learning is not shown, not that there was none: few images show little.
-
-    Args:
-        correct: Number of correctly classified images.
-        count: Number of images, at least 1.
-        classes: Number of classes, equally likely to be guessed.
-        confidence: Coverage of the two-sided interval; default 0.95.
-
-    Returns:
-        bool.
-
-    Raises:
-        ValueError: ``correct`` or ``count`` is no possible number of images.
     """
-    return wilson_interval(correct, count, confidence)[0] <= 1 / classes
+    return wilson_interval(correct, count)[0] <= 1 / classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,9 +126,6 @@ def paired_comparison(first, second):
         first: Bool array (N,), or (seeds, N): which images the first classifier got right.
         second: The same of the second, on the same images.
 
-    Returns:
-        ``Difference``.
-
     Raises:
         ValueError: The arrays differ in shape, or hold no image.
     """
@@ -171,17 +139,8 @@ def unpaired_comparison(correct, count, other_correct, other_count):
     After Agresti and Caffo (2000): one right and one wrong image are added to each. Unlike Newcombe's, this interval
     and the p-value come from one formula, so that they never contradict each other.
 
-    Args:
-        correct: Number of images that the first classifier got right.
-        count: Number of its images, at least 1.
-        other_correct: The same of the second.
-        other_count: The same of the second.
-
     Returns:
-        ``Difference``.
-
-    Raises:
-        ValueError: A count is not possible.
+        ``Difference``, of the first minus the other.
     """
     from scipy.stats import norm
 
@@ -288,14 +247,7 @@ def paired_difference_interval(first, second):
 
 
 def mean_interval(values):
-    """Mean of a measure over seeds, with Student's 95% interval.
-
-    Args:
-        values: Floats (seeds,), at least one; of one seed the interval is without bounds.
-
-    Returns:
-        (mean, low, high).
-    """
+    """Mean of a measure (seeds,), with Student's 95% interval: (mean, low, high); without bounds for one seed."""
     from scipy.stats import t
 
     values = np.asarray(values, float)
@@ -307,14 +259,9 @@ def mean_interval(values):
 def images_needed(difference, discordant, confidence=0.95, power=0.8):
     """How many test images it takes to show a difference of two classifiers on the same images (Connor 1987).
 
-    Args:
-        difference: Of the accuracies, a fraction.
-        discordant: Share of images that only one of the two gets right; raised to ``difference`` if smaller.
-        confidence: Of the two-sided test; default 0.95.
-        power: Probability that the test shows the difference; default 0.8.
-
-    Returns:
-        int.
+    ``difference`` is of the accuracies, a fraction; ``discordant`` is the share of images that only one of the two gets
+    right, raised to ``difference`` if smaller; ``confidence`` is the two-sided test's, and ``power`` the probability
+    that it shows the difference.
     """
     from scipy.stats import norm
 

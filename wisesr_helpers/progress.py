@@ -126,13 +126,9 @@ def _stream():
 
 
 class ProgressBar:
-    """A bar that shows how many things are done, and the time left.
+    """A bar that shows how many things are done, and the time left: "preparing train: ███··· 3 of 6 images, …".
 
-    Args:
-        what: What is being done, such as "preparing train".
-        total: Number of things.
-        noun: What they are, such as "images".
-        done: How many were done before.
+    ``what`` is being done to ``total`` things, in words a ``noun``; ``done`` of them were done before.
     """
 
     WIDTH = 20

@@ -24,15 +24,9 @@ _TEMPORARY = re.compile(r"\.tmp-\d+-[0-9a-f]{8}-.+", re.DOTALL)
 
 @contextlib.contextmanager
 def whole_path(path):
-    """A name to write a file under; it becomes ``path`` when the block ends, and is removed if the block fails.
+    """A name in the same folder to write a file under; it becomes ``path`` when the block ends, and goes if it fails.
 
-    For libraries that want a name, such as Keras; else :func:`whole_file`.
-
-    Args:
-        path: Where the file is to be; what stands there before is replaced.
-
-    Yields:
-        ``pathlib.Path`` in the same folder, with the same suffixes, where the block has to write the file.
+    For libraries that want a name, such as Keras; else :func:`whole_file`. It has the same suffixes.
 
     Raises:
         OSError: The file can't be written, or the disk is full or fails; what stood there before stays. Only if the
@@ -77,14 +71,9 @@ def write_whole(path, text):
 
 
 def sweep(folder):
-    """Remove the temporary files that killed processes left in a folder; one that can't be removed stays.
+    """Remove the temporary files that killed processes left in a folder, but not in its own folders.
 
-    Args:
-        folder: A folder that nobody else writes to, for a file that is being written looks the same. Its own folders
-            are not searched.
-
-    Raises:
-        OSError: The folder can't be read.
+    Nobody else may write to it, for a file that is being written looks the same. One that can't be removed stays.
     """
     for name in os.listdir(folder):
         if _TEMPORARY.fullmatch(name):
@@ -113,19 +102,13 @@ class Held(RuntimeError):
 
 @contextlib.contextmanager
 def folder_lock(folder, what):
-    """Hold a folder while the block runs, so that no other process writes to it.
+    """Hold a folder, which must exist, while the block runs, so that no other process writes to it.
 
     The lock is the kernel's, on ``.lock`` in the folder: it ends with its process, however that ends. Where the file
     system has no such locks (some mounted drives), it is the file ``.lock.soft``, which a killed process leaves
     behind: on the same machine it is then taken over, on another one the error says which file to delete.
 
-    Args:
-        folder: The folder; it must exist.
-        what: What is done to it, a participle for the error that others get: "prepared", "trained".
-
-    Raises:
-        Held: Another process holds it; the sentence names process, host and since when.
-        OSError: Nothing can be written there.
+    ``what`` is done to the folder, a participle for the error that others get, :class:`Held`: "prepared", "trained".
     """
     folder = pathlib.Path(folder)
     lock, note = _acquire(folder, what), folder / ".lock.json"
@@ -203,18 +186,10 @@ def describe_size(size):
 
 
 def cached_array(folder, name, make):
-    """An array that is made once, kept as ``folder/name.npy`` with its digest beside it, and memory-mapped from there.
+    """An array and the SHA-256 of its bytes, made once by ``make()`` and kept as ``folder/name.npy``, memory-mapped.
 
-    Args:
-        folder: A path, or None to keep nothing on disk.
-        name: File name without suffix; it must name everything the array depends on.
-        make: Function without arguments that returns the array.
-
-    Returns:
-        The array and the SHA-256 of its bytes (hexadecimal).
-
-    Raises:
-        OSError: The folder can't be written, with the folder and the way out in the message.
+    The name must say everything that the array depends on. ``folder=None`` keeps nothing on disk; an OSError names the
+    folder and the way out.
     """
     if folder is None:
         array = make()

@@ -14,14 +14,7 @@ VERSIONS = {
 
 
 def behaviour(photographs):
-    """The versions that a run's outcome depends on.
-
-    Args:
-        photographs: Whether it is trained on photographs; else on embedded images.
-
-    Returns:
-        dict, name → version.
-    """
+    """The versions, name → number, that a run on photographs, or else on embedded images, depends on."""
     data = "decode" if photographs else "scenes"
     return {name: VERSIONS[name] for name in ("layers", data, "augment", "training")}
 

@@ -116,8 +116,9 @@ def test_an_interrupted_preparation_goes_on_where_it_was(mit, tmp_path, monkeypa
     monkeypatch.setattr(module, "FLUSH", 4)
     with monkeypatch.context() as patch:
         count_decoding(patch, stop_after)
+        patch.setattr(module, "usable_cores", lambda: 1)
         with pytest.raises(KeyboardInterrupt):
-            prepare(listing, SIZE, folder, threads=1)
+            prepare(listing, SIZE, folder)
     assert read_header(folder) is None
     before = sum(path.read_bytes().count(b"\n") - 1 for path in folder.glob("*.files") if path.stat().st_size)
     decoded = count_decoding(monkeypatch)

@@ -9,54 +9,29 @@ from wisesr_helpers.data.sources import SOURCES
 from wisesr_helpers.storage import Held
 
 
-def add_fetch(commands):
-    """``fetch NAME``: download a dataset."""
-    parser = commands.add_parser("fetch", help="download a dataset, or go on with a download")
-    parser.add_argument("name", choices=SOURCES, help="the dataset")
-    parser.add_argument("--data-dir", metavar="DIR", help="folder for datasets (default: the per-user cache)")
-    parser.set_defaults(run=lambda options: fetch(options.name, options.data_dir))
-
-
-def add_list(commands):
-    """``list``: what there is."""
-    parser = commands.add_parser("list", help="the datasets, their addresses and terms")
-    parser.set_defaults(run=lambda options: print(_table()))
-
-
-def add_prepare(commands):
-    """``prepare NAME --image-size N``: decode a dataset, so that the first run need not."""
-    parser = commands.add_parser("prepare", help="decode a dataset's images once, for one image size")
-    parser.add_argument("name", choices=SOURCES, help="the dataset")
-    parser.add_argument("--image-size", type=int, required=True, metavar="N", help="side in pixels")
-    parser.add_argument("--data-dir", metavar="DIR", help="folder for datasets (default: the per-user cache)")
-    parser.add_argument("--strict", action="store_true", help="refuse a dataset of which anything was left out")
-    parser.set_defaults(run=_prepare)
-
-
 def _prepare(options):
     dataset = load_dataset(options.name, options.image_size, options.data_dir, strict=options.strict)
     print(*dataset.describe(), sep="\n")
 
 
-COMMANDS = (add_fetch, add_prepare, add_list)
-
-
 def main(arguments=None):
-    """Run a sub-command.
-
-    Args:
-        arguments: List of strings; None for the process's own.
-
-    Returns:
-        Exit status: 0, 1 after a failure that was told in a sentence, 2 without a command, 130 after Ctrl-C.
-    """
+    """Run a sub-command; its exit status: 1 after a failure that was told, 2 without a command, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m wisesr_helpers.data",
         description=f"Fetch, prepare and list the datasets: {', '.join(SOURCES)}.",
     )
     commands = parser.add_subparsers(metavar="command", title="commands")
-    for add in COMMANDS:
-        add(commands)
+    fetching = commands.add_parser("fetch", help="download a dataset, or go on with a download")
+    fetching.set_defaults(run=lambda options: fetch(options.name, options.data_dir))
+    preparing = commands.add_parser("prepare", help="decode a dataset's images once, for one image size")
+    preparing.set_defaults(run=_prepare)
+    preparing.add_argument("--image-size", type=int, required=True, metavar="N", help="side in pixels")
+    for command in (fetching, preparing):
+        command.add_argument("name", choices=SOURCES, help="the dataset")
+        command.add_argument("--data-dir", metavar="DIR", help="folder for datasets (default: the per-user cache)")
+    preparing.add_argument("--strict", action="store_true", help="refuse a dataset of which anything was left out")
+    listing = commands.add_parser("list", help="the datasets, their addresses and terms")
+    listing.set_defaults(run=lambda options: print(_table()))
     options = parser.parse_args(arguments)
     if "run" not in options:
         parser.print_help()

@@ -60,15 +60,9 @@ class Augmentation:
         _check_convention(self.convention)
 
     def draw(self, rng, height, width):
-        """Random parameters of one image, as :func:`apply_transform` takes them.
+        """Random parameters of one image of that size, with the keys of Keras' ``get_random_transform``.
 
-        Args:
-            rng: ``numpy.random.Generator``.
-            height: Of the image, in pixels.
-            width: Of the image, in pixels.
-
-        Returns:
-            dict with the keys of Keras' ``get_random_transform``; as there, "tx" comes from the height.
+        As there, "tx" comes from the height.
         """
         drawn = rng.random(9).tolist()  # at once: a call of the generator costs as much as a number
 
@@ -136,17 +130,7 @@ def apply_transform(image, params, convention="keras3", exact=False, out=None):
 
 
 def affine_matrix(params, height, width, convention="keras3"):
-    """The geometric steps as one matrix (2, 3) that takes (column, row, 1) of the output to the input.
-
-    Args:
-        params: A full dict of parameters, see :func:`apply_transform`.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
-        convention: One of ``CONVENTIONS``.
-
-    Returns:
-        float64 array (2, 3).
-    """
+    """The geometric steps as one float64 matrix (2, 3) that takes (column, row, 1) of the output to the input."""
     theta, shear = math.radians(params["theta"]), math.radians(params["shear"])
     cos, sin = math.cos(theta), math.sin(theta)
     zx, zy = params["zx"], params["zy"]
@@ -168,17 +152,9 @@ def affine_matrix(params, height, width, convention="keras3"):
 
 
 def colour_map(values, low, high, params, convention="keras3"):
-    """The colour steps, applied to grey levels.
+    """The colour steps, applied to grey levels: float32 in, uint8 of the same shape out.
 
-    Args:
-        values: float32 array, grey levels.
-        low: Smallest grey level of the warped image, all channels together.
-        high: Largest grey level of it.
-        params: A full dict of parameters, see :func:`apply_transform`.
-        convention: One of ``CONVENTIONS``.
-
-    Returns:
-        uint8 array of the same shape.
+    ``low`` and ``high`` are the smallest and the largest level of the warped image, all channels together.
     """
     low, high = np.float32(low), np.float32(high)
     intensity, brightness = params["channel_shift_intensity"], params["brightness"]

@@ -40,11 +40,7 @@ THIRDS = {"last": 0, "middle": 1, "first": -1}
 
 
 def class_pairs(classes):
-    """The ordered pairs (inner digit, outer digit) of the classes, mirrored pairs side by side.
-
-    Raises:
-        ValueError: ``classes`` is odd, under 2, or more than ten digits can make (90).
-    """
+    """The ordered pairs (inner digit, outer digit) of the classes, mirrored pairs side by side."""
     most = len(DIGIT_ORDER) * (len(DIGIT_ORDER) - 1)
     if classes % 2 or not 2 <= classes <= most:
         raise ValueError(
@@ -67,15 +63,9 @@ def _handwriting():
 
 
 def glyphs(digit, split, test_third="last"):
-    """The handwritten samples of one digit: two thirds for "train", the rest for "test", none in both.
+    """The handwritten samples of one digit, float32 (n, 8, 8), 0..1: two thirds for "train", the rest for "test".
 
-    Args:
-        digit: 0 to 9.
-        split: "train" or "test".
-        test_third: Which third of scikit-learn's order is the test's, one of ``THIRDS``.
-
-    Returns:
-        Array (n, 8, 8), float32, 0..1.
+    ``test_third``, one of ``THIRDS``, says which third of scikit-learn's order is the test's.
     """
     images, labels = _handwriting()
     samples = images[labels == digit]
@@ -124,11 +114,7 @@ def _noise(image_size, rng):
 
 
 def _place_blocks(rng, cells, count):
-    """Top-left cells of ``count`` inner and ``count`` outer 2×2 blocks that share no cell.
-
-    Returns:
-        Int array (2 * count, 2) of (row, column), the inner ones first.
-    """
+    """Int array (2 · count, 2), (row, column): top-left cells of inner, then outer 2×2 blocks that share no cell."""
     centre = (cells - 2) / 2
     corners = np.argwhere(np.ones((cells - 1, cells - 1), bool))
     distance = np.hypot(*(corners - centre).T) / cells
@@ -154,19 +140,10 @@ def glyphs_per_ring(image_size):
 
 
 def draw_scene(inner, outer, image_size, split, rng, jitter=True, test_third="last"):
-    """One scene.
+    """One scene, uint8 grey (image_size, image_size): digit ``inner`` near its centre, ``outer`` near its border.
 
-    Args:
-        inner: Digit near the centre.
-        outer: Digit near the border.
-        image_size: Side in pixels.
-        split: "train" or "test": whose handwriting is used.
-        rng: ``numpy.random.Generator``.
-        jitter: False pins every glyph to the corner of its block: then offsets no longer hide the grid.
-        test_third: As for :func:`glyphs`.
-
-    Returns:
-        Array (image_size, image_size), uint8 grey.
+    The handwriting is that of ``split``, see :func:`glyphs`. Without ``jitter`` every glyph stands in the corner of its
+    block: then offsets no longer hide the grid.
     """
     scene = _noise(image_size, rng)
     cells = image_size // STRIDE
@@ -192,22 +169,11 @@ def draw_scenes(pairs, image_size, split, count, seed, test_third="last"):
 
 
 def scenes_dataset(image_size, classes, train, test, seed=0, folder=None, test_third="last"):
-    """The embedded scenes as a dataset, made once and kept in ``folder``.
+    """The embedded scenes as a dataset of grey uint8 images (N, image_size, image_size).
 
-    Args:
-        image_size: Side in pixels, at least 192.
-        classes: Even number of classes.
-        train: Number of training scenes.
-        test: Number of test scenes, drawn from handwriting that no training scene holds.
-        seed: Every scene is a function of (seed, split, index).
-        folder: Cache folder (a path); None: keep the scenes in memory only.
-        test_third: Whose handwriting the test scenes hold, see :func:`glyphs`.
-
-    Returns:
-        Dataset of grey uint8 images (N, image_size, image_size); with a folder, memory-mapped.
-
-    Raises:
-        ValueError: ``classes`` is odd or too large, the scenes too small, or a split empty.
+    Every scene is a function of (seed, split, index), and no test scene holds handwriting of a training scene; whose it
+    holds, ``test_third`` says, see :func:`glyphs`. They are made once and kept in ``folder``, memory-mapped; None: in
+    memory only.
     """
     pairs = class_pairs(classes)
     if image_size < MIN_IMAGE_SIZE:
@@ -252,46 +218,25 @@ def _name_old_scenes(folder):
 # scikit-learn's handwritten digits: 1,797 real images in ten classes that need no download, and a real test set.
 
 SIDE = 8  # pixels
-LEVELS = 16  # the brightest of scikit-learn's grey levels
 COUNTS = {"train": 1195, "test": 602}  # images of the splits
 
 
 @functools.cache
-def _splits():
-    """Split → (images uint8 (n, 8, 8), labels (n,), indices among scikit-learn's (n,)), the classes taking turns."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = np.round(digits.images * (255 / LEVELS)).astype(np.uint8)
-    found = {}
-    for split in COUNTS:
-        chosen = [_of_split(np.flatnonzero(digits.target == digit), split) for digit in range(10)]
-        turns = np.concatenate([np.arange(len(indices)) for indices in chosen])
-        indices = np.concatenate(chosen)[np.argsort(turns, kind="stable")]
-        found[split] = (images[indices], digits.target[indices].astype(np.int64), indices)
-    return found
-
-
-def _of_split(indices, split):
-    cut = 2 * len(indices) // 3
-    return indices[:cut] if split == "train" else indices[cut:]
+def _digits(split):
+    """Images, uint8 (n, 8, 8), and labels (n,) of a split, the classes taking turns."""
+    samples = [glyphs(digit, split) for digit in range(10)]
+    turns = np.concatenate([np.arange(len(of_digit)) for of_digit in samples])
+    order = np.argsort(turns, kind="stable")
+    images = np.round(255 * np.concatenate(samples)).astype(np.uint8)
+    labels = np.repeat(np.arange(10), [len(of_digit) for of_digit in samples])
+    return images[order], labels[order]
 
 
 def digits_dataset(image_size, train=COUNTS["train"], test=COUNTS["test"]):
     """The digits as a dataset: of every class the first two thirds in scikit-learn's order train, the rest test.
 
-    The images are kept at 8×8 and enlarged as they are read, by Pillow's nearest, as those of MNIST are.
-
-    Args:
-        image_size: Side in pixels, at least 8.
-        train: Number of training images, at most ``COUNTS["train"]``, the default; the classes take turns.
-        test: The same of the test split.
-
-    Returns:
-        Dataset of grey uint8 images; its splits' ``rgb`` gives (n, image_size, image_size, 3).
-
-    Raises:
-        ValueError: The image size is below 8, or a split is asked for more images than there are, or for none.
+    The images are kept at 8×8, grey, and enlarged as they are read, by Pillow's nearest, as those of MNIST are. Of each
+    split the first ``train`` or ``test`` images are taken; the classes take turns.
     """
     if image_size < SIDE:
         raise ValueError(f"The digits have {SIDE}×{SIDE} pixels; ask for no smaller image size than {SIDE}.")
@@ -299,7 +244,7 @@ def digits_dataset(image_size, train=COUNTS["train"], test=COUNTS["test"]):
     for split, count in (("train", train), ("test", test)):
         if not 1 <= count <= COUNTS[split]:
             raise ValueError(f"The {split} split of the digits has 1 to {COUNTS[split]:,} images; received {count}.")
-        images, labels, _ = _splits()[split]
+        images, labels = _digits(split)
         images = np.ascontiguousarray(images[:count])
         digest = hashlib.sha256(images.data).hexdigest()
         splits[split] = Split(images, labels[:count], digest, (image_size, image_size))

@@ -39,17 +39,11 @@ class DamagedArchive(FetchError):
 
 
 def fetch(name, data_dir=None):
-    """Download a dataset, unless it is already there.
+    """Download a dataset, unless it is already there, and return its folder.
 
     An interrupted call can be repeated: a half download goes on, and a whole archive is not downloaded again.
-
-    Args:
-        name: One of ``data.sources.SOURCES``, such as "mit".
-        data_dir: Folder that gets ``downloads/<archive>.zip`` and ``<name>/``; None: the per-user cache folder.
-            MNIST and CIFAR-10 always go where Keras keeps its datasets.
-
-    Returns:
-        The dataset's folder, a ``pathlib.Path``.
+    ``data_dir``, the per-user cache folder for None, gets ``downloads/<archive>.zip`` and ``<name>/``; MNIST and
+    CIFAR-10 always go where Keras keeps its datasets.
 
     Raises:
         ValueError: Unknown name.
@@ -141,18 +135,8 @@ def _download_and_unpack(source, folder, archive):
 def unpack(path, folder, limit, size=None):
     """Check a zip archive and unpack it: ``folder`` appears when everything is in it, or not at all.
 
-    Python's ``zipfile`` keeps every entry inside the folder and makes no links.
-
-    Args:
-        path: The archive.
-        folder: Where its entries go; it must not exist, or be empty but for :data:`LEAVINGS`.
-        limit: Bytes that the archive may unpack to.
-        size: Bytes that the archive itself must have; None: any number.
-
-    Raises:
-        DamagedArchive: Wrong size, no zip archive, no entries, or a wrong checksum.
-        FetchError: It unpacks to more than ``limit``, or to more than the disk has room for.
-        OSError: The archive can't be read, or the folder not written.
+    Python's ``zipfile`` keeps every entry inside the folder and makes no links. ``limit`` is how many bytes the archive
+    may unpack to, ``size`` how many it must have itself; None: any number.
     """
     folder = pathlib.Path(folder)
     if size not in (None, os.path.getsize(path)):
@@ -208,13 +192,7 @@ def _check_space(folder, needed):
 def download(source, archive):
     """Let Kaggle's client download an archive, or what is missing of it.
 
-    Args:
-        source: ``Source``.
-        archive: Path of the file, named as the client names it.
-
-    Raises:
-        DamagedArchive: The archive does not have the size that was announced.
-        OSError: No network, no access, no space, or no kaggle package.
+    The file is named as the client names it. DamagedArchive where it does not have the size that was announced.
     """
     if importlib.util.find_spec("kaggle") is None:
         raise FetchError("the kaggle package is not installed; install it with pip install 'wisesr_helpers[data]'.")
@@ -283,11 +261,7 @@ def _refusal(source, status):
 
 
 def connect():
-    """Kaggle's client, logged in if there are credentials, else anonymous, which public datasets allow.
-
-    Raises:
-        FetchError: The package can't be started.
-    """
+    """Kaggle's client, logged in if there are credentials, else anonymous, which public datasets allow."""
     home = pathlib.Path.home()
     has_folder = os.path.exists(home / ".kaggle") or os.path.exists(home / ".config" / "kaggle")
     if not (has_folder or os.access(home, os.W_OK) or "KAGGLE_CONFIG_DIR" in os.environ):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from wisesr_helpers.checks import refusing
+from wisesr_helpers.checks import check_whole, refusing
 from wisesr_helpers.data.dataset import Dataset, class_counts
 from wisesr_helpers.data.images import check_resample, check_size, printable, some_of
 from wisesr_helpers.data.listings import (
@@ -230,8 +230,7 @@ def image_folder(folder, image_size=224, test_share=0.25, seed=0, cache=None, re
     """
     if not (isinstance(test_share, float) and 0 < test_share < 1):
         raise ValueError(f"test_share must be a share above 0 and below 1, such as 0.25; received {test_share!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed must be a whole number, 0 or more; received {seed!r}.")
+    seed = check_whole("seed", seed, least=0)
     found = _Found(folder, image_size, cache, resample)
     for sentence in found.stops():
         raise ValueError(sentence)

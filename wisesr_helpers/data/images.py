@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import io
-import numbers
 import os
 import pathlib
 import re
@@ -13,6 +12,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import simplejpeg
+
+from wisesr_helpers.checks import is_whole
 
 EXAMPLES = 3  # names shown of each reason
 # Line ends, other control characters, and bytes of a file's name that are not UTF-8, as Python stands for them.
@@ -176,23 +177,12 @@ def quiet_decoding():
 
 
 def check_size(image_size):
-    """The size of images that was asked for, as a pair.
-
-    Args:
-        image_size: Side in pixels, or (height, width); NumPy's whole numbers count as such.
-
-    Returns:
-        (height, width), two ``int``.
-
-    Raises:
-        ValueError: It is neither.
-    """
+    """A side in pixels or (height, width), as a pair of ``int``; ValueError for anything else."""
     try:
-        pair = (image_size, image_size) if isinstance(image_size, numbers.Integral) else tuple(image_size)
+        pair = (image_size, image_size) if is_whole(image_size) else tuple(image_size)
     except TypeError:  # 224.0 or None: nothing that has members
         pair = ()
-    whole = [side for side in pair if isinstance(side, numbers.Integral) and not isinstance(side, bool) and side > 0]
-    if len(pair) != 2 or len(whole) != 2:
+    if len(pair) != 2 or not all(map(is_whole, pair)):
         raise ValueError(
             "image_size must be a side in pixels or (height, width), in whole numbers of 1 or more, such as 224 or "
             f"(224, 320); received {image_size!r}."
@@ -229,18 +219,9 @@ TAKES = (
 
 
 def find_images(files):
-    """The images that ``files`` names or holds; none is decoded.
+    """The images that ``files`` names or holds, as ``ws.predict`` takes it; none is decoded.
 
-    Args:
-        files: As :func:`wisesr_helpers.models.classifiers.predict` takes it.
-
-    Returns:
-        List of pairs (name, path or array), one an image: a path as given or found, an array by its number.
-
-    Raises:
-        FileNotFoundError: A path that is neither a file nor a folder.
-        TypeError: ``files`` is nothing that can be an image.
-        ValueError: A folder without images, no image at all, or an array that is none.
+    List of pairs (name, path or array), one an image: a path as given or found, an array by its number.
     """
     if isinstance(files, np.ndarray) and (files.dtype.kind not in "OU" or files.ndim == 0):
         items = _apart(files)
@@ -271,16 +252,9 @@ def find_images(files):
 def load_image(source, size, resample):
     """An image as a model takes it: turned upright as its EXIF data say, and resized as the training data is.
 
-    Args:
-        source: A path, or an array (h, w), (h, w, 1) or (h, w, 3) with values 0..255.
-        size: (H, W). A longer side is reduced, a shorter one enlarged by Pillow's nearest.
-        resample: How sides are reduced, see :func:`wisesr_helpers.data.images.decode`.
-
-    Returns:
-        Array (H, W, 3): uint8, or float32 of an array of floats.
-
-    Raises:
-        Unreadable: The file can't be read or decoded; its text is the reason.
+    ``source`` is a path, or an array (h, w), (h, w, 1) or (h, w, 3) with values 0..255. A side longer than ``size``,
+    (H, W), is reduced by ``resample``, see :func:`decode`, a shorter one enlarged by Pillow's nearest. The image is
+    uint8 (H, W, 3), or float32 of an array of floats; Unreadable says why a file can't be read or decoded.
     """
     if isinstance(source, np.ndarray):
         dtype = np.float32 if source.dtype.kind == "f" else np.uint8
@@ -314,11 +288,7 @@ def _apart(array):
 
 
 def _check_array(array):
-    """The highest value of an array of one image, if it is of floats; others are taken to go up to 255.
-
-    Raises:
-        ValueError: It is no image, or its values are not 0..255.
-    """
+    """The highest value of an array of one image, whole numbers taken to go up to 255; ValueError if it is none."""
     shape = array.shape
     if len(shape) not in (2, 3) or 0 in shape or (len(shape) == 3 and shape[2] not in (1, 3)):
         raise ValueError(

@@ -156,18 +156,9 @@ class Listing:
 
 
 def read_listing(source, root):
-    """The image files of a dataset and the problems of its lists.
+    """The :class:`Listing` of a dataset that comes as image files, in the folder that ``sources.find`` found.
 
-    Args:
-        source: ``Source`` of a dataset that comes as image files.
-        root: Folder that ``sources.find`` found.
-
-    Returns:
-        Listing.
-
-    Raises:
-        ValueError: A list can't be read, or a split has no usable image.
-        FileNotFoundError: A list or the images are not there.
+    ValueError where a list can't be read or a split has no usable image, FileNotFoundError where one is missing.
     """
     base = source.base(root)
     problems = collections.defaultdict(list)
@@ -323,19 +314,10 @@ def mit_lists(root):
 
 
 def read_arrays(source, root):
-    """A dataset that comes as arrays.
+    """A dataset that comes as arrays: ``((x_train, y_train), (x_test, y_test), problems)``.
 
-    Args:
-        source: Its ``Source``.
-        root: Folder that ``sources.find`` found.
-
-    Returns:
-        ``((x_train, y_train), (x_test, y_test), problems)``: images uint8 (N, 28, 28) or (N, 32, 32, 3), contiguous;
-        labels int64 (N,); and a dict, reason → names ("train/17", by split and index) of the images left out.
-
-    Raises:
-        ValueError: A file is damaged or holds something else.
-        FileNotFoundError: A file is missing.
+    Images are uint8 (N, 28, 28) or (N, 32, 32, 3), contiguous, labels int64 (N,); ``problems`` is a dict, reason →
+    names ("train/17", by split and index) of the images left out.
     """
     splits, unknown = [], []
     for split, (images, labels, path) in source.read(source.base(root)).items():

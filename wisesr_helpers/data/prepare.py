@@ -59,17 +59,10 @@ class PreparedImages(Sequence):
         return self._pixels[self._offsets[place] : self._offsets[place + 1]].reshape(self._shapes[place])
 
 
-def prepare(listing, size, folder, resample="nearest", threads=None, upright=False):
+def prepare(listing, size, folder, resample="nearest", upright=False):
     """Decode a listing's images into ``folder``, or what is missing of them.
 
-    Args:
-        listing: ``Listing``.
-        size: (height, width) of the images to train on; no stored side is larger than this, or than its source.
-        folder: Where the prepared files go; made if missing.
-        resample: See :func:`wisesr_helpers.data.images.decode`.
-        threads: That decode; None: one more than this process may use cores, as each waits for the interpreter
-            now and then.
-        upright: Turn images as their EXIF data say; default False.
+    No stored side is larger than in ``size``, (height, width), or than its source's.
 
     Returns:
         dict, split → list with a dict a file, in the listing's order: "file", "label", and either "shape", "sha256"
@@ -81,7 +74,8 @@ def prepare(listing, size, folder, resample="nearest", threads=None, upright=Fal
         OSError: The folder can't be written, or the disk is full; what is prepared stays.
     """
     folder = pathlib.Path(folder)
-    plan = {split: _plan(listing, split, size, resample, upright) for split in SPLITS}
+    settings = size, resample, upright
+    plan = {split: _plan(listing, split, *settings) for split in SPLITS}
     header = read_header(folder)
     if header and header["plan"] == plan:
         accounts = {split: read_account(folder, split)[1] for split in SPLITS}
@@ -94,10 +88,7 @@ def prepare(listing, size, folder, resample="nearest", threads=None, upright=Fal
         folder.mkdir(parents=True, exist_ok=True)
         with folder_lock(folder, "prepared"), quiet_decoding():
             (folder / HEADER).unlink(missing_ok=True)
-            accounts = {
-                split: _prepare_split(listing, split, size, folder, resample, plan[split], threads, upright)
-                for split in SPLITS
-            }
+            accounts = {split: _prepare_split(listing, split, folder, plan[split], settings) for split in SPLITS}
             content = {"schema": 1, "plan": plan, "classes": listing.classes, "problems": dict(listing.problems)}
             write_whole(folder / HEADER, json.dumps(content))
     except OSError as error:
@@ -109,18 +100,9 @@ def prepare(listing, size, folder, resample="nearest", threads=None, upright=Fal
 
 
 def prepared_split(folder, split, account, size, labels=None, places=None):
-    """What a folder holds as a ``Split``.
+    """What a folder that :func:`prepare` has filled holds of a split, ``account`` being its lines, as a ``Split``.
 
-    Args:
-        folder: That :func:`prepare` has filled.
-        split: "train" or "test", as it was prepared.
-        account: The split's lines.
-        size: (height, width) that a model gets.
-        labels: Of the images, int array (n,); None: those of the lines.
-        places: Which of the decoded images are taken; None: all.
-
-    Returns:
-        Split.
+    ``places`` are the decoded images that are taken, ``labels`` theirs (n,); None: all, and those of the lines.
     """
     decoded = [line for line in account if "shape" in line]
     images = PreparedImages(pathlib.Path(folder) / f"{split}.images", [line["shape"] for line in decoded], places)
@@ -187,7 +169,7 @@ def _plan(listing, split, size, resample, upright=False):
     return plan | ({"upright": True} if upright else {})
 
 
-def _prepare_split(listing, split, size, folder, resample, plan, threads, upright):
+def _prepare_split(listing, split, folder, plan, settings):
     entries = getattr(listing, split)
     lines = _take_up(folder, split, plan)
     if lines:
@@ -196,12 +178,12 @@ def _prepare_split(listing, split, size, folder, resample, plan, threads, uprigh
     with (
         open(folder / f"{split}.images", "ab") as images,
         open(folder / f"{split}.files", "ab") as account,
-        concurrent.futures.ThreadPoolExecutor(threads or usable_cores() + 1) as pool,
+        concurrent.futures.ThreadPoolExecutor(usable_cores() + 1) as pool,  # each waits for the interpreter at times
     ):
         if not lines and account.tell() == 0:
             account.write(_line(plan))
         try:
-            for line, pixels in _in_order(pool, listing.root, entries[len(lines) :], size, resample, upright):
+            for line, pixels in _in_order(pool, listing.root, entries[len(lines) :], settings):
                 if pixels is not None:
                     images.write(pixels.data)
                 account.write(_line(line))
@@ -285,7 +267,7 @@ def _decode_entry(root, entry, size, resample, upright=False):
     return line, pixels
 
 
-def _in_order(pool, root, entries, *settings):
+def _in_order(pool, root, entries, settings):
     """Line and pixels of the entries in their order, a bounded number of tasks ahead."""
 
     def task(some):

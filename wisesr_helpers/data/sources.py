@@ -133,11 +133,7 @@ SOURCES = {
 
 
 def get_source(name):
-    """The dataset of that name.
-
-    Raises:
-        ValueError: Unknown name; the message lists the valid ones.
-    """
+    """The dataset of that name; ValueError, with the valid ones, for an unknown name."""
     if name not in SOURCES:
         raise ValueError(f"Unknown dataset '{name}'. Valid datasets: {', '.join(SOURCES)}.")
     return SOURCES[name]
@@ -149,15 +145,7 @@ def keras_folder():
 
 
 def places(source, data_dir=None):
-    """The folders where a dataset is looked for, in their order; they need not exist.
-
-    Args:
-        source: ``Source``.
-        data_dir: The user's own folder (a path); None: there is none.
-
-    Returns:
-        List of different paths.
-    """
+    """The different folders where a dataset is looked for, in their order; they need not exist."""
     return list(dict.fromkeys(itertools.chain(*_places(source, data_dir))))
 
 
@@ -172,17 +160,10 @@ def _places(source, data_dir):
 
 
 def find(source, data_dir=None):
-    """The folder that holds a dataset: one of its :func:`places`, or a subfolder of one.
+    """The folder that holds a dataset: one of its :func:`places`, or a subfolder of one; None where none does.
 
     ``data_dir`` and its subfolders come first. The other places are searched even where ``data_dir`` exists, so tell
     the user where the dataset was found.
-
-    Args:
-        source: ``Source``.
-        data_dir: The user's own folder (a path); None: search the other places only.
-
-    Returns:
-        A path; None where the dataset is in none of the places.
     """
     return next(filter(None, (_first(source, group) for group in _places(source, data_dir))), None)
 
@@ -212,9 +193,7 @@ def missing(source, data_dir=None):
 def how_to_get(source, folder):
     """The two ways to get a dataset, as the sentence that ends a message.
 
-    Args:
-        source: ``Source``.
-        folder: Where it is looked for; its own name is that of the dataset, or it holds a folder of that name.
+    ``folder`` is where it is looked for; its own name is that of the dataset, or it holds a folder of that name.
     """
     folder = pathlib.Path(folder)
     command = f"python -m wisesr_helpers.data fetch {source.name}"

@@ -129,18 +129,12 @@ class Layout:
 
 
 def lay_out(height, width, pool_size=None, cover="blocks", sharing=None):
-    """The :class:`Layout` of a kernel on a feature map.
+    """The :class:`Layout` of a kernel on a feature map of ``height`` × ``width`` cells.
 
-    Args:
-        height: Of the map, in cells.
-        width: Of the map, in cells.
-        pool_size: Side of a block in cells; None (default): the paper's rule.
-        cover: As for :func:`block_sides`.
-        sharing: None (default): every block has a weight of its own, numbered row by row. "radial" (the project's
-            own): blocks at one distance from the kernel's centre share one, numbered from the centre outwards.
-
-    Raises:
-        ValueError: Another ``cover`` or ``sharing``, or a block larger than the map.
+    ``pool_size`` is the side of a block in cells, by the paper's rule for None; ``cover`` is as for
+    :func:`block_sides`. With ``sharing=None`` every block has a weight of its own, numbered row by row; with "radial"
+    (the project's own) blocks at one distance from the kernel's centre share one, numbered from the centre outwards.
+    ValueError for another ``cover`` or ``sharing``, or a block larger than the map.
     """
     check_layout(cover, sharing)
     window = check_pool_size(pool_size, height, width)

@@ -137,16 +137,10 @@ class FixedReduction2D(keras.layers.Layer):
 
 
 def cell_weights(layer, weights, height, width):
-    """Weights of a reduction's outputs as weights of the map's cells; 0 for cells that no output reads.
+    """Weights (h, w, C) of a reduction's outputs as weights (height, width, C) of the map's cells; NumPy arrays.
 
-    Args:
-        layer: Built :class:`FixedReduction2D`, or ``DepthwiseConv2D`` with a stride of its kernel's size, unpadded.
-        weights: NumPy array (h, w, C).
-        height: Of the map, in cells.
-        width: Of the map, in cells.
-
-    Returns:
-        NumPy array (height, width, C); what padding adds has no part in it.
+    The layer is a built :class:`FixedReduction2D`, or ``DepthwiseConv2D`` with a stride of its kernel's size, unpadded.
+    Cells that no output reads have 0; what padding adds has no part in it.
     """
     if isinstance(layer, FixedReduction2D):
         return np.einsum("hH,hwc,wW->HWc", layer.rows, weights, layer.columns, optimize=True).astype(weights.dtype)

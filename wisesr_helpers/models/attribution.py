@@ -119,17 +119,9 @@ _SPLITS = weakref.WeakKeyDictionary()
 
 
 def split_at(model, layer="features"):
-    """A classifier, split at the feature map that a layer gives.
+    """A classifier, split at the feature map of a layer, which all paths to the scores must pass.
 
-    Args:
-        model: ``keras.Model`` made of a graph: one input of images, one output (None, classes), softmax or logits.
-        layer: Name of a layer whose output is 4-D, and which everything passes on the way to the scores.
-
-    Returns:
-        SplitClassifier; the same object as long as the model has the same output.
-
-    Raises:
-        TypeError, ValueError: As :func:`grad_cam`.
+    The same object as long as the model has the same output. Errors are those of :func:`grad_cam`.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"A Keras model is needed; received an object of type '{type(model).__name__}'.")

@@ -101,18 +101,18 @@ def _rules():
 
 
 def head_params(head, feature_shape, classes, **options):
-    """Parameters of a head, its classifier included.
+    """Parameters of a head on a feature map (H, W, C), its classifier included.
 
-    Args:
-        head: One of ``ws.HEADS``.
-        feature_shape: (H, W, C) of the feature map.
-        classes: Number of classes.
-        **options: As :func:`wisesr_helpers.models.heads.head_layers` takes them.
+    Options are those of :func:`wisesr_helpers.models.heads.head_layers`.
     """
-    return sum(
-        (shape[-1] + layer.use_bias) * layer.units if isinstance(layer, keras.layers.Dense) else _built(layer, shape)
-        for layer, shape in _head_stages(head, feature_shape, classes, options)
-    )
+    count = 0
+    for layer, shape in _head_stages(head, feature_shape, classes, options):
+        if isinstance(layer, keras.layers.Dense):
+            count += (shape[-1] + layer.use_bias) * layer.units
+        else:
+            layer.build((None, *shape))
+            count += layer.count_params()
+    return count
 
 
 def head_flops(head, feature_shape, classes, **options):
@@ -133,17 +133,7 @@ def _head_stages(head, feature_shape, classes, options):
         shape = tuple(layer.compute_output_shape((None, *shape))[1:])
 
 
-def _built(layer, shape):
-    """Parameters of a layer once it knows its input's shape."""
-    if not layer.built:
-        layer.build((None, *shape))
-    return layer.count_params()
-
-
 def cells_looked_at(height, width, pool_size=None):
-    """(array (height, width) of bool: the cells that a pre-averaged head weighs, side of its blocks in cells).
-
-    ``pool_size=None`` is the paper's rule.
-    """
+    """(array (height, width) of bool: the cells that a pre-averaged head weighs, side of its blocks in cells)."""
     layout = ws.layers.blocks.lay_out(height, width, pool_size)
     return layout.inside, layout.window

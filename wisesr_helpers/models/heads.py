@@ -111,11 +111,6 @@ def _weigh(pool_size=1, start="normal", sharing="none", bias=True, activation="n
     return [pooling]
 
 
-def _weigh_freely(**options):
-    """As :func:`_weigh`, with weights of any sign."""
-    return _weigh(depthwise_constraint=None, **options)
-
-
 def _reduce_and_weigh(
     pool_size, cover="blocks", reduction="average", padding="none", strides=0, constraint="non_neg", **options
 ):
@@ -165,7 +160,7 @@ _HEADS = (
         "depthwise",
         "a learned weight for every position of every channel, of any sign",
         "Figures 1c, 3c",
-        _weigh_freely,
+        functools.partial(_weigh, depthwise_constraint=None),
         options=POOLING_OPTIONS,
     ),
     Head(
@@ -287,23 +282,10 @@ def head_layers(
     classifier_activation="softmax",
     **options,
 ):
-    """The layers of a head, to be applied one after the other.
+    """The layers of a head for a feature map (H, W, C), to be applied one after the other.
 
-    Args:
-        name: One of ``ws.HEADS``.
-        feature_shape: (H, W, C) of the last feature map.
-        classes: Number of classes.
-        pool_size: Side of the averaged blocks; None: the paper's rule (heads that pool only).
-        dropout_rate: From 0 to below 1; None: the head's own (heads with dropout only).
-        classifier_activation: Of the last layer; None gives logits.
-        **options: The head's own options.
-
-    Returns:
-        List of Keras layers; the last is a float32 ``Dense`` named "predictions", its kernel started as in the
-        authors' code (``layers.pooling.START``).
-
-    Raises:
-        ValueError: The head doesn't take a value; the message names what it takes.
+    Arguments are as for ``ws.build_classifier``. The last layer is a float32 ``Dense`` named "predictions", its kernel
+    started as in the authors' code (``layers.pooling.START``). ValueError, with what the head takes, for another value.
     """
     head = check_head(name, pool_size, dropout_rate, **options)
     for option, value in options.items():

@@ -24,14 +24,7 @@ _DAMAGED += (zipfile.BadZipFile, zlib.error, struct.error)
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A run after a whole epoch.
-
-    Attributes:
-        epoch: Number of whole epochs; 0 before the first.
-        names: Names of the arrays.
-        arrays: NumPy arrays, in the same order.
-        state: Anything that JSON can hold.
-    """
+    """A run after ``epoch`` whole epochs, 0 before the first: named NumPy arrays, and a state that JSON can hold."""
 
     epoch: int
     names: list
@@ -55,14 +48,9 @@ class Checkpoints:
         self.commit = commit
 
     def save(self, checkpoint, keep=()):
-        """Save a checkpoint, then remove those that are no longer needed.
+        """Save a checkpoint, then remove all but it, the newest before it, and those of the epochs ``keep``.
 
-        Args:
-            checkpoint: ``Checkpoint``.
-            keep: Epochs whose checkpoints stay, besides this one and the newest before it.
-
-        Raises:
-            OSError: It can't be written; everything saved before stays.
+        OSError where it can't be written; everything saved before stays.
         """
         header = {
             "schema": SCHEMA,

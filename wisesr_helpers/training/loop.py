@@ -169,13 +169,7 @@ def _whole_epoch(model, batches, dataset, recipe, training, progress):
 
 
 def train_epoch(model, batches, epoch, step_taken):
-    """Train one epoch, one step per batch.
-
-    Args:
-        model: As :func:`compile_model` leaves it.
-        batches: ``Batches``.
-        epoch: The epoch, from 0.
-        step_taken: Called after every step with the epoch, the step (from 1) and the loss of its batch.
+    """Train one epoch (from 0), one step per batch, with ``step_taken(epoch, step (from 1), loss)`` after each.
 
     Returns:
         (means over the images of the epoch: loss, top1, top5; last finite loss, None if there was none; step at which
@@ -198,12 +192,7 @@ def train_epoch(model, batches, epoch, step_taken):
 
 
 def evaluate(model, split, batch_size):
-    """Top-1, top-5 and loss on a split.
-
-    Args:
-        model: ``keras.Model`` with class probabilities as output.
-        split: ``Split``.
-        batch_size: Number of images predicted at once.
+    """Top-1, top-5 and loss of a classifier on a split.
 
     Returns:
         (evaluation, correct): a dict with loss (nats per image; not finite where the model's output is not), top1 and
@@ -236,11 +225,7 @@ def model_state(model):
 
 
 def restore_state(model, arrays):
-    """Give a compiled model and its optimiser the arrays of :func:`model_state`.
-
-    Raises:
-        ValueError: They are another model's.
-    """
+    """Give a compiled model and its optimiser the arrays of :func:`model_state`; ValueError if they are another's."""
     for variable, array in zip(_variables(model), arrays, strict=True):
         variable.assign(array)
 

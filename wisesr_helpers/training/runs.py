@@ -272,19 +272,10 @@ def shown(path):
 
 
 def write_record(folder, outcome, execution):
-    """Write a run's record, whole or not at all.
+    """Write a run's record, whole or not at all, to its folder, which is made if missing; returns its ``RunResult``.
 
-    Args:
-        folder: The run's folder; made if missing.
-        outcome: What the command determines: the same bytes each time that it is run on one machine.
-        execution: Machine, versions, commit and times.
-
-    Returns:
-        RunResult.
-
-    Raises:
-        OSError: The folder can't be written; the message says what to do.
-        ValueError: A value is not finite.
+    The ``outcome`` is what the command determines: the same bytes each time that it is run on one machine. The
+    ``execution`` is machine, versions, commit and times. An OSError says what to do.
     """
     folder = pathlib.Path(folder)
     record = {
@@ -315,17 +306,10 @@ def write_errors(folder, what="The run"):
 
 
 def read_run(path):
-    """The run of a record.
+    """The :class:`RunResult` of a record's file, or of the run's folder; of schema 2 always an ``older`` one.
 
-    Args:
-        path: The record's file, or the run's folder.
-
-    Returns:
-        RunResult; of schema 2, which has no versions of behaviour, always an ``older`` one.
-
-    Raises:
-        OSError: The file can't be read.
-        ValueError: The file is no record of a readable schema, or its outcome was changed by hand.
+    OSError where the file can't be read; ValueError where it is no record of a readable schema, or its outcome was
+    changed by hand.
     """
     path = pathlib.Path(path)
     path = path / RECORD if path.is_dir() else path
@@ -466,12 +450,7 @@ def _processor():
 def save_classifier(model, path):
     """Save a classifier with its ``class_names`` as one ``.keras`` file, without its optimiser's state.
 
-    Args:
-        model: ``keras.Model`` with the attribute ``class_names``.
-        path: The file, which ``keras.models.load_model`` can load, too.
-
-    Raises:
-        OSError: The file can't be written; what stood there before stays.
+    ``keras.models.load_model`` can load it, too. OSError where it can't be written; what stood there before stays.
     """
     with whole_path(path) as temporary:
         keras.Model(model.inputs, model.outputs, name=model.name).save(temporary)
