@@ -114,11 +114,18 @@ def test_scenes_are_functions_of_seed_split_and_index():
     assert not np.array_equal(a.train.images[:4], a.test.images)
 
 
-def test_scenes_are_those_of_the_committed_records():
-    (record,) = load_runs(project_root() / "results").query("identity == 'mit_224--demo--small_patch--gap--s0'")["run"]
-    demo = get_study("mit_224").demo
-    drawn = embedded.scenes_dataset(224, demo.classes, demo.train, demo.test)
-    assert drawn.fingerprint == record.data_fingerprint
+@pytest.mark.parametrize("study", ["mit_224", "digits"])
+def test_images_are_those_of_the_committed_records(study):
+    demo = get_study("deeper_networks", "digits").demo if study == "digits" else get_study(study).demo
+    make = (
+        embedded.digits_dataset
+        if study == "digits"
+        else functools.partial(embedded.scenes_dataset, classes=demo.classes)
+    )
+    runs = load_runs(project_root() / "results").query("scale == 'demo' and options == '' and head == 'gap'")
+    runs = runs[runs["identity"].str.contains(study)]
+    assert len(runs) > 2
+    assert {run.data_fingerprint for run in runs["run"]} == {make(224, train=demo.train, test=demo.test).fingerprint}
 
 
 def test_noise_is_rounded_alike_by_every_processor():

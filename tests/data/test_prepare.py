@@ -116,7 +116,7 @@ def test_an_interrupted_preparation_goes_on_where_it_was(mit, tmp_path, monkeypa
     monkeypatch.setattr(module, "FLUSH", 4)
     with monkeypatch.context() as patch:
         count_decoding(patch, stop_after)
-        patch.setattr(module, "usable_cores", lambda: 1)
+        patch.setattr(module, "usable_cores", lambda: 0)  # one thread decodes
         with pytest.raises(KeyboardInterrupt):
             prepare(listing, SIZE, folder)
     assert read_header(folder) is None

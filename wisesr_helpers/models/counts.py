@@ -101,9 +101,13 @@ def _rules():
 
 
 def head_params(head, feature_shape, classes, **options):
-    """Parameters of a head on a feature map (H, W, C), its classifier included.
+    """Parameters of a head, its classifier included.
 
-    Options are those of :func:`wisesr_helpers.models.heads.head_layers`.
+    Args:
+        head: One of ``ws.HEADS``.
+        feature_shape: (H, W, C) of the feature map.
+        classes: Number of classes.
+        **options: As :func:`wisesr_helpers.models.heads.head_layers` takes them.
     """
     count = 0
     for layer, shape in _head_stages(head, feature_shape, classes, options):
@@ -134,6 +138,9 @@ def _head_stages(head, feature_shape, classes, options):
 
 
 def cells_looked_at(height, width, pool_size=None):
-    """(array (height, width) of bool: the cells that a pre-averaged head weighs, side of its blocks in cells)."""
+    """(array (height, width) of bool: the cells that a pre-averaged head weighs, side of its blocks in cells).
+
+    ``pool_size=None`` is the paper's rule.
+    """
     layout = ws.layers.blocks.lay_out(height, width, pool_size)
     return layout.inside, layout.window
