@@ -16,6 +16,7 @@ from wisesr_helpers.studies.claim_tests import setting
 from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
 from wisesr_helpers.studies.evidence import is_evidence
 from wisesr_helpers.studies.grid import STUDIES, get_study
+from wisesr_helpers.studies.run import count
 
 GAIN = "over GAP, points (95% interval)"
 
@@ -70,9 +71,8 @@ def here(again):
     """The mean top-1 of rows of :func:`evidence` of one model, and of how many seeds; empty without a row."""
     if not again:
         return ""
-    seeds = "1 seed" if len(again) == 1 else f"{len(again)} seeds"
     yours = ", yours" if any(row.whose == "yours" for row in again) else ""
-    return f"{sum(row.top1 for row in again) / len(again):.1%} ({seeds}{yours})"
+    return f"{sum(row.top1 for row in again) / len(again):.1%} ({count(len(again), 'seed')}{yours})"
 
 
 def shown(study, paper, name):
@@ -101,12 +101,8 @@ def rerun(*studies, results=None):
 
 def on_photographs(wanted, results=None):
     """How many committed runs at paper scale are such, by a function of a ``RunResult``: "none", "1 run", …."""
-    number = sum(map(bool, map(wanted, _on_photographs(results))))
-    return "none" if not number else "1 run" if number == 1 else f"{number} runs"
-
-
-def _on_photographs(results):
-    return [run for run in committed(results)["run"] if run.scale == "paper" and is_evidence(run)]
+    runs = [run for run in committed(results)["run"] if run.scale == "paper" and is_evidence(run) and wanted(run)]
+    return count(len(runs), "run") if runs else "none"
 
 
 def missing(study, paper):

@@ -20,6 +20,7 @@ from wisesr_helpers.published import printed, published
 from wisesr_helpers.studies.counted import recount
 from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.studies.run import count
 from wisesr_helpers.studies.support import accuracies
 
 NO_BETTER = "no better than chance"
@@ -45,10 +46,10 @@ def describe_result(run):
     if run.final is None:
         return f"{model}: no whole epoch{kind}."
     learned = f" That is no better than a guess among {len(run.classes)} classes: nothing shows that it learned."
-    count = run.final["count"]
+    images = run.final["count"]
     return (
-        f"{model}: top-1 {run.top1:.1%} (95% interval {_interval(run.correct_images, count)}) after epoch "
-        f"{run.final['epoch']}, {run.correct_images} of {count} test images; chance is {run.chance:.1%}{kind}."
+        f"{model}: top-1 {run.top1:.1%} (95% interval {_interval(run.correct_images, images)}) after epoch "
+        f"{run.final['epoch']}, {run.correct_images} of {images} test images; chance is {run.chance:.1%}{kind}."
         + (learned if only_guesses(run) else "")
     )
 
@@ -158,7 +159,7 @@ def results_table(runs):
             "chance": [f"{run.chance:.1%}" for run in runs["run"]],
             "top-1, best epoch": [_best(run) for run in runs["run"]],
             "status": [status(run) for run in runs["run"]],
-            "kind": [_kind(row) for row in rows],
+            "kind": [row.run.note or row.scale for row in rows],
         }
     )
 
@@ -198,7 +199,7 @@ def verdict(runs, reference):
     apart = [f"'{row.row}' {row.run.ending}" for row in runs.itertuples() if row.status != "complete"]
     if apart:
         parts.append(f"not counted: {', '.join(apart)}")
-    comparisons = "1 comparison" if len(compared) == 1 else f"{len(compared)} comparisons"
+    comparisons = count(len(compared), "comparison")
     return (
         f"Compared with '{reference}' on the same test images: {'; '.join(parts)}. McNemar's exact test at 5%, "
         f"corrected for {comparisons}, and the 95% interval of the difference. Each row is one run with one seed: "
@@ -245,10 +246,6 @@ def commit(execution):
     if execution["commit"] is None:
         return "none: not run from a checkout"
     return execution["commit"][:10] + ("" if execution["clean"] else ", with uncommitted changes")
-
-
-def _kind(row):
-    return row.run.note or row.scale
 
 
 def _interval(correct, images):
