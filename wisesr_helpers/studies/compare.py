@@ -221,25 +221,15 @@ def _rounded(number):
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The checked arguments of a comparison.
+    """The checked arguments of a comparison."""
 
-    Attributes:
-        heads: Names, at least two.
-        backbone: Its name.
-        weights: The backbone's: None (random), "imagenet", or a path.
-        frozen: Whether only heads are trained, on features that the backbone gives once.
-        recipe: ``Recipe`` of every training.
-        seeds: Number of trainings of each head; the seeds are 0, 1, ….
-        options: Head → its further options.
-    """
-
-    heads: tuple
+    heads: tuple  # names, at least two
     backbone: str
-    weights: object
-    frozen: bool
-    recipe: Recipe
-    seeds: int
-    options: Mapping
+    weights: object  # the backbone's: None (random), "imagenet", or a path
+    frozen: bool  # whether only heads are trained, on features that the backbone gives once
+    recipe: Recipe  # of every training
+    seeds: int  # number of trainings of each head; the seeds are 0, 1, …
+    options: Mapping  # head → its further options
 
     def describe(self):
         """Sentences: what is compared, and how it is trained."""

@@ -83,35 +83,20 @@ EMBEDDED_OPTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """A run of a study, resolved once from what was typed.
+    """A run of a study, resolved once from what was typed."""
 
-    Attributes:
-        study: ``Study``; of a study with several datasets, the one for the dataset that was asked for.
-        head: ``Head``.
-        parameters: ``RunParameters``: what tells the run from others.
-        plan: ``Demo``, the embedded images of demo and smoke; None at paper scale.
-        recipe: ``Recipe``, with the options and the number of epochs that were asked for.
-        head_options: Options for ``build_classifier``.
-        data_options: Options for ``load_dataset``, or of embedded scenes.
-        reason: Why this scale was chosen, in words.
-        folder: Where the run is kept.
-        data_dir: Where data is looked for first; None: the cache folder.
-        runs_dir: As typed; None: the default.
-        overwrite: Whether a finished run is trained again.
-    """
-
-    study: Study
+    study: Study  # of a study with several datasets, the one for the dataset that was asked for
     head: Head
-    parameters: runs.RunParameters
-    plan: Demo | None
-    recipe: Recipe
-    head_options: Mapping
-    data_options: Mapping
-    reason: str = ""
-    folder: pathlib.Path | None = None
-    data_dir: pathlib.Path | None = None
-    runs_dir: pathlib.Path | None = None
-    overwrite: bool = False
+    parameters: runs.RunParameters  # what tells the run from others
+    plan: Demo | None  # the embedded images of demo and smoke; None at paper scale
+    recipe: Recipe  # with the options and the number of epochs that were asked for
+    head_options: Mapping  # for build_classifier
+    data_options: Mapping  # for load_dataset, or of embedded scenes
+    reason: str = ""  # why this scale was chosen
+    folder: pathlib.Path | None = None  # where the run is kept
+    data_dir: pathlib.Path | None = None  # where data is looked for first; None: the cache folder
+    runs_dir: pathlib.Path | None = None  # as typed; None: the default
+    overwrite: bool = False  # whether a finished run is trained again
 
     @property
     def image_size(self):

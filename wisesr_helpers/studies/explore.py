@@ -29,34 +29,19 @@ LARGEST = 2048  # side of the images in pixels: of larger ones, the cells of the
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Combination:
-    """The costs of a head on one backbone, and the cells it looks at, for one image size and number of classes.
-
-    Attributes:
-        head: One of ``ws.HEADS``.
-        backbone: Its Keras name, or one of the small ones.
-        image_size: Side in pixels.
-        classes: Number of classes.
-        feature_shape: (H, W, C) of the feature map.
-        head_params: Parameters of the head, the classifier included.
-        params: Parameters of the whole model.
-        head_flops: Operations of the head for one image, as :func:`wisesr_helpers.models.counts.count_flops` counts
-            them.
-        flops: Operations of the whole model.
-        seen: Array (H, W) of bool: the cells that the head looks at.
-        pool_size: Side of the averaged blocks in cells; 1 for a head that averages none.
-    """
+    """The costs of a head on one backbone, and the cells it looks at, for one image size and number of classes."""
 
     head: str
     backbone: str
-    image_size: int
+    image_size: int  # side in pixels
     classes: int
-    feature_shape: tuple
-    head_params: int
-    params: int
-    head_flops: int
-    flops: int
-    seen: np.ndarray
-    pool_size: int
+    feature_shape: tuple  # (H, W, C)
+    head_params: int  # the classifier included
+    params: int  # of the whole model
+    head_flops: int  # for one image
+    flops: int  # of the whole model
+    seen: np.ndarray  # (H, W) of bool: the cells that the head looks at
+    pool_size: int  # side of the averaged blocks in cells; 1 for a head that averages none
 
     def costs(self):
         """DataFrame, a row for the backbone, the head and the whole model: parameters, FLOPs for one image."""
@@ -183,35 +168,20 @@ METHODS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageMap:
-    """The map of one test image for one class, and the logit that it may sum to.
+    """The map of one test image for one class, and the logit that it may sum to."""
 
-    Attributes:
-        names: Class names.
-        index: The image's place in the test split.
-        label: The true class, an index.
-        predicted: The predicted class, an index.
-        chosen: The class of the map, an index.
-        method: One of ``METHODS``.
-        probability: The model's output for the chosen class.
-        logit: The chosen class's logit.
-        empty: The logit of a feature map of zeros, which the biases alone make.
-        values: Array (h, w) in the logit's unit; None where the head has no such map.
-        problem: Why there is no map, a sentence, or "".
-        precision: Relative precision of the arithmetic that the logit was computed in.
-    """
-
-    names: tuple
-    index: int
-    label: int
-    predicted: int
-    chosen: int
-    method: str
-    probability: float
-    logit: float
-    empty: float
-    values: np.ndarray | None
-    problem: str = ""
-    precision: float = 1e-3
+    names: tuple  # of the classes
+    index: int  # the image's place in the test split
+    label: int  # the true class
+    predicted: int  # the predicted class
+    chosen: int  # the class of the map
+    method: str  # one of METHODS
+    probability: float  # the model's output for the chosen class
+    logit: float  # of the chosen class
+    empty: float  # the logit of a feature map of zeros, which the biases alone make
+    values: np.ndarray | None  # (h, w) in the logit's unit; None where the head has no such map
+    problem: str = ""  # why there is no map, a sentence
+    precision: float = 1e-3  # relative, of the arithmetic that the logit was computed in
 
     @property
     def adds_up(self):

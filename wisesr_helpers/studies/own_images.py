@@ -30,17 +30,11 @@ SHOWN = 12  # test images whose predictions are shown
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Images:
-    """The images of a comparison.
+    """The images of a comparison."""
 
-    Attributes:
-        folder: Folder or CSV of images by class.
-        new: Path of images to predict, or None.
-        cache: Where features and decoded images are kept; None: the per-user cache folder.
-    """
-
-    folder: object
-    new: object
-    cache: object
+    folder: object  # folder or CSV of images by class
+    new: object  # path of images to predict, or None
+    cache: object  # where features and decoded images are kept; None: the per-user cache folder
 
 
 @refusing()

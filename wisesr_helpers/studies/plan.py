@@ -49,15 +49,10 @@ PROCESS = 1e9  # bytes that a process with TensorFlow has before it trains
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of the grid: one run.
-
-    Attributes:
-        spec: ``RunSpec``.
-        state: "missing", "running" (begun), "stale" (made by older code or settings), "complete" or "diverged".
-    """
+    """A row of the grid: one run."""
 
     spec: RunSpec
-    state: str
+    state: str  # "missing", "running" (begun), "stale" (made by older code or settings), "complete" or "diverged"
 
     @property
     def identity(self):

@@ -14,21 +14,13 @@ from wisesr_helpers.studies.grid import STUDIES
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """An experiment.
+    """An experiment."""
 
-    Attributes:
-        asks: The question.
-        arms: Title → keywords of ``ws.Experiment``; what is not said is the demo's own.
-        pairs: Title of a comparison → (first arm, second arm): what is compared, all in one table.
-        decides: The rule, in words.
-        seeds: Number of trainings of every arm; the seeds are 0, 1, ….
-    """
-
-    asks: str
-    arms: Mapping
-    pairs: Mapping
-    decides: str
-    seeds: int = 3
+    asks: str  # the question
+    arms: Mapping  # title → keywords of ws.Experiment; what is not said is the demo's own
+    pairs: Mapping  # title of a comparison → (first arm, second arm): what is compared, all in one table
+    decides: str  # the rule, in words
+    seeds: int = 3  # number of trainings of every arm; the seeds are 0, 1, …
 
     def runs(self):
         """Keywords of ``ws.Experiment`` for every run, seed by seed, so that an interrupted grid leaves whole seeds."""

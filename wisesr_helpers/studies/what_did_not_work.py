@@ -28,17 +28,11 @@ LEARNED = "two depthwise layers"  # title of the reduction with weights of its o
 
 @dataclasses.dataclass(frozen=True)
 class Ablation:
-    """One of the paper's attempts.
+    """One of the paper's attempts."""
 
-    Attributes:
-        options: Of the head ``wise``, by name.
-        section: Where the paper has it: its section, and its item there.
-        finding: What the paper says of it, in our words.
-    """
-
-    options: Mapping
-    section: str
-    finding: str
+    options: Mapping  # of the head "wise", by name
+    section: str  # where the paper has it: its section, and its item there
+    finding: str  # what the paper says of it, in our words
 
 
 def ablations(pool_size):
