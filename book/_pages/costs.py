@@ -125,8 +125,7 @@ def slowest(name, other):
 def start_of_weights(height, width, channels, seed=0):
     """What the paper's start and the constraint make of a Wise-SrNet head's weights on a map of this shape.
 
-    Returns a dict: kernel (its size, as text), negative (share of the drawn weights), total (mean over the channels of
-    the sum of the weights left), expected (what that is for N(0, σ): n·σ/√(2π)).
+    Of the weights left, "total" is the mean sum over channels, "expected" what that is for N(0, σ): n·σ/√(2π).
     """
     keras.utils.set_random_seed(seed)
     layer = GlobalDepthwisePooling2D()

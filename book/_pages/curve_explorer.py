@@ -22,12 +22,8 @@ def title(run):
 def groups(runs):
     """What is drawn on one pair of axes: a list, an entry for each study, scale and backbone.
 
-    Studies are in their order, the backbone with most runs first.
-
-    Accuracies are in tenths of a percent, as pages print them; None where a run had none.
-
-    Args:
-        runs: DataFrame as ``ws.load_runs`` returns it.
+    Studies are in their order, the backbone with most runs first. Accuracies are in tenths of a percent, as pages print
+    them; None where a run had none.
     """
     found = []
     datasets = [run.chosen_dataset for run in runs["run"]]
@@ -80,11 +76,7 @@ def _tenths(share):
 
 
 def explorer(results=None):
-    """Choose study, backbone and heads, and read every epoch; without JavaScript the table of all runs.
-
-    Args:
-        results: Folder of records; None: the project's.
-    """
+    """Choose study, backbone and heads, and read every epoch; without JavaScript the table of all runs."""
     runs = committed(results).sort_values(["study", "backbone", "head", "options", "seed"])
     if runs.empty:
         return HTML("<p>No run is committed.</p>")

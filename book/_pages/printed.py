@@ -34,12 +34,7 @@ def comparisons():
 
 
 def results(study, paper):
-    """A study's table, a row a model: the printed values, the gain over GAP with its interval, and our own runs.
-
-    Args:
-        study: Name of a study.
-        paper: Records at paper scale, as :func:`paper_runs` returns them.
-    """
+    """A study's table, a row a model: the printed values, the gain over GAP with its interval, and our own runs."""
     study = get_study(study)
     found = accuracies().query("study == @study.name")
     compared = comparisons().query("study == @study.name and question == @support.OVER_GAP and measure == 'top-1'")

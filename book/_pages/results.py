@@ -163,11 +163,7 @@ def _both(results, own):
 
 
 def paper_runs(results=None, own=None):
-    """The committed runs at the paper's scale and the reader's own, as ``ws.load_runs`` has them, with "whose".
-
-    Args:
-        results, own: As for :class:`ResultsPage`.
-    """
+    """The committed runs at the paper's scale and the reader's own, as ``ws.load_runs`` has them, with "whose"."""
     results = results or (project_root() or pathlib.Path()) / "results"
     runs = _both(results, own or default_runs_dir())
     runs = runs.assign(whose=np.where(runs["folder"] == str(results), "committed", "yours"))
@@ -181,13 +177,7 @@ def has_ceiling(runs):
 
 
 def draw_ceiling(runs, ax, line):
-    """Draw the ceiling that the demo's construction sets GAP on separate patches, where such runs are drawn.
-
-    Args:
-        runs: DataFrame as ``ws.load_runs`` returns it.
-        ax: Axes on which they are drawn, described.
-        line: ``ax.axhline`` or ``ax.axvline``.
-    """
+    """Draw the ceiling that the demo's construction sets GAP on separate patches, on described axes with such runs."""
     if not has_ceiling(runs):
         return
     line(CEILING, color=plots.colour("gap"), linestyle=(0, (6, 3)), linewidth=1, alpha=0.8)

@@ -104,11 +104,7 @@ def _here(row, paper):
 
 
 def grid(results=None, own=None):
-    """The grid, a panel a table; without JavaScript its cells show gain and state, but not what lies behind.
-
-    Args:
-        results, own: As for :func:`runs`.
-    """
+    """The grid, a panel a table; without JavaScript its cells show gain and state, but not what lies behind."""
     found = runs(results, own)
     tables = dict.fromkeys(run["table"] for run in found)
     panels = "".join(_panel(table, found) for table in tables)

@@ -8,15 +8,7 @@ from wisesr_helpers.plots.runs import row_styles
 
 
 def differences(judged, ax):
-    """Judged differences with their 95% intervals, one in a row; filled where a difference is shown.
-
-    Args:
-        judged: Title → ``Difference``, see :func:`wisesr_helpers.metrics.judge`.
-        ax: Axes to draw on.
-
-    Returns:
-        ``ax``, described.
-    """
+    """Judged differences with their 95% intervals, one in a row; filled where a difference is shown."""
     said = []
     for place, (title, each) in enumerate(judged.items()):
         low, high, middle = 100 * each.low, 100 * each.high, 100 * each.difference
@@ -31,15 +23,7 @@ def differences(judged, ax):
 
 
 def radial_profile(weights, ax):
-    """The mean weight of cells by their distance from the centre, a line for every training.
-
-    Args:
-        weights: Title → list of arrays (H, W), one a seed: weights as multiples of global average pooling's.
-        ax: Axes to draw on.
-
-    Returns:
-        ``ax``, described: the weight in the middle half of the way to a corner, and beyond.
-    """
+    """The mean weight of cells by distance from the centre: a line for every training's map (H, W), average = 1."""
     said = []
     for (title, maps), (ink, dashes) in zip(weights.items(), row_styles(list(weights)), strict=True):
         inner, outer = [], []
@@ -69,15 +53,7 @@ def profile(cells):
 
 
 def overfitting(runs, ax):
-    """Test accuracy by epoch, drawn, beside training accuracy, dashed: means over seeds, a colour a row.
-
-    Args:
-        runs: DataFrame as ``ws.Rows.run`` returns it, with several seeds a row.
-        ax: Axes to draw on.
-
-    Returns:
-        ``ax``, described: where both end.
-    """
+    """Test accuracy by epoch, drawn, beside training accuracy, dashed: means over seeds, a colour a row."""
     said, titles = [], list(dict.fromkeys(runs["row"]))
     for title, (ink, _) in zip(titles, row_styles(titles), strict=True):
         of_row = runs[runs["row"] == title]["run"]
@@ -97,15 +73,7 @@ def overfitting(runs, ax):
 
 
 def jumps(measured, ax):
-    """Test accuracy by epoch with moving statistics, drawn, and with new ones, dashed; a colour an arm.
-
-    Args:
-        measured: Title → list of dicts, one a seed: "moving" and "anew", test top-1 after every epoch.
-        ax: Axes to draw on.
-
-    Returns:
-        ``ax``, described: the mean change from epoch to epoch.
-    """
+    """Test accuracy by epoch with moving statistics, drawn, and with new ones, dashed; a colour an arm."""
     said = []
     for (title, seeds), (ink, _) in zip(measured.items(), row_styles(list(measured)), strict=True):
         changes = {}

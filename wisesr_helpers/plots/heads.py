@@ -33,15 +33,9 @@ class Step:
 
 
 def head_steps(head, feature_shape):
-    """What a head does, step by step.
+    """What a head, its layers in order, does with a feature map (H, W, C): a list of ``Step``.
 
-    Args:
-        head: The layers from the feature map to the class scores, in order, as
-            :func:`wisesr_helpers.models.heads.head_layers` returns them.
-        feature_shape: (H, W, C) of the feature map.
-
-    Returns:
-        List of Step; the averaging of blocks is a step of its own.
+    The averaging of blocks is a step of its own.
     """
     steps, shape = [], tuple(feature_shape)
     for layer in head:
@@ -162,16 +156,7 @@ def _width(words):
 
 
 def small_map(values, ax, most=None):
-    """A small map with the values written into its cells, darker where they are larger.
-
-    Args:
-        values: Array (H, W).
-        ax: Axes to draw on.
-        most: The value of the darkest cell, for maps that are coloured alike; default the largest of ``values``.
-
-    Returns:
-        ``ax``, described: the numbers, row by row.
-    """
+    """A small map with the values written into its cells, darker where they are larger; ``most`` is the darkest."""
     values = np.asarray(values, "float64")
     most = most or values.max() or 1.0
     ax.imshow(values, cmap="Blues", vmin=0, vmax=1.6 * most)  # dark text stays readable
@@ -191,16 +176,7 @@ def weight_colours(maps):
 
 
 def looked_at(seen, pool_size, ax):
-    """A feature map with the blocks that are averaged in blue, and the cells that fill no block hatched.
-
-    Args:
-        seen: Array (H, W) of bool, as :func:`wisesr_helpers.models.counts.cells_looked_at` returns it.
-        pool_size: Side of a block in cells.
-        ax: Axes to draw on.
-
-    Returns:
-        ``ax``, described: how many cells are in no block.
-    """
+    """A feature map with the blocks that are averaged in blue, and the cells that fill no block hatched."""
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Rectangle
 

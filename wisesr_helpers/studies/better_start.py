@@ -23,11 +23,7 @@ _OPTIONS = {
 
 @refusing()
 def typed_rows(study):
-    """What each row types, for ``ws.Rows``: title → keywords of ``ws.Experiment``.
-
-    Raises:
-        ValueError: ``study`` is not one of the paper's four.
-    """
+    """What each row types, for ``ws.Rows``: title → keywords of ``ws.Experiment``; ValueError for another study."""
     get_paper_study(study)
     return {"gap": {"head": "gap"}} | {title: {"head": "wise", "options": own} for title, own in _OPTIONS.items()}
 
@@ -43,17 +39,10 @@ def poolings(feature_shape, seed=0):
 
 
 def starts(feature_shape, classes, seed=0):
-    """What each row's pooling has to learn, and what it starts from.
+    """What each row's pooling has to learn, and what it starts from, on a map (H, W, C): a DataFrame, a row a pooling.
 
-    Args:
-        feature_shape: (H, W, C) of the feature map.
-        classes: Number of classes.
-        seed: Of the drawn weights.
-
-    Returns:
-        DataFrame, a row a pooling: "row", "blocks", "sides of blocks" (cells), "weights a channel", "parameters" (of
-        the head, its classifier included), "cells without weight", "set to 0 at once" (share of the
-        weights that the constraint lifts to 0), "sum of those left" (mean over the channels; 1 for GAP).
+    "sides of blocks" are in cells; "parameters" are those of the head, its classifier included; "set to 0 at once" is
+    the share of the weights that the constraint lifts to 0, "sum of those left" a mean over the channels, 1 for GAP.
     """
     height, width, _ = feature_shape
     rows = []
@@ -83,14 +72,9 @@ def pooled(experiment, images):
 
 
 def draw_starts(feature_shape, axes, seed=0):
-    """The weight of every cell in one channel, a column a row of the table: as drawn, and after the constraint.
+    """The weight of every cell in one channel, on Axes (2, rows): as drawn, and below it after the constraint.
 
     A weight is shown as a multiple of global average pooling's; cells without one are crossed out.
-
-    Args:
-        feature_shape: (H, W, C) of the feature map.
-        axes: Array of Axes (2, rows).
-        seed: Of the drawn weights.
     """
     maps = _maps(feature_shape, seed)
     most = max(np.nanmax(np.abs(drawn)) for drawn, _ in maps.values())

@@ -254,15 +254,7 @@ class Choice:
 
 @refusing()
 def choose(heads, backbone, weights=None, epochs=0, seeds=3, options=None, frozen=None, recipe=None):
-    """Check the arguments of :func:`compare_heads`, whose names and defaults they have, before anything is loaded.
-
-    Returns:
-        Choice. The text "none" for ``weights`` stands for None.
-
-    Raises:
-        ValueError: A value that can't be used, with those that can.
-        FileNotFoundError: The weights file isn't there.
-    """
+    """The ``Choice`` of what :func:`compare_heads` takes, checked before anything is loaded; weights may be "none"."""
     if not isinstance(heads, str | Sequence) or not all(isinstance(head, str) for head in heads):
         raise ValueError(f"heads must be names, such as 'gap, wise' or ('gap', 'wise'); received {heads!r}.")
     heads = tuple(name.strip() for name in heads.split(",")) if isinstance(heads, str) else tuple(heads)

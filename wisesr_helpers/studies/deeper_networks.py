@@ -22,15 +22,7 @@ TICKS = 35  # names along a side, at most
 
 
 def class_accuracies(counts, names):
-    """How well each class is recognised, a row a class.
-
-    Args:
-        counts: Int array (classes, classes): rows the true class, columns the predicted one.
-        names: Of the classes.
-
-    Returns:
-        DataFrame: "class", "images", "correct", "accuracy", "95% interval" (Wilson's), "most often taken for".
-    """
+    """How well each class is recognised, a row a class, by a confusion matrix (rows: the true class)."""
     rows = []
     for k, name in enumerate(names):
         images, correct = int(counts[k].sum()), int(counts[k, k])
@@ -51,15 +43,10 @@ def class_accuracies(counts, names):
 
 
 def draw_confusion(counts, names, ax):
-    """A confusion matrix: shades for the share of a class's images, and the counts where there is room for them.
+    """A confusion matrix (rows: the true class): shades for the share of a class's images, counts where there is room.
 
     The shades are of the share's square root, so that one mistake in a hundred is seen. A cell without a number is 0.
     The last of several panels draws the colour bar of all.
-
-    Args:
-        counts: Int array (classes, classes): rows the true class, columns the predicted one.
-        names: Of the classes.
-        ax: Axes to draw on.
     """
     from matplotlib.colors import PowerNorm
 
@@ -98,19 +85,10 @@ def draw_confusion(counts, names, ax):
 
 
 def misclassified(probabilities, labels, names):
-    """The images that a classifier gets wrong, those first of which it is surest.
+    """The images that a classifier gets wrong, the surest mistakes first, by probabilities (N, classes) and labels
+    (N,).
 
-    Args:
-        probabilities: Array (N, classes).
-        labels: Integer array (N,), the true classes.
-        names: Of the classes.
-
-    Returns:
-        DataFrame: "image" (its index in the split), "class" (the true one), "predicted", "probability" (of the
-        predicted class), "probability of the class" (of the true one).
-
-    Raises:
-        ValueError: A probability is not finite.
+    "image" is its index in the split, "probability" that of the predicted class.
     """
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     if not np.isfinite(probabilities).all():
@@ -130,13 +108,7 @@ def misclassified(probabilities, labels, names):
 
 
 def draw_misclassified(table, split, axes):
-    """Misclassified images, one on each of the axes, with the true class and the predicted one's probability.
-
-    Args:
-        table: As :func:`misclassified` returns it; its first rows are shown.
-        split: ``Split`` that the images are of.
-        axes: Axes to draw on; those without an image are left empty.
-    """
+    """The first rows of :func:`misclassified`, an image on each of the axes; those without one are left empty."""
     said = []
     for ax in np.ravel(axes):
         ax.set_axis_off()
@@ -162,19 +134,10 @@ CURVES = ("top1", "test_top1", "loss")
 
 
 def rows(dataset, head="", backbone="", **common):
-    """What the study's notebook trains.
+    """What the study's notebook trains: ``ws.Rows``.
 
-    Args:
-        dataset: One of the study's.
-        head: Empty: each backbone's own.
-        backbone: Empty: at paper scale VGG16, else every small network that stands in for the report's.
-        **common: Further keywords of ``ws.Experiment``.
-
-    Returns:
-        ``ws.Rows``.
-
-    Raises:
-        ValueError, FileNotFoundError, OSError: As ``ws.Experiment`` says.
+    An empty head is each backbone's own; an empty backbone is VGG16 at paper scale, else every small network that
+    stands in for the report's.
     """
     first = Experiment(STUDY.name, head, backbone, dataset=dataset, **common)
     pairs = [(first.parameters.backbone, first.parameters.head)]
@@ -252,12 +215,7 @@ BACKBONE_SHADES = ("0.25", "0.55", "0.8")  # colours are heads'
 
 
 def published_bars(table, axes):
-    """Figures 2, 4 and 6: the printed accuracies as bars with their 95% intervals, a panel a dataset.
-
-    Args:
-        table: As :func:`table_1` returns it.
-        axes: One Axes for each dataset.
-    """
+    """Figures 2, 4 and 6 from :func:`table_1`: printed accuracies with their 95% intervals, a panel a dataset."""
     said = []
     for ax, (dataset, rows) in zip(np.ravel(axes), table.groupby("dataset", sort=False), strict=True):
         for k, row in enumerate(rows.to_dict("records")):
@@ -297,12 +255,7 @@ def slips():
 
 
 def training_curves(runs, axes):
-    """Figures 3, 5 and 7: training top-1, training loss and seconds an epoch, and the test top-1; a colour a row.
-
-    Args:
-        runs: DataFrame as ``ws.Rows.run`` returns it.
-        axes: Four Axes.
-    """
+    """Figures 3, 5 and 7 on four Axes: training top-1, loss, seconds an epoch, and test top-1; a colour a row."""
     axes = np.ravel(axes)
     for ax, measure in zip(axes[:3], CURVES, strict=True):
         curves(runs, ax, measure).get_legend().remove()
@@ -313,12 +266,7 @@ def training_curves(runs, axes):
 
 
 def epoch_seconds(runs, ax):
-    """Seconds that each epoch took, measurement on the test split included: a line and a colour a row.
-
-    Args:
-        runs: DataFrame as ``ws.Rows.run`` returns it.
-        ax: Axes to draw on.
-    """
+    """Seconds that each epoch took, measurement on the test split included: a line and a colour a row."""
     said = []
     for row, (colour, dashes) in zip(runs.itertuples(), row_styles(runs["row"]), strict=True):
         seconds = row.run.execution["seconds"]
@@ -335,12 +283,8 @@ def epoch_seconds(runs, ax):
 def architecture(model):
     """A model's layers, gathered by the size of the map that they give; after the last map, a row a layer.
 
-    Args:
-        model: ``keras.Model`` of one image input.
-
-    Returns:
-        DataFrame: "output" (the stage's shape with most channels), how many layers of each of ``KINDS`` and of other
-        kinds, and "parameters", which add up to the model's.
+    "output" is the stage's shape with most channels; layers are counted by ``KINDS``; "parameters" add up to the
+    model's.
     """
     stages, waiting = {}, []
     for layer in model.layers:
@@ -375,15 +319,10 @@ def architectures():
 
 
 def parameters_beside_keras(table):
-    """Parameters of the three networks beside those that ``keras.applications`` counts for its own.
+    """Parameters of :func:`architectures` beside those that ``keras.applications`` counts for its own.
 
-    Args:
-        table: As :func:`architectures` returns it.
-
-    Returns:
-        DataFrame, a row a backbone: "parameters, counted here" and "parameters, keras.applications" with ImageNet's
-        classes; for each number of classes of the report's datasets, the parameters with the class layer replaced,
-        as here, and with another one behind it, as the report's words can be read. All are text: "138,357,544".
+    With ImageNet's classes; then for each number of classes of the report's datasets with the class layer replaced, as
+    here, and with another one behind it, as the report's words can be read.
     """
     rows = []
     for backbone, texts in table.groupby("backbone", sort=False)["parameters"]:

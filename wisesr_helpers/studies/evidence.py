@@ -50,13 +50,7 @@ class Model:
 
 
 class Evidence:
-    """What tests draw on.
-
-    Args:
-        numbers: The printed numbers, as ``published()`` returns them.
-        counts: Counts of the printed models, as ``counted.stored()`` returns them.
-        runs: Records, as ``ws.load_runs`` returns them.
-    """
+    """What tests draw on: the printed numbers, counts of the printed models, and records (``ws.load_runs``)."""
 
     def __init__(self, numbers, counts, runs):
         self.numbers, self.counts = numbers, counts

@@ -163,11 +163,7 @@ def _folder(name, typed):
 def spec_of(run):
     """The ``RunSpec`` that a kept run's command gives today; no folder is touched and no data looked for.
 
-    Args:
-        run: ``RunResult``.
-
-    Raises:
-        ValueError: Its study, dataset, scale, head or an option no longer exists.
+    ValueError if its study, dataset, scale, head or an option no longer exists.
     """
     dataset = run.chosen_dataset
     study, head = get_study(run.study, dataset), get_head(run.head)
@@ -175,11 +171,7 @@ def spec_of(run):
 
 
 def is_current(run):
-    """Whether today's code would make a run from its command: versions of behaviour, recipe, and data asked for.
-
-    Args:
-        run: ``RunResult``.
-    """
+    """Whether today's code would make a run from its command: versions of behaviour, recipe, and data asked for."""
     if run.older:
         return False
     try:
@@ -243,20 +235,10 @@ def make_spec(study, head, backbone, scale, seed, epochs=0, options=None, datase
 
 
 def choose_scale(scale, study, backbone, data_dir):
-    """The scale of a run, and why it was chosen.
+    """The scale of a run, and why it was chosen, in words; ``WISESR_SCALE`` stands in for "auto".
 
-    Args:
-        scale: "auto", "paper", "demo" or "smoke"; ``WISESR_SCALE`` stands in for "auto".
-        study: ``Study``.
-        backbone: Its name; empty: the study's first.
-        data_dir: Where data is looked for first, or None.
-
-    Returns:
-        (scale, reason).
-
-    Raises:
-        ValueError: An unknown scale, or "paper" for a study that has none.
-        FileNotFoundError: "paper", and the study's data is not on this machine.
+    An empty backbone is the study's first. ValueError for an unknown scale, or "paper" for a study that has none;
+    FileNotFoundError for "paper" where the study's data is not on this machine.
     """
     asked = os.environ.get("WISESR_SCALE", "auto") if scale == "auto" else scale
     if asked not in ("auto", *SCALES):

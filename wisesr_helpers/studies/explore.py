@@ -54,12 +54,10 @@ class Combination:
         return pd.DataFrame(rows, columns=["part", "parameters", "FLOPs for one image"])
 
     def published(self):
-        """The values that the paper's tables print for exactly this combination.
+        """The values that the paper's tables print for exactly this combination, a row each; no rows if there are none.
 
-        Returns:
-            DataFrame, a row a printed value: where, study, what, printed, computed here (parameters and GFLOPs
-            counted; of an accuracy the 95% interval from the size of the test set), note (what is wrong with the
-            printed value, or ""). No rows if nothing is printed.
+        "computed here" is our own count, or of an accuracy the 95% interval from the size of the test set; "note" says
+        what is wrong with the printed value.
         """
         rows = []
         for entry in self._entries():
@@ -116,19 +114,9 @@ class Combination:
 
 
 def combination(head, backbone, image_size, classes):
-    """Count a combination; nothing is downloaded, and a backbone is built once for each image size.
+    """Count a ``Combination``; nothing is downloaded, and a backbone is built once for each image size.
 
-    Args:
-        head: One of ``ws.HEADS``.
-        backbone: As ``ws.build_backbone`` takes it.
-        image_size: Side in pixels, at most ``LARGEST``.
-        classes: Number of classes, at least 2.
-
-    Returns:
-        Combination.
-
-    Raises:
-        ValueError: A value that can't be used, with those that can, or values that don't go together.
+    The side of the images is at most ``LARGEST``; ValueError says which values can be used.
     """
     pools = get_head(head).pools
     check_backbone(backbone)
@@ -226,21 +214,9 @@ def _digits(value, sign=""):
 
 
 def image_map(model, dataset, index=0, chosen="predicted", method="contribution"):
-    """The map of one test image for one class.
+    """The ``ImageMap`` of one test image for one class, "predicted", "true" or an index, by one of ``METHODS``.
 
-    Args:
-        model: As ``ws.contribution_map`` takes it.
-        dataset: Dataset of the model's image size and classes.
-        index: The image's place in the test split; default 0.
-        chosen: "predicted" (default), "true", or the index of a class.
-        method: "contribution" (default), "HiResCAM" or "Grad-CAM".
-
-    Returns:
-        ImageMap.
-
-    Raises:
-        TypeError: ``model`` is no Keras model.
-        ValueError: Model and dataset don't go together, or there is no such image, class or method.
+    ValueError where model and dataset don't go together, or for an image, class or method that there is not.
     """
     split = split_at(model)
     check_fit(split, dataset)
@@ -298,11 +274,7 @@ OTHER = "another, typed below"
 
 
 def static_explorer(head, backbone, image_size, classes):
-    """Display for one choice what :func:`explorer` shows, for readers without a kernel; returns the ``Combination``.
-
-    Raises:
-        ValueError: As :func:`combination`, which takes the same arguments.
-    """
+    """Display for one choice what :func:`explorer` shows, for readers without a kernel; returns the ``Combination``."""
     from IPython.display import display
 
     chosen = combination(head, backbone, image_size, classes)
@@ -319,16 +291,8 @@ def static_explorer(head, backbone, image_size, classes):
 def explorer(head="wise", backbone="small_conv", image_size=512, classes=67):
     """Controls for head, backbone, image size and classes; below them what a combination costs and looks at.
 
-    Nothing is trained or downloaded. An impossible choice is answered with a sentence that says why.
-
-    Args:
-        head, backbone, image_size, classes: The values that the controls start with, as for :func:`combination`.
-
-    Returns:
-        ``ipywidgets.VBox``, to be displayed in a live notebook.
-
-    Raises:
-        ValueError: As :func:`combination`, of the values to start with.
+    Nothing is trained or downloaded. The arguments are what the controls start with; an impossible choice is answered
+    with a sentence that says why.
     """
     combination(head, backbone, image_size, classes)
     known = backbone in BACKBONES
@@ -377,16 +341,7 @@ def static_viewer(run_or_model, dataset, index=0, chosen="predicted", method="co
 def contribution_viewer(run_or_model, dataset):
     """Controls for test image, class and method; below them the image with its map, and the sum beside the logit.
 
-    Args:
-        run_or_model: A run's folder, as for ``ws.load_classifier``, or a classifier.
-        dataset: Dataset of the model's image size and classes; its test images are shown.
-
-    Returns:
-        ``ipywidgets.VBox``, to be displayed in a live notebook.
-
-    Raises:
-        TypeError, ValueError: As :func:`image_map`.
-        FileNotFoundError: As ``ws.load_classifier``.
+    The model is given as a classifier or as a run's folder; the dataset has its image size and classes.
     """
     model = _model(run_or_model)
     check_fit(split_at(model), dataset)

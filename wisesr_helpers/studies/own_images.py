@@ -39,20 +39,9 @@ class Images:
 
 @refusing()
 def own_or_stand_in(folder="", new_images="", image_size=224, scale="auto"):
-    """The reader's own images, or a stand-in of embedded scenes in a temporary folder.
+    """The reader's own images as ``Images``, or a stand-in of embedded scenes, removed when this process ends.
 
-    Args:
-        folder: Of images by class, as :func:`wisesr_helpers.data.folders.check_folder` takes it; empty: the stand-in.
-        new_images: Path of images to predict.
-        image_size: Side of the scenes in pixels, at least 192; default 224.
-        scale: How many scenes the stand-in has: "demo", "smoke", or "auto" (``WISESR_SCALE``, else "demo").
-
-    Returns:
-        Images. The stand-in is removed when this process ends.
-
-    Raises:
-        FileNotFoundError: There is nothing at ``folder`` or at ``new_images``.
-        ValueError: An unknown scale, or too small an image size for scenes.
+    The scale says how many scenes the stand-in has: "demo", "smoke", or "auto" (``WISESR_SCALE``, else "demo").
     """
     asked = os.environ.get("WISESR_SCALE", "demo") if scale == "auto" else scale
     if asked not in ("auto", *COUNTS):
@@ -69,26 +58,15 @@ def own_or_stand_in(folder="", new_images="", image_size=224, scale="auto"):
 
 
 def default_backbone(folder=""):
-    """The backbone of a comparison that names none.
-
-    Args:
-        folder: The reader's own images; empty: the stand-in.
-
-    Returns:
-        "small_conv" for images; "small_patch" for the stand-in, whose point is what a head does by itself.
-    """
+    """The backbone of a comparison that names none: "small_patch" for the stand-in, without a folder."""
     return "small_conv" if folder else "small_patch"
 
 
 def write_scenes(folder, image_size, train, test, seed=0):
     """Write embedded scenes as PNG files: "embedded_scenes/train/<class>" and "embedded_scenes/test/<class>".
 
-    Args:
-        folder: Where; made if missing.
-        image_size: Side in pixels, at least 192.
-        train: Number of training scenes; the two classes take turns.
-        test: Number of test scenes, from handwriting that no training scene holds.
-        seed: Every scene is a function of (seed, split, index).
+    The two classes take turns. Test scenes are from handwriting that no training scene holds; every scene is a function
+    of (seed, split, index).
     """
     from PIL import Image
 
@@ -124,17 +102,10 @@ def say_split(dataset, check):
 
 
 def predictions(model, dataset, new=None):
-    """What a classifier says of new images, or of some test images, whose true classes stand beside it.
+    """What a classifier says of new images, or of some test images, the classes in turn, beside their true classes.
 
-    Args:
-        model: Classifier, see :func:`wisesr_helpers.models.classifiers.predict`.
-        dataset: ``Dataset`` whose test images are shown, the classes in turn.
-        new: Path of an image or a folder; None: test images.
-
-    Returns:
-        DataFrame as that of ``predict``, whose "class_2" is "second class" here and so on: "file" is relative to
-        ``new``; of test images it is followed by "true class" and "right" ("yes" or "no"). "problem" stands only where
-        an image has one.
+    A DataFrame as that of ``ws.predict``, whose "class_2" is "second class" here and so on; "file" is relative to
+    ``new``, and "problem" stands only where an image has one.
     """
     from wisesr_helpers.models.classifiers import predict  # which loads Keras
 
@@ -163,9 +134,7 @@ def _headed(table):
 def keep_classifier(comparison, path):
     """Keep the recommended head's classifier of seed 0 in a file, and say how to use it, on the terminal, too.
 
-    Args:
-        comparison: ``Comparison``.
-        path: As :func:`check_model_path` returns it, a file there is replaced; None: it is said how to keep one.
+    The path is as :func:`check_model_path` returns it, a file there is replaced; None: it is said how to keep one.
     """
     head = comparison.recommended
     right = f"{comparison.correct[head][0].sum():,} of {comparison.images:,} test images right"
@@ -186,12 +155,7 @@ def keep_classifier(comparison, path):
 
 
 def accuracies(comparison, ax):
-    """Top-1 of every head: a dot for each seed, their mean and its 95% interval; a line at the most frequent class.
-
-    Args:
-        comparison: ``Comparison``.
-        ax: Axes to draw on; it is returned, described.
-    """
+    """Top-1 of every head: a dot for each seed, their mean and its 95% interval; a line at the most frequent class."""
     rows = list(comparison.heads.itertuples())
     for y, row, ink in _intervals(ax, rows, [row.head for row in rows], [colour(row.head) for row in rows]):
         ax.plot(row.top1, y, "|", color=ink, markersize=14, markeredgewidth=2)
@@ -214,12 +178,7 @@ def accuracies(comparison, ax):
 
 
 def differences(comparison, ax):
-    """The differences between heads in points, with their 95% intervals; filled dots where one is shown.
-
-    Args:
-        comparison: ``Comparison``.
-        ax: Axes to draw on; it is returned, described.
-    """
+    """The differences between heads in points, with their 95% intervals; filled dots where one is shown."""
     rows = list(comparison.differences.itertuples())
     titles = [f"{row.better} − {row.other}" for row in rows]
     for y, row, ink in _intervals(ax, rows, titles, [colour(row.better) if row.shown else "0.45" for row in rows]):
@@ -244,17 +203,9 @@ def _intervals(ax, rows, titles, colours):
 
 @refusing()
 def check_model_path(path):
-    """The file that a classifier is to be kept in, checked before anything is trained.
+    """The file that a classifier is to be kept in, checked before anything is trained; None for an empty path.
 
-    Args:
-        path: File name that ends with ".keras", a str or path; empty or None: nowhere.
-
-    Returns:
-        ``pathlib.Path``, or None for an empty one.
-
-    Raises:
-        ValueError: Another ending, or a folder of that name.
-        OSError: There is no such folder, or it can't be written.
+    ValueError for another ending than ".keras", or a folder of that name; OSError where nothing can be written.
     """
     if path is None or str(path) in ("", "."):
         return None

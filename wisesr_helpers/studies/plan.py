@@ -131,20 +131,11 @@ class Row:
 
 
 def plan(config=None):
-    """The rows of the grid that a configuration asks for.
+    """The rows of the grid that a configuration asks for, seed by seed: a list of ``Row``.
 
-    At paper scale those of the paper's tables and of the report's. At demo and smoke scale a row's backbone is the
-    small one unless ``backbones`` names it, the digits stand in for the report's datasets, and rows that coincide are
-    one.
-
-    Args:
-        config: Mapping with some of the keys of ``DEFAULTS``; None values are defaults.
-
-    Returns:
-        list of Row, seed by seed.
-
-    Raises:
-        ValueError: An unknown key, scale, head or backbone, or a seed that is none; with what is valid.
+    The configuration has some of the keys of ``DEFAULTS``. At paper scale rows are those of the paper's tables and of
+    the report's. At demo and smoke scale a row's backbone is the small one unless ``backbones`` names it, the digits
+    stand in for the report's datasets, and rows that coincide are one.
     """
     options = {name: str(value) for name, value in (config or {}).items() if value is not None}
     _check("configuration", options, DEFAULTS)

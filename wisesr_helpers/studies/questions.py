@@ -245,14 +245,7 @@ MEASURED = ("jumps",)  # by a loop of their own, not by records
 
 
 def runs(names=()):
-    """Keywords of ``ws.Experiment`` for the runs of questions, each once.
-
-    Args:
-        names: Of ``QUESTIONS``; empty: all but ``MEASURED``.
-
-    Raises:
-        ValueError: There is no such question; the valid ones are listed.
-    """
+    """Keywords of ``ws.Experiment`` for the runs of questions, each once; without names, of all but ``MEASURED``."""
     for name in names:
         if name not in QUESTIONS:
             raise ValueError(f"Unknown question '{name}'. Valid questions: {', '.join(QUESTIONS)}.")

@@ -31,11 +31,8 @@ def describe_result(run):
     """How a run ended, in a few sentences that name the kind of data.
 
     Complete: the final epoch's accuracy, its interval, and whether it is no better than chance. Running: the same for
-    the epochs so far, without that judgement. Diverged: where, and which weights are kept; no accuracy, because the
-    run never reached the recipe's end.
-
-    Args:
-        run: ``RunResult``.
+    the epochs so far, without that judgement. Diverged: where, and which weights are kept; no accuracy, because the run
+    never reached the recipe's end.
     """
     model = f"{run.backbone} + {run.head}"
     kind = f" ({run.note})" if run.note else ""
@@ -73,15 +70,10 @@ def only_guesses(run):
 
 
 def published_results(study):
-    """The paper's results of a study, with intervals computed from its test set's size.
+    """The paper's results of a study, a row a model.
 
-    Args:
-        study: Name of a study.
-
-    Returns:
-        DataFrame, one row per model: "backbone", "head", "parameters, printed", "top-1, printed" and "top-5, printed",
-        each where the table has it; the last two columns, the 95% interval of top-1 and whether it is better than
-        chance, are computed here.
+    Printed values are as text; the 95% interval of top-1 and whether it is better than chance are computed here, from
+    the size of the test set.
     """
     study = get_study(study)
     images = study.test_images
@@ -103,26 +95,13 @@ def published_results(study):
 
 
 def impossible_accuracies(study):
-    """How many of a study's printed accuracies no whole number of its test images gives.
-
-    Returns:
-        (impossible, printed): numbers of accuracies, top-1 and top-5 together.
-    """
+    """(impossible, printed): how many of a study's printed accuracies no whole number of its test images gives."""
     printed = accuracies().query("study == @study")["possible"]
     return (~printed).sum(), len(printed)
 
 
 def counts_beside_published(study, head):
-    """Parameters of the paper's models, counted on models built now, beside the printed ones.
-
-    Args:
-        study: Name of a study.
-        head: One of ``ws.HEADS``.
-
-    Returns:
-        DataFrame: "backbone", "parameters, printed", "parameters, counted", "GFLOPs, counted" (of one image); one row
-        for every backbone that the study's table prints with this head, none if it prints no such row.
-    """
+    """Parameters and GFLOPs of the study's models with this head, counted now, beside the printed parameters."""
     study = get_study(study)
     printed = published().query("where == @study.table and column == 'Parameters' and head == @head")
     rows = []
@@ -139,9 +118,6 @@ def results_table(runs):
     Only a complete run has a final top-1 and its interval; any other has "none" there, so that nobody mistakes a
     training cut short for the recipe's result. Its best epoch, given with its number, and its status say how far it
     got. "kind" says of each whether it is a demo.
-
-    Args:
-        runs: DataFrame as ``ws.load_runs`` returns it, or as ``ws.Rows.run`` does, whose rows have titles.
     """
     rows = list(runs.itertuples())
     ends = [row if row.status == "complete" else NO_END for row in rows]
@@ -165,14 +141,9 @@ def results_table(runs):
 
 
 def compare_rows(runs, reference):
-    """Every other complete run of a notebook's rows compared with one of them, on the same test images.
+    """Every other complete run of ``ws.Rows.run`` compared with the row of that title, on the same test images.
 
-    Args:
-        runs: DataFrame as ``ws.Rows.run`` returns it.
-        reference: Title of the row that the others, on the same backbone, are compared with.
-
-    Returns:
-        dict: title → ``Difference``, judged for all rows together; empty without a complete reference.
+    Title → ``Difference``, judged for all rows on the same backbone together; empty without a complete reference.
     """
     complete = {row.row: row for row in runs.itertuples() if row.status == "complete"}
     if reference not in complete:
@@ -183,12 +154,7 @@ def compare_rows(runs, reference):
 
 
 def verdict(runs, reference):
-    """How the rows do beside a reference, in sentences.
-
-    Args:
-        runs: As for :func:`compare_rows`.
-        reference: As for :func:`compare_rows`.
-    """
+    """How the rows do beside a reference, in sentences; arguments as for :func:`compare_rows`."""
     compared = compare_rows(runs, reference)
     if not compared:
         return f"Nothing to compare: that takes a finished run of '{reference}' and one of another row."
@@ -215,12 +181,7 @@ def status(run):
 
 
 def provenance(runs, whose):
-    """Where runs come from, one row each: data, device, software, commit, time and the command that makes them.
-
-    Args:
-        runs: DataFrame as ``ws.load_runs`` returns it.
-        whose: "committed" or "yours".
-    """
+    """Where runs come from, one row each: data, device, software, commit, time and the command that makes them."""
     rows = []
     for row in runs.itertuples():
         execution, run = row.run.execution, row.run
@@ -266,14 +227,10 @@ def _share(value):
 
 
 def table_1(counts=None):
-    """Table 1 with its models counted.
+    """Table 1 with its models counted, a row a model: parameters and GFLOPs, printed and counted, as text.
 
-    Args:
-        counts: DataFrame of :mod:`wisesr_helpers.studies.counted`; default: counted on networks built now.
-
-    Returns:
-        DataFrame, one row per model: backbone, head ("none" for the base model), printed and counted parameters,
-        printed and counted GFLOPs (text, rounded as printed), and whether all that is printed agrees.
+    Counts are those of :mod:`wisesr_helpers.studies.counted`; default: counted on networks built now. The head of a
+    base model is "none"; "agrees" is about all that is printed.
     """
     counts = recount("Table 1") if counts is None else counts[counts["where"] == "Table 1"]
     cells = published().query("source == 'paper' and where == 'Table 1'").groupby(["backbone", "head"])

@@ -193,14 +193,8 @@ def right_images(correct, other_correct, images, together):
 def settling(correct, other_correct, images):
     """What it would take to show a difference as large as the printed one, by itself, with a power of 80%.
 
-    Args:
-        correct: Test images that the first model got right.
-        other_correct: The same of the second.
-        images: Of the test set.
-
-    Returns:
-        (test images, if the two models' mistakes are independent; trainings of each model on this test set, if
-        trainings differ by a standard deviation of ``SPREAD``); 0, 0 if the two are printed alike.
+    Returns (test images, if the two models' mistakes are independent; trainings of each model on this test set, if
+    trainings differ by a standard deviation of ``SPREAD``); 0, 0 if the two are printed alike.
     """
     if correct == other_correct:
         return 0, 0

@@ -36,11 +36,7 @@ class Ablation:
 
 
 def ablations(pool_size):
-    """The paper's final design and what it tried instead: title → ``Ablation``.
-
-    Args:
-        pool_size: Side of the averaged blocks in cells, at least 2; the stride tried is one less.
-    """
+    """The paper's final design and what it tried instead, on blocks of this side: title → ``Ablation``."""
     no_gain = "no higher accuracy than averaging"
     weaker = "weakens the results"
     interpolations = ("bilinear", "bicubic", "nearest", "area")
@@ -57,17 +53,9 @@ def ablations(pool_size):
 
 
 def paper_pool_size(study, backbone=""):
-    """Side of the blocks by the paper's rule, for a study's images on backbones with a 32nd of the image's side.
+    """Side of the blocks by the paper's rule, for images of a paper's study on backbones with a 32nd of their side.
 
-    Args:
-        study: One of the paper's four studies.
-        backbone: Empty: the study's own.
-
-    Returns:
-        int: 2 at 224×224, 3 at 512×512.
-
-    Raises:
-        ValueError: Another study.
+    2 at 224×224, 3 at 512×512.
     """
     side = get_paper_study(study).size_for(backbone)
     return default_pool_size(round(side * number("Section 3.3", "feature map side over image side", "Ratio")))
@@ -77,16 +65,7 @@ def paper_pool_size(study, backbone=""):
 def typed_rows(study, backbone="", scale="auto", data_dir="", efficientnet=False):
     """What each row types, for ``ws.Rows``: title → keywords of ``ws.Experiment``.
 
-    Args:
-        study: One of the paper's four studies.
-        backbone: Of the rows that name none.
-        scale: "auto", "paper", "demo" or "smoke".
-        data_dir: Where data is looked for first; empty: the usual folders.
-        efficientnet: Whether EfficientNet with both heads is added; at the paper's scale it always is.
-
-    Raises:
-        ValueError: Another study or scale, or ``efficientnet`` is no bool.
-        FileNotFoundError: ``scale="paper"`` and the study's data is not there.
+    EfficientNet with both heads is added if asked for, and at the paper's scale always.
     """
     if not isinstance(efficientnet, bool):
         raise ValueError(f"efficientnet must be True or False; received {efficientnet!r}.")
@@ -98,15 +77,10 @@ def typed_rows(study, backbone="", scale="auto", data_dir="", efficientnet=False
 
 
 def beside_paper(runs):
-    """Results beside what the paper says.
+    """Results of :func:`typed_rows` beside what the paper says, a row a run.
 
-    Args:
-        runs: DataFrame as ``ws.Rows.run`` returns it for :func:`typed_rows`.
-
-    Returns:
-        DataFrame, a row a run: "row", "top-1, final epoch", "95% interval", "beside wise" (better, worse or no
-        difference shown; the points on the same test images with their 95% interval, and p), "the paper", "section",
-        "top-1, best epoch", "status", "kind".
+    "beside wise" is better, worse or no difference shown; the points on the same test images with their 95% interval,
+    and p.
     """
     shown = results_table(runs)
     tried = ablations(2) | ablations(3)  # strides of both sizes
@@ -182,11 +156,10 @@ def _built(layer, height, width):
 
 
 def geometry(height, width, pool_size):
-    """What each reduction leaves of a map, exactly.
+    """What each reduction leaves of a map, exactly, a row a reduction.
 
-    Returns:
-        DataFrame, a row a reduction: "row", "map" (after it), "learned weights a channel" (with the pooling's behind
-        it, biases left out), "cells not read", "largest weight of a cell" (the mean is 1; of fixed ones only).
+    "learned weights a channel" are with the pooling's behind it, biases left out; "largest weight of a cell" is of
+    fixed ones only, the mean being 1.
     """
     rows = []
     for title, layer in reductions(pool_size).items():
@@ -217,12 +190,9 @@ def _read(layer, height, width):
 
 
 def draw_reduced(feature_map, pool_size, axes):
-    """A feature map as it is, and after every reduction; all but the learned one in the same colours.
+    """A feature map (H, W) as it is, and after every reduction; all but the learned one in the same colours.
 
-    Args:
-        feature_map: Array (H, W).
-        pool_size: Side of a block in cells.
-        axes: As many Axes as reductions, and one more; any others stay empty.
+    Axes that are left over stay empty.
     """
     maps = {"the map": feature_map}
     for title, layer in reductions(pool_size).items():
@@ -251,13 +221,7 @@ def _reduce(layer, feature_map):
 def draw_cell_weights(height, width, pool_size, axes):
     """How much each cell of the map weighs in all outputs together, a panel a reduction; the mean is 1 in each.
 
-    Cells that no output reads are crossed out.
-
-    Args:
-        height: Of the map, in cells.
-        width: Of the map, in cells.
-        pool_size: Side of a block in cells.
-        axes: As many Axes as reductions at least; any others stay empty.
+    Cells that no output reads are crossed out; Axes that are left over stay empty.
     """
     from matplotlib.patches import Rectangle
 

@@ -31,17 +31,9 @@ def logits(model, images):
 def decomposition(models, images, classes):
     """The logit of a class as a sum: the positions' part, the pooling's bias and the classifier's bias.
 
-    The pooling's bias adds the logit of a feature map of zeros, less the classifier's bias.
-
-    Args:
-        models: Head → a classifier that is linear up to the logits.
-        images: Array (N, H, W, 3).
-        classes: Class indices (N,), one an image.
-
-    Returns:
-        DataFrame, one row an image and head: image (its place in ``images``, from 0), head, class (its name if the
-        model has ``class_names``, else its index), positions (the sum of the contribution map), pooling's bias,
-        classifier's bias, their sum, and the logit that the model computes.
+    One row for each of the images (N, H, W, 3), with its class (N,), and each of the models (head → classifier), which
+    must be linear up to the logits. "positions" is the sum of the contribution map. The pooling's bias adds the logit
+    of a feature map of zeros, less the classifier's bias. "logit" is what the model computes.
     """
     rows = []
     for head, model in models.items():
@@ -64,11 +56,7 @@ def in_digits(parts):
 
 
 def class_maps(models, image, label):
-    """Grad-CAM, HiResCAM and contribution map of an image (H, W, 3) for one class, in logit units.
-
-    Returns:
-        dict, head → title → float32 array (h, w).
-    """
+    """Grad-CAM, HiResCAM and contribution map of an image (H, W, 3) for one class: head → title → array (h, w)."""
     kinds = {"Grad-CAM": grad_cam, "HiResCAM": hires_cam, "contribution": contribution_map}
     return {
         head: {title: draw(model, image[None], [label])[0] for title, draw in kinds.items()}
@@ -79,9 +67,8 @@ def class_maps(models, image, label):
 def likeness(models, images, classes):
     """How alike Grad-CAM and the contribution maps are, over images; arguments as for :func:`decomposition`.
 
-    Returns:
-        DataFrame, one row a head: "head", "images", "correlation, median", "correlation, lowest" (of the two maps of
-        an image, over their cells) and "other sign" (images whose two sums differ in sign).
+    Correlations are of the two maps of an image, over their cells; "other sign" counts images whose two sums differ in
+    sign.
     """
     rows = []
     for head, model in models.items():
@@ -104,14 +91,9 @@ def rival_maps(models, image, label, rival):
 
 
 def grid(image, maps, axes):
-    """An image and its maps, a row a head; the maps of a head share one colour scale, with a colour bar.
+    """An image and its maps on Axes (heads, 1 + titles); the maps of a head share one colour scale, with a colour bar.
 
     The heads don't share it: only differences between logits of one model count, so another's may be far larger.
-
-    Args:
-        image: uint8 array (H, W, 3).
-        maps: dict, head → title → array (h, w), as :func:`class_maps` and :func:`rival_maps` return it.
-        axes: Axes (heads, 1 + titles).
     """
     said = []
     for row, (head, titled) in zip(axes, maps.items(), strict=True):
@@ -259,13 +241,7 @@ def two_heads(heads):
 def choose(mask, labels, count, what):
     """At most ``count`` indices of images in ``mask``: the first of every class, then the second of every class, ….
 
-    Prints a sentence where there are fewer than ``count``.
-
-    Args:
-        mask: Bool array (N,).
-        labels: Integer array (N,).
-        count: Number of images.
-        what: What ``mask`` means, such as "only wise gets right".
+    Prints a sentence where there are fewer than ``count``; ``what`` says what the mask means.
     """
     found, labels = np.flatnonzero(mask), np.asarray(labels)
     turns = [(labels[found[:k]] == labels[index]).sum() for k, index in enumerate(found)]
@@ -307,15 +283,10 @@ def distances(height, width):
 
 
 def radial_profile(weights):
-    """Mean weight by distance from the centre of the map.
+    """Mean weight by distance from the centre of the map, of weights (H, W, C), one row a ring, from the centre.
 
-    Args:
-        weights: Array (H, W, C), as :func:`wisesr_helpers.models.attribution.pooling_weights` returns it.
-
-    Returns:
-        DataFrame, one row a ring, from the centre; ring k holds the cells at a distance from k to below k + 1 cells:
-        distance (their mean, in cells), cells (their number), mean (over cells and channels), low and high (the 10%
-        and 90% quantiles over the channels of each one's mean in the ring).
+    Ring k holds the cells at a distance from k to below k + 1 cells. "distance" is their mean; "low" and "high" are the
+    10% and 90% quantiles over the channels of each one's mean in the ring.
     """
     away = distances(*weights.shape[:2])
     rows = []
@@ -356,14 +327,10 @@ def ranked_channels(weights, count=4):
 
 
 def weight_grid(weights, axes):
-    """The weights' mean over channels, then some channels, from the most central one to the outermost.
+    """The mean over channels of each head's weights (H, W, C), then some channels, the most central one first.
 
     The panels of a head share one colour scale, with a colour bar; another head's weights may be far larger. Shades are
     of the weights' square roots unless some are negative. Cells that no channel looks at are crossed out.
-
-    Args:
-        weights: dict, head → array (H, W, C).
-        axes: Axes (heads, 1 + channels).
     """
     from matplotlib.colors import PowerNorm
 
@@ -400,10 +367,7 @@ def weight_grid(weights, axes):
 def profiles(trained, untrained, ax):
     """Mean weight by distance from the centre, with a band of the middle 80% of channels; dashed: before training.
 
-    Args:
-        trained: dict, head → array (H, W, C).
-        untrained: The same before the training; a head that has not changed is drawn once.
-        ax: Axes to draw on.
+    A head whose weights (H, W, C) have not changed is drawn once.
     """
     said = []
     for head, weights in trained.items():
