@@ -12,7 +12,7 @@ from wisesr_helpers import metrics
 from wisesr_helpers.published import published
 from wisesr_helpers.studies import support
 from wisesr_helpers.studies.evidence import Model
-from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.studies.grid import PAPER_STUDIES, get_study
 
 # State → its sign and what it means.
 STATES = {
@@ -130,14 +130,13 @@ def _panel(table, found):
     """One table of the paper: a row a head, a column a backbone."""
     here = {(run["head"], run["backbone"]): (k, run) for k, run in enumerate(found) if run["table"] == table}
     heads, backbones = (list(dict.fromkeys(names)) for names in zip(*here, strict=True))
-    title = next(study.title for study in support.PAPER_STUDIES.values() if study.table == table)
     columns = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in backbones)
     rows = "".join(
         f'<tr><th scope="row">{html.escape(head)}</th>{"".join(_cell(*here[head, name]) for name in backbones)}</tr>'
         for head in heads
     )
     return (
-        f"<table><caption>{table}: {html.escape(title)}</caption>"
+        f"<table><caption>{table}: {html.escape(PAPER_STUDIES[table].title)}</caption>"
         f"<thead><tr><td></td>{columns}</tr></thead><tbody>{rows}</tbody></table>"
     )
 

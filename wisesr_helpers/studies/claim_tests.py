@@ -39,8 +39,7 @@ from wisesr_helpers.studies.evidence import (
     Finding,
     Model,
 )
-from wisesr_helpers.studies.grid import STUDIES
-from wisesr_helpers.studies.support import PAPER_STUDIES, REPORT_STUDIES
+from wisesr_helpers.studies.grid import PAPER_STUDIES, REPORT_STUDIES, STUDIES
 from wisesr_helpers.training.runs import canonical
 
 FINAL_HEADS = {"Table 5": "wise_dropout", "Table 6": "wise", "Table 7": "wise_dropout", "Table 9": "wise"}

@@ -11,8 +11,8 @@ from wisesr_helpers.plots.images import show_image
 from wisesr_helpers.plots.runs import curves, row_styles
 from wisesr_helpers.published import number, published
 from wisesr_helpers.studies.experiment import Experiment, Rows
-from wisesr_helpers.studies.grid import STUDIES
-from wisesr_helpers.studies.support import REPORT_STUDIES, accuracies
+from wisesr_helpers.studies.grid import REPORT_STUDIES, STUDIES
+from wisesr_helpers.studies.support import accuracies
 
 # A classifier's mistakes: which classes are taken for which, and which images.
 
@@ -85,10 +85,10 @@ def draw_confusion(counts, names, ax):
 
 
 def misclassified(probabilities, labels, names):
-    """The images that a classifier gets wrong, the surest mistakes first, by probabilities (N, classes) and labels
-    (N,).
+    """The images that a classifier gets wrong, the surest mistakes first.
 
-    "image" is its index in the split, "probability" that of the predicted class.
+    Probabilities are (N, classes), labels (N,). "image" is its index in the split, "probability" of the predicted
+    class.
     """
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     if not np.isfinite(probabilities).all():

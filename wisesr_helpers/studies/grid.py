@@ -282,6 +282,8 @@ _DATASETS = {
 _REPORT = dataclasses.replace(_MNIST, title="Deeper networks", datasets=_DATASETS)
 
 STUDIES = {study.name: study for study in (*_PAPER, _REPORT)}
+PAPER_STUDIES = {study.table: study for study in _PAPER}
+REPORT_STUDIES = {dataset: study for dataset, study in _DATASETS.items() if study.source}
 
 
 def get_study(name, dataset=""):
@@ -311,7 +313,7 @@ def get_paper_study(name):
     Raises:
         ValueError: Another name; the paper's four are listed.
     """
-    papers = [known for known, study in STUDIES.items() if not study.datasets]
+    papers = [study.name for study in PAPER_STUDIES.values()]
     if name not in papers:
         raise ValueError(f"study must be one of the paper's four: {', '.join(papers)}; received {name!r}.")
     return STUDIES[name]

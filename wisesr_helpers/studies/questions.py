@@ -8,8 +8,8 @@ was committed before the runs.
 import dataclasses
 from collections.abc import Mapping
 
-from wisesr_helpers.studies.experiment import resolve
-from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.studies.experiment import Experiment
+from wisesr_helpers.studies.grid import PAPER_STUDIES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +34,8 @@ class Question:
 def _by_study(suffix=""):
     """In each of the paper's studies, ``wise`` compared with ``gap``."""
     return {
-        f"{name}: wise − gap": (f"{name}, wise{suffix}", f"{name}, gap{suffix}")
-        for name, study in STUDIES.items()
-        if not study.datasets
+        f"{study.name}: wise − gap": (f"{study.name}, wise{suffix}", f"{study.name}, gap{suffix}")
+        for study in PAPER_STUDIES.values()
     }
 
 
@@ -52,8 +51,7 @@ BETTER = "Wilson's interval, and the one rule for better of wisesr_helpers.metri
 # 1. The demos: every head of every study on separate patches, and two on ordinary convolutions.
 DEMOS = {
     f"{study.name}, {head}": {"study": study.name, "head": head}
-    for study in STUDIES.values()
-    if not study.datasets
+    for study in PAPER_STUDIES.values()
     for head in study.heads
 }
 CONV = {f"{title}, small_conv": arm | {"backbone": "small_conv"} for title, arm in DEMOS.items()}
@@ -257,5 +255,4 @@ def runs(names=()):
 
 def spec(typed):
     """The ``RunSpec`` of a run's keywords."""
-    named = {"head": "wise", "epochs": 0, "options": None, "dataset": ""} | typed
-    return resolve(**named, data_dir="", runs_dir="", overwrite=False)
+    return Experiment(**typed).spec

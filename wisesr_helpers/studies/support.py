@@ -13,10 +13,8 @@ from scipy.stats import norm
 
 from wisesr_helpers.metrics import LEVEL, images_needed, judge, paired_comparison, unpaired_comparison, wilson_interval
 from wisesr_helpers.published import published
-from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.studies.grid import PAPER_STUDIES, REPORT_STUDIES
 
-PAPER_STUDIES = {study.table: study for study in STUDIES.values() if not study.datasets}
-REPORT_STUDIES = {name: study for name, study in STUDIES["deeper_networks"].datasets.items() if study.source}
 MEASURES = {"Top-1 accuracy": "top-1", "Top-5 accuracy": "top-5"}
 
 OVER_GAP, STEPS, NETWORKS = "over GAP", "step by step", "between networks"
