@@ -18,8 +18,9 @@ from wisesr_helpers.metrics import (
 )
 from wisesr_helpers.plots import evidence
 from wisesr_helpers.plots.runs import accuracies, curves
+from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.studies.questions import CELLS, OURS, QUESTIONS, RIVALS, SEEN, TASKS, spec
-from wisesr_helpers.studies.report import NO_BETTER, is_current, only_guesses
+from wisesr_helpers.studies.report import NO_BETTER, only_guesses
 from wisesr_helpers.studies.run import count
 from wisesr_helpers.training.runs import as_table, project_root, shown
 

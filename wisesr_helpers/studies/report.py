@@ -15,10 +15,8 @@ from wisesr_helpers.metrics import (
 )
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
-from wisesr_helpers.progress import duration
 from wisesr_helpers.published import printed, published
 from wisesr_helpers.studies.counted import recount
-from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.run import count
 from wisesr_helpers.studies.support import accuracies
@@ -178,35 +176,6 @@ def status(run):
     """How a run ended: "complete", "complete, no better than chance", "diverged in epoch 3, step 17", "running (…)"."""
     more = [f"step {run.divergence['step']}"] if run.divergence else [NO_BETTER] if only_guesses(run) else []
     return ", ".join([run.ending, *more])
-
-
-def provenance(runs, whose):
-    """Where runs come from, one row each: data, device, software, commit, time and the command that makes them."""
-    rows = []
-    for row in runs.itertuples():
-        execution, run = row.run.execution, row.run
-        versions = execution["versions"]
-        rows.append(
-            {
-                "run": row.identity,
-                "whose": whose,
-                "data": f"{run.dataset}, {run.train_images:,} + {run.test_images:,} images",
-                "device": f"{execution['device']}, {execution['threads']} threads, {execution['machine']}",
-                "software": f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}",
-                "commit": commit(execution),
-                "code": "today's" if is_current(run) else "older",
-                "time": duration(sum(execution["seconds"])),
-                "command": execution["command"],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def commit(execution):
-    """The commit of an execution in words."""
-    if execution["commit"] is None:
-        return "none: not run from a checkout"
-    return execution["commit"][:10] + ("" if execution["clean"] else ", with uncommitted changes")
 
 
 def _interval(correct, images):
