@@ -4,7 +4,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from _pages import provenance
-from _pages.markup import ink, script_data, table
+from _pages.markup import ink, radios, script_data, table
 from _pages.results import CEILING, committed, has_ceiling
 from wisesr_helpers.plots.runs import row_styles
 from wisesr_helpers.studies.grid import STUDIES, get_study
@@ -81,11 +81,7 @@ def explorer(results=None):
     if runs.empty:
         return HTML("<p>No run is committed.</p>")
     rows = ends(runs)
-    measures = "".join(
-        f'<label><input type="radio" name="measure" value="{measure}"{" checked" * (measure == "test_top1")}>'
-        f"{words}</label>"
-        for measure, words in MEASURES.items()
-    )
+    measures = radios("measure", MEASURES, "test_top1")
     return HTML(
         '<div class="play curves"><div hidden>'
         '<p><label>Study <select class="curves-study"></select></label> '
