@@ -53,7 +53,7 @@ def results(study, paper):
         shown["top-1 (95% interval)"] = f"{row.printed} ({row.low:.3f} to {row.high:.3f})"
         if (*model, "top-5") in values:
             shown["top-5"] = values[(*model, "top-5")]
-        shown[GAIN] = f"{gain.printed.replace('-', '−')} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
+        shown[GAIN] = f"{metrics.minus(gain.printed)} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
         shown["so it is"] = gain.word if gain else ""
         shown["here"] = here(ours.get(model, ())) or "not run"
         if model in counts:
