@@ -43,11 +43,15 @@ def radial_profile(weights, ax):
     return described(ax, f"Mean weight by distance from the centre, as multiples of the average's. {'; '.join(said)}.")
 
 
+def distances(height, width):
+    """Distances of the cells' centres from the map's centre, in cells: float array (height, width)."""
+    rows, columns = (np.arange(side) - (side - 1) / 2 for side in (height, width))
+    return np.hypot(rows[:, None], columns)
+
+
 def profile(cells):
     """(distances, means over the cells at each) of a map (H, W); a corner has distance 1."""
-    rows, columns = (np.arange(side) - (side - 1) / 2 for side in cells.shape)
-    distance = np.hypot(rows[:, None], columns).round(6)
-    places, which = np.unique(distance, return_inverse=True)
+    places, which = np.unique(distances(*cells.shape).round(6), return_inverse=True)
     means = np.bincount(which.ravel(), cells.ravel()) / np.bincount(which.ravel())
     return places / places.max(), means
 

@@ -11,6 +11,7 @@ from wisesr_helpers.checks import check_whole, refusing
 from wisesr_helpers.metrics import minus
 from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, split_at
 from wisesr_helpers.models.heads import REGISTRY, get_head
+from wisesr_helpers.plots.evidence import distances
 from wisesr_helpers.plots.figures import described, figure
 from wisesr_helpers.plots.heads import weight_colours
 from wisesr_helpers.plots.images import attention
@@ -274,12 +275,6 @@ def describe_selection(right):
 
 
 # The weight of each position of each channel in the pooled vector, and figures of the weights.
-
-
-def distances(height, width):
-    """Distances of the cells' centres from the map's centre, in cells: float array (height, width)."""
-    rows, columns = (np.arange(side) - (side - 1) / 2 for side in (height, width))
-    return np.hypot(rows[:, None], columns)
 
 
 def radial_profile(weights):
