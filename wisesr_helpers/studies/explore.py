@@ -18,8 +18,9 @@ from wisesr_helpers.models.backbones import SMALL, backbone_names, build_backbon
 from wisesr_helpers.models.counts import cells_looked_at, count_flops, count_params, head_flops, head_params
 from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
 from wisesr_helpers.plots.heads import head_steps, looked_at, looked_at_in_words
-from wisesr_helpers.published import number, printed, published
+from wisesr_helpers.published import number, published
 from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.studies.report import side_of_table_1
 from wisesr_helpers.training.runs import load_classifier
 
 # A head on a backbone: what it costs, which cells it looks at, and what the paper prints for it.
@@ -140,8 +141,7 @@ def _settings():
     """Table of the paper → (its ``Study`` or None, side in pixels, classes)."""
     tables = set(published().query("source == 'paper' and unit == 'fraction' and backbone != ''")["where"])
     studies = {study.table: study for study in STUDIES.values() if study.table in tables}
-    side = int(printed("Table 1 caption", "images", "Image Size").split("×")[0])
-    table_1 = (None, side, int(number("Table 1 caption", "classes", "Number of Classes")))
+    table_1 = (None, side_of_table_1(), int(number("Table 1 caption", "classes", "Number of Classes")))
     return {"Table 1": table_1} | {table: (s, s.image_size, s.classes) for table, s in studies.items()}
 
 

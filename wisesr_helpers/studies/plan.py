@@ -191,7 +191,7 @@ def describe(rows):
     )
 
 
-def _row(study, dataset, backbone, head, scale, seed, runs_dir="", data_dir=""):
+def _row(study, dataset, backbone, head, scale, seed, runs_dir, data_dir):
     """The ``Row`` of a ``Study`` (of the dataset), with its state as its record says; folders empty: the defaults."""
     return _placed(make_spec(study, get_head(head), backbone, scale, seed, dataset=dataset), runs_dir, data_dir)
 
