@@ -55,12 +55,7 @@ def of_runs(runs, csv_name, data=None, source=()):
 def of_notebook(name, made, csv="", source=(), scale=DEMO_NOTE):
     """The block of what is taken from a stored notebook.
 
-    Args:
-        name: Of the notebook.
-        made: Its metadata "wisesr": commit, minutes, versions.
-        csv: Markup of a link to the data.
-        source: Paths of the code, relative to the project.
-        scale: Of the numbers.
+    ``made`` is its metadata "wisesr": commit, minutes, versions; ``csv`` markup of a link to the data.
     """
     stale = not are_current(made.get("versions", {}))
     facts = {

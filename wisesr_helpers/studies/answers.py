@@ -34,18 +34,11 @@ class MissingError(ValueError):
 
 
 class Found:
-    """What the records say about a question.
+    """What the records say about one of ``QUESTIONS``; those that today's code would not make don't count.
 
-    Args:
-        name: One of ``QUESTIONS``.
-        records: DataFrame as ``ws.load_runs`` returns it; those that today's code would not make don't count.
-        measured: Folder with ``weights.json`` and ``jumps.json``, for the questions that need them.
-
-    Attributes:
-        question: The ``Question``.
-        runs: DataFrame of its runs, with the arms' titles in a column "row", in the order of arms and seeds.
-        left: Titles with the seeds that have no finished record.
-        diverged: Titles with the seeds that diverged.
+    ``runs`` is a DataFrame in the order of arms and seeds, with the arms' titles in a column "row"; ``left`` and
+    ``diverged`` are titles with the seeds that have no finished record, or diverged. ``measured`` is the folder with
+    ``weights.json`` and ``jumps.json``, for the questions that need them.
     """
 
     def __init__(self, name, records, measured=None):
