@@ -31,8 +31,8 @@ from wisesr_helpers import versions
 from wisesr_helpers.data.augment import CONVENTIONS, apply_transform
 from wisesr_helpers.data.embedded import class_pairs, digits_dataset, draw_scenes, scenes_dataset
 from wisesr_helpers.data.images import decode
+from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.studies.frozen import FrozenFeatures
-from wisesr_helpers.studies.report import is_current
 from wisesr_helpers.training.recipes import TABLE_3
 
 VALUES = pathlib.Path(__file__).parent / "golden" / "values.json"

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from _pages import inputs
-from _pages.markup import script_data, table
+from _pages.markup import radios, script_data, table
 from wisesr_helpers.training.recipes import PAPER_CONVENTION
 
 EPOCHS = 8
@@ -68,11 +68,7 @@ def sheet():
         if convention != ORIGINAL
     } | {ORIGINAL: _address(flower())}
     data = {"pictures": sources, "names": list(rows.columns), "facts": rows.values.tolist()}
-    choices = "".join(
-        f'<label><input type="radio" name="convention" value="{name}"{" checked" * (name == PAPER_CONVENTION)}>'
-        f"{words}</label>"
-        for name, words in SHOWN.items()
-    )
+    choices = radios("convention", SHOWN, PAPER_CONVENTION)
     first = sources[PAPER_CONVENTION][0]
     return HTML(
         '<div class="play sheet"><div hidden>'

@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from _pages import costs
-from _pages.markup import script_data, table
+from _pages.markup import radios, script_data, table
 from wisesr_helpers.layers.blocks import default_pool_size, lay_out
 
 SIDES = range(2, 21)  # of the map, in cells
@@ -60,10 +60,7 @@ def ruled():
 
 def explorer():
     """Choose a map and a block; without JavaScript a table of the paper's rule."""
-    covers = "".join(
-        f'<label><input type="radio" name="cover" value="{cover}"{" checked" * (cover == "blocks")}>{words}</label>'
-        for cover, words in COVERS.items()
-    )
+    covers = radios("cover", COVERS, "blocks")
     side, block = FIRST
     return HTML(
         '<div class="play blocks"><div hidden>'

@@ -27,13 +27,19 @@ def about(*beginnings):
     """The claims whose names begin so, with their verdicts, as a cell's output."""
     rows = ledger()
     rows = rows[rows["id"].str.startswith(beginnings)]
+    return _with_verdicts(rows, rows["claim"])
+
+
+def _with_verdicts(rows, claims):
+    """Rows of the ledger as a table, their claims in these words, with commands set as code."""
     shown = {
         "where": rows["source"] + ", " + rows["where"],
-        "claim": rows["claim"],
+        "claim": claims,
         "verdict": rows["verdict"],
         SETTLED: [_settled(row) for row in rows.itertuples()],
     }
-    return _with_commands(table(pd.DataFrame(shown), sentences=True))
+    markup = table(pd.DataFrame(shown), sentences=True).data
+    return HTML(re.sub(r"(?<=>)papermill .+?(?= … |</td>)", r"<code>\g<0></code>", markup))
 
 
 def _settled(row):
@@ -44,11 +50,6 @@ def _settled(row):
         return f"{test} {row.ours}{unit}; the claim needs {row.tolerance}{unit}" if bare else row.ours
     first, *others = row.command.split(" && ")
     return (first or "no test is defined") + (f" … and {len(others)} more" if others else "")
-
-
-def _with_commands(shown):
-    """A table in which commands are set as code."""
-    return HTML(re.sub(r"(?<=>)papermill .+?(?= … |</td>)", r"<code>\g<0></code>", shown.data))
 
 
 def over_gap(compared):
@@ -165,13 +166,7 @@ def in_prose(ledger):
     """Comparisons and qualitative claims with the words of the sources, and what became of them, by verdict."""
     rows = ledger[(ledger["quote"] != "") & ledger["kind"].isin(["comparison", "qualitative"])]
     rows = rows.sort_values("verdict", key=lambda words: words.map(VERDICTS.index), kind="stable")
-    shown = {
-        "where": rows["source"] + ", " + rows["where"],
-        "claim": rows["claim"] + " “" + rows["quote"] + "”",
-        "verdict": rows["verdict"],
-        SETTLED: [_settled(row) for row in rows.itertuples()],
-    }
-    return _with_commands(table(pd.DataFrame(shown), sentences=True))
+    return _with_verdicts(rows, rows["claim"] + " “" + rows["quote"] + "”")
 
 
 def demo(ledger):

@@ -9,7 +9,7 @@ from _pages.markup import table
 from _pages.results import CEILING, CODE, committed, draw_ceiling, histories, legend_below
 from wisesr_helpers import plots
 from wisesr_helpers.metrics import points
-from wisesr_helpers.studies.grid import STUDIES, get_study
+from wisesr_helpers.studies.grid import PAPER_STUDIES, get_study
 
 OVERFITTING = ("depthwise", "depthwise_nonneg")  # section 2.4
 
@@ -17,7 +17,7 @@ OVERFITTING = ("depthwise", "depthwise_nonneg")  # section 2.4
 def demo_runs(results=None):
     """The committed runs of the paper's studies on small_patch, with its heads as they are."""
     runs = committed(results)
-    papers = runs["study"].isin([study.name for study in STUDIES.values() if not study.datasets])
+    papers = runs["study"].isin([study.name for study in PAPER_STUDIES.values()])
     chosen = papers & (runs["scale"] == "demo") & (runs["backbone"] == "small_patch") & (runs["options"] == "")
     return runs[chosen].sort_values(["study", "head", "seed"])
 

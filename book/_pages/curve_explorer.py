@@ -4,7 +4,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from _pages import provenance
-from _pages.markup import ink, script_data, table
+from _pages.markup import ink, radios, script_data, table
 from _pages.results import CEILING, committed, has_ceiling
 from wisesr_helpers.plots.runs import row_styles
 from wisesr_helpers.studies.grid import STUDIES, get_study
@@ -22,12 +22,8 @@ def title(run):
 def groups(runs):
     """What is drawn on one pair of axes: a list, an entry for each study, scale and backbone.
 
-    Studies are in their order, the backbone with most runs first.
-
-    Accuracies are in tenths of a percent, as pages print them; None where a run had none.
-
-    Args:
-        runs: DataFrame as ``ws.load_runs`` returns it.
+    Studies are in their order, the backbone with most runs first. Accuracies are in tenths of a percent, as pages print
+    them; None where a run had none.
     """
     found = []
     datasets = [run.chosen_dataset for run in runs["run"]]
@@ -80,20 +76,12 @@ def _tenths(share):
 
 
 def explorer(results=None):
-    """Choose study, backbone and heads, and read every epoch; without JavaScript the table of all runs.
-
-    Args:
-        results: Folder of records; None: the project's.
-    """
+    """Choose study, backbone and heads, and read every epoch; without JavaScript the table of all runs."""
     runs = committed(results).sort_values(["study", "backbone", "head", "options", "seed"])
     if runs.empty:
         return HTML("<p>No run is committed.</p>")
     rows = ends(runs)
-    measures = "".join(
-        f'<label><input type="radio" name="measure" value="{measure}"{" checked" * (measure == "test_top1")}>'
-        f"{words}</label>"
-        for measure, words in MEASURES.items()
-    )
+    measures = radios("measure", MEASURES, "test_top1")
     return HTML(
         '<div class="play curves"><div hidden>'
         '<p><label>Study <select class="curves-study"></select></label> '

@@ -11,13 +11,13 @@ from wisesr_helpers.models.backbones import SMALL, build_backbone
 from wisesr_helpers.models.counts import count_params
 
 
-def scenes(classes, image_size=512):
+def scenes(classes):
     """Show a scene of each class, mirrored classes beside each other."""
     pairs = class_pairs(classes)
     drawn, axes = plots.figure(5, 2.7 * (classes // 2), columns=2, rows=classes // 2)
     for k, pair in enumerate(pairs):
         ax = axes[k // 2, k % 2]
-        ax.imshow(draw_scene(*pair, image_size, "test", np.random.default_rng(k)), cmap="gray", vmin=0, vmax=255)
+        ax.imshow(draw_scene(*pair, 512, "test", np.random.default_rng(k)), cmap="gray", vmin=0, vmax=255)
         ax.set_title("{} inside, {} outside".format(*pair), fontsize=9)
         ax.set_axis_off()
     said = ", ".join("{} inside and {} outside".format(*pair) for pair in pairs)

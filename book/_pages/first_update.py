@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from _pages.markup import script_data, table
+from _pages.markup import radios, script_data, table
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.pooling import START
 from wisesr_helpers.models.heads import head_layers
@@ -65,10 +65,7 @@ def _number(value):
 def pictures():
     """Change between the states; without JavaScript all of them below each other, and a table."""
     rows = facts()
-    choices = "".join(
-        f'<label><input type="radio" name="state" value="{k}"{" checked" * (k == 0)}>{words}</label>'
-        for k, words in enumerate(STATES.values())
-    )
+    choices = radios("state", dict(enumerate(STATES.values())), 0)
     figures = "".join(
         f'<div class="state">{_picture(weights, described)}<p>{described}</p></div>'
         for weights, described in zip(kernels().values(), map(_described, rows.to_dict("records")), strict=True)

@@ -22,12 +22,7 @@ SCALES = ("demo", "paper")
 
 
 def rows(results=None, own=""):
-    """The rows of the demo and of the paper's scale, done if a committed record or one of the reader's own says so.
-
-    Args:
-        results: Folder with committed records; None: the project's.
-        own: Folder with the runs of whoever builds the book; empty: the default one.
-    """
+    """The rows of the demo and of the paper's scale, done if a committed record or one of the reader's own says so."""
     results = results or project_root() / "results"
     found = [row for scale in SCALES for row in plan.plan({"scale": scale, "runs_dir": str(own)})]
     return [row if row.done else _committed(row, results / f"{row.identity}.json") for row in found]

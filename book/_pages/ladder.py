@@ -12,16 +12,9 @@ CHANNELS = 32  # of the maps that both are compared on: enough, and quick
 
 
 def same(plain, head, feature_shape, classes):
-    """Prove that plain Keras is a head of the package: as many weights, and with them the same outputs.
+    """Prove that plain Keras, ``(features) → class scores``, is a head of the package; RuntimeError if it is not.
 
-    Args:
-        plain: ``(features) → class scores``, both Keras tensors.
-        head: Name of the package's head.
-        feature_shape: (H, W, C) of the feature map.
-        classes: Number of classes.
-
-    Raises:
-        RuntimeError: They are not the same.
+    They have as many weights, and with them the same outputs.
     """
     small = (*feature_shape[:2], CHANNELS)
     features = keras.Input(small)

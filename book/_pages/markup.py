@@ -37,6 +37,14 @@ def table(rows, csv_name=None, sentences=False, compact=False):
     return HTML(markup + (csv_link(rows, csv_name, "This table as CSV") if csv_name else ""))
 
 
+def radios(name, choices, chosen):
+    """Markup of radio buttons, one a choice: value → words."""
+    return "".join(
+        f'<label><input type="radio" name="{name}" value="{value}"{" checked" * (value == chosen)}>{words}</label>'
+        for value, words in choices.items()
+    )
+
+
 def script_data(data):
     """Markup that holds data for a script of the page."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

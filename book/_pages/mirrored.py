@@ -16,7 +16,7 @@ from IPython.display import HTML
 from PIL import Image
 
 import wisesr_helpers as ws
-from _pages.markup import ink, script_data, table
+from _pages.markup import ink, radios, script_data, table
 from wisesr_helpers._keras import keras
 from wisesr_helpers.data.embedded import STRIDE, draw_scene, glyphs, glyphs_per_ring
 from wisesr_helpers.models.heads import head_layers
@@ -221,10 +221,7 @@ def painter():
     first = outputs(next(iter(still.values())))
     panels = "".join(_panel(k, maps[k], first[k]) for k in range(2))
     buttons = "".join(f'<button type="button">{html.escape(name)}</button>' for name in still)
-    brushes = "".join(
-        f'<label><input type="radio" name="brush" value="{value}"{" checked" * (value == 4)}>{value}</label>'
-        for value in (0, 1, 4)
-    )
+    brushes = radios("brush", {0: 0, 1: 1, 4: 4}, 4)
     rows = [
         {"weights": name, **dict(zip(NAMES, map("{:.2f}".format, outputs(units)), strict=True))}
         for name, units in still.items()

@@ -16,6 +16,7 @@ from wisesr_helpers.studies.claim_tests import setting
 from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
 from wisesr_helpers.studies.evidence import is_evidence
 from wisesr_helpers.studies.grid import STUDIES, get_study
+from wisesr_helpers.studies.run import count
 
 GAIN = "over GAP, points (95% interval)"
 
@@ -33,12 +34,7 @@ def comparisons():
 
 
 def results(study, paper):
-    """A study's table, a row a model: the printed values, the gain over GAP with its interval, and our own runs.
-
-    Args:
-        study: Name of a study.
-        paper: Records at paper scale, as :func:`paper_runs` returns them.
-    """
+    """A study's table, a row a model: the printed values, the gain over GAP with its interval, and our own runs."""
     study = get_study(study)
     found = accuracies().query("study == @study.name")
     compared = comparisons().query("study == @study.name and question == @support.OVER_GAP and measure == 'top-1'")
@@ -57,7 +53,7 @@ def results(study, paper):
         shown["top-1 (95% interval)"] = f"{row.printed} ({row.low:.3f} to {row.high:.3f})"
         if (*model, "top-5") in values:
             shown["top-5"] = values[(*model, "top-5")]
-        shown[GAIN] = f"{gain.printed.replace('-', '−')} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
+        shown[GAIN] = f"{metrics.minus(gain.printed)} ({_points(gain.low)} to {_points(gain.high)})" if gain else ""
         shown["so it is"] = gain.word if gain else ""
         shown["here"] = here(ours.get(model, ())) or "not run"
         if model in counts:
@@ -70,9 +66,8 @@ def here(again):
     """The mean top-1 of rows of :func:`evidence` of one model, and of how many seeds; empty without a row."""
     if not again:
         return ""
-    seeds = "1 seed" if len(again) == 1 else f"{len(again)} seeds"
     yours = ", yours" if any(row.whose == "yours" for row in again) else ""
-    return f"{sum(row.top1 for row in again) / len(again):.1%} ({seeds}{yours})"
+    return f"{sum(row.top1 for row in again) / len(again):.1%} ({count(len(again), 'seed')}{yours})"
 
 
 def shown(study, paper, name):
@@ -101,12 +96,8 @@ def rerun(*studies, results=None):
 
 def on_photographs(wanted, results=None):
     """How many committed runs at paper scale are such, by a function of a ``RunResult``: "none", "1 run", …."""
-    number = sum(map(bool, map(wanted, _on_photographs(results))))
-    return "none" if not number else "1 run" if number == 1 else f"{number} runs"
-
-
-def _on_photographs(results):
-    return [run for run in committed(results)["run"] if run.scale == "paper" and is_evidence(run)]
+    runs = [run for run in committed(results)["run"] if run.scale == "paper" and is_evidence(run) and wanted(run)]
+    return count(len(runs), "run") if runs else "none"
 
 
 def missing(study, paper):

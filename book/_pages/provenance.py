@@ -10,6 +10,7 @@ from _pages.markup import csv_link
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.progress import duration
 from wisesr_helpers.studies import report
+from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.training.runs import project_root
 from wisesr_helpers.versions import are_current
 
@@ -30,35 +31,31 @@ def of_runs(runs, csv_name, data=None, source=()):
     if runs.empty:
         return HTML("")
     whose = _distinct(runs["whose"]) if "whose" in runs else "committed"
-    rows = report.provenance(runs, whose)
     each = list(runs["run"])
-    stale = int((rows["code"] != "today's").sum())
+    made = [run.execution for run in each]
+    stale = sum(not is_current(run) for run in each)
     facts = {
         "scale": _distinct(DEMO_NOTE if run.scale == "demo" else run.scale for run in each),
-        "data": _distinct(rows["data"]),
+        "data": _distinct(f"{run.dataset}, {run.train_images:,} + {run.test_images:,} images" for run in each),
         "runs": f"{len(runs)}, {whose}",
         "seeds": _distinct(sorted(runs["seed"])),
-        "device": _distinct(rows["device"]),
-        "software": _distinct(rows["software"]),
-        "commit": _distinct(rows["commit"]),
-        "time": f"{duration(sum(sum(run.execution['seconds']) for run in each))} of training in all",
+        "device": _distinct(f"{each['device']}, {each['threads']} threads, {each['machine']}" for each in made),
+        "software": _distinct(map(_software, made)),
+        "commit": _distinct(map(_commit, made)),
+        "time": f"{duration(sum(sum(each['seconds']) for each in made))} of training in all",
     }
     if stale:
         facts["code"] = f"{stale} of {len(runs)} runs are of older code: the same commands may give other numbers now"
     data = report.results_table(runs) if data is None else data
     short = "; ".join([facts["scale"], _seeds(runs["seed"]), f"commit {facts['commit']}"])
-    return _block(short, facts, list(rows["command"]), csv_link(data, csv_name, "The data as CSV"), source, bool(stale))
+    commands = [each["command"] for each in made]
+    return _block(short, facts, commands, csv_link(data, csv_name, "The data as CSV"), source, bool(stale))
 
 
 def of_notebook(name, made, csv="", source=(), scale=DEMO_NOTE):
     """The block of what is taken from a stored notebook.
 
-    Args:
-        name: Of the notebook.
-        made: Its metadata "wisesr": commit, minutes, versions.
-        csv: Markup of a link to the data.
-        source: Paths of the code, relative to the project.
-        scale: Of the numbers.
+    ``made`` is its metadata "wisesr": commit, minutes, versions; ``csv`` markup of a link to the data.
     """
     stale = not are_current(made.get("versions", {}))
     facts = {
@@ -80,7 +77,7 @@ def of_measured(name, rows, source=()):
         "scale": DEMO_NOTE,
         "measured": f"results/measured/{name}.json",
         "device": _distinct(f"{each['device']}, {each['threads']} threads" for each in made),
-        "commit": _distinct(report.commit(each) for each in made),
+        "commit": _distinct(map(_commit, made)),
     }
     short = f"{facts['scale']}; {_seeds(row['seed'] for row in rows)}; commit {facts['commit']}"
     return _block(short, facts, [f"python scripts/measure.py {name}"], "", source, stale=False)
@@ -111,6 +108,17 @@ def link(path):
 
 def _distinct(values):
     return "; ".join(dict.fromkeys(map(str, values)))
+
+
+def _software(execution):
+    versions = execution["versions"]
+    return f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}"
+
+
+def _commit(execution):
+    if execution["commit"] is None:
+        return "none: not run from a checkout"
+    return execution["commit"][:10] + ("" if execution["clean"] else ", with uncommitted changes")
 
 
 def _seeds(seeds):

@@ -16,6 +16,7 @@ from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.metrics import BETTER, NO_DIFFERENCE, WORSE, judge, mean_interval, paired_comparison
 from wisesr_helpers.studies import report
 from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.studies.run import count
 from wisesr_helpers.training.runs import default_runs_dir, load_runs, project_root
 
 NONE = "No record of a demo run is committed."
@@ -80,7 +81,7 @@ class ResultsPage:
         runs = self._on(backbone)
         parts = []
         for head, group in runs[runs["status"] == "complete"].groupby("head"):
-            parts.append(f"{head} {group['top1'].mean():.1%} ({_seeds(len(group))})")
+            parts.append(f"{head} {group['top1'].mean():.1%} ({count(len(group), 'seed')})")
         means = ", ".join(parts) or "no run is complete"
         return "; ".join([f"Mean test top-1 on {backbone}: {means}", *_exceptions(runs)]) + "."
 
@@ -90,10 +91,6 @@ class ResultsPage:
     def verdict(self, backbone):
         """The demo's :func:`verdict` on a backbone."""
         return verdict(self._on(backbone), [backbone])
-
-    def published_table(self):
-        """The paper's table with intervals."""
-        return table(report.published_results(self.study.name))
 
     def accuracy_figure(self):
         """Final accuracies of the committed runs."""
@@ -166,11 +163,7 @@ def _both(results, own):
 
 
 def paper_runs(results=None, own=None):
-    """The committed runs at the paper's scale and the reader's own, as ``ws.load_runs`` has them, with "whose".
-
-    Args:
-        results, own: As for :class:`ResultsPage`.
-    """
+    """The committed runs at the paper's scale and the reader's own, as ``ws.load_runs`` has them, with "whose"."""
     results = results or (project_root() or pathlib.Path()) / "results"
     runs = _both(results, own or default_runs_dir())
     runs = runs.assign(whose=np.where(runs["folder"] == str(results), "committed", "yours"))
@@ -184,13 +177,7 @@ def has_ceiling(runs):
 
 
 def draw_ceiling(runs, ax, line):
-    """Draw the ceiling that the demo's construction sets GAP on separate patches, where such runs are drawn.
-
-    Args:
-        runs: DataFrame as ``ws.load_runs`` returns it.
-        ax: Axes on which they are drawn, described.
-        line: ``ax.axhline`` or ``ax.axvline``.
-    """
+    """Draw the ceiling that the demo's construction sets GAP on separate patches, on described axes with such runs."""
     if not has_ceiling(runs):
         return
     line(CEILING, color=plots.colour("gap"), linestyle=(0, (6, 3)), linewidth=1, alpha=0.8)
@@ -274,7 +261,7 @@ def _comparison(runs, backbones, verdicts):
     words = {}
     for backbone, each in compared.items():
         words.setdefault(each.word, []).append(backbone)
-    seeds = _seeds(min(len(head) for head, _ in pairs.values()))
+    seeds = count(min(len(head) for head, _ in pairs.values()), "seed")
     said = "; ".join(f"{backbone} {each.in_words()}" for backbone, each in compared.items())
     counted = f"wise − gap on {said}; {seeds} a head"
     if len(words) == 1:
@@ -299,7 +286,3 @@ def _exceptions(runs):
     guesses = [f"{name} (seed{'s' * (len(each) > 1)} {', '.join(each)})" for name, each in seeds.items()]
     kinds = {"not counted": apart, report.NO_BETTER: guesses}
     return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
-
-
-def _seeds(number):
-    return "1 seed" if number == 1 else f"{number} seeds"

@@ -1,6 +1,5 @@
 """The grid of the paper's runs: every printed top-1 beside GAP's, as a table that ``run_grid.js`` makes readable."""
 
-import functools
 import html
 
 from IPython.display import HTML
@@ -12,7 +11,7 @@ from wisesr_helpers import metrics
 from wisesr_helpers.published import published
 from wisesr_helpers.studies import support
 from wisesr_helpers.studies.evidence import Model
-from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.studies.grid import PAPER_STUDIES, get_study
 
 # State → its sign and what it means.
 STATES = {
@@ -49,11 +48,11 @@ def _run(row, gain, paper):
     study = get_study(row.study)
     guess = metrics.no_better_than_chance(row.correct, row.images, study.classes)
     state = "chance" if guess else _state(gain)
-    shown = _signed(gain.printed) if gain else f"{float(row.printed):.1%}"
+    shown = metrics.minus(gain.printed) if gain else f"{float(row.printed):.1%}"
     facts = {
         "Printed": f"top-1 {row.printed} of {row.images:,} images, 95% interval {row.low:.1%} to {row.high:.1%}; "
         f"chance is {1 / study.classes:.1%}",
-        **({"Over GAP": f"{_signed(gain.printed)} printed; {_difference(gain).in_words()}"} if gain else {}),
+        **({"Over GAP": f"{metrics.minus(gain.printed)} printed; {_difference(gain).in_words()}"} if gain else {}),
         "So it is": f"{gain.word} than GAP" if gain and gain.word != metrics.NO_DIFFERENCE else STATES[state][1],
         "Slips": " ".join(_slips(row.where, row.row)) or "none noted",
         "Here": _here(row, paper),
@@ -83,18 +82,9 @@ def _difference(gain):
     return metrics.Difference(gain.difference, gain.low, gain.high, gain.p, gain.p_corrected, gain.word)
 
 
-def _signed(points):
-    return points.replace("-", "−")
-
-
-@functools.cache
-def _all_slips():
-    noted = published().query("source == 'paper' and slip != ''")
-    return [(entry.where, entry.row, f"{entry.column}: {entry.slip}") for entry in noted.itertuples()]
-
-
 def _slips(where, row):
-    return [slip for place, label, slip in _all_slips() if (place, label) == (where, row)]
+    noted = published().query("source == 'paper' and slip != '' and where == @where and row == @row")
+    return [f"{entry.column}: {entry.slip}" for entry in noted.itertuples()]
 
 
 def _here(row, paper):
@@ -104,11 +94,7 @@ def _here(row, paper):
 
 
 def grid(results=None, own=None):
-    """The grid, a panel a table; without JavaScript its cells show gain and state, but not what lies behind.
-
-    Args:
-        results, own: As for :func:`runs`.
-    """
+    """The grid, a panel a table; without JavaScript its cells show gain and state, but not what lies behind."""
     found = runs(results, own)
     tables = dict.fromkeys(run["table"] for run in found)
     panels = "".join(_panel(table, found) for table in tables)
@@ -134,14 +120,13 @@ def _panel(table, found):
     """One table of the paper: a row a head, a column a backbone."""
     here = {(run["head"], run["backbone"]): (k, run) for k, run in enumerate(found) if run["table"] == table}
     heads, backbones = (list(dict.fromkeys(names)) for names in zip(*here, strict=True))
-    title = next(study.title for study in support.PAPER_STUDIES.values() if study.table == table)
     columns = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in backbones)
     rows = "".join(
         f'<tr><th scope="row">{html.escape(head)}</th>{"".join(_cell(*here[head, name]) for name in backbones)}</tr>'
         for head in heads
     )
     return (
-        f"<table><caption>{table}: {html.escape(title)}</caption>"
+        f"<table><caption>{table}: {html.escape(PAPER_STUDIES[table].title)}</caption>"
         f"<thead><tr><td></td>{columns}</tr></thead><tbody>{rows}</tbody></table>"
     )
 

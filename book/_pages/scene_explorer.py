@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from _pages import mirrored
-from _pages.markup import script_data, table
+from _pages.markup import radios, script_data, table
 from wisesr_helpers.models.attribution import contribution_map
 from wisesr_helpers.plots import colour
 from wisesr_helpers.studies.where_it_looks import decomposition
@@ -112,10 +112,7 @@ def explorer():
         for k, picture in enumerate(pictures)
     ]
     pairs = "".join(f"<span>{scene}{mirror}</span>" for scene, mirror in zip(scenes[::2], scenes[1::2], strict=True))
-    heads = "".join(
-        f'<label><input type="radio" name="scene-head" value="{head}"{" checked" * (head == "wise")}>{title}</label>'
-        for head, title in HEADS.items()
-    )
+    heads = radios("scene-head", HEADS, "wise")
     rows = logits()
     return HTML(
         '<div class="play scene"><div hidden><p class="help">Test scenes, each with its mirrored one on its right:</p>'

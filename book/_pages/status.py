@@ -4,7 +4,7 @@ from _pages import claims, printed
 from wisesr_helpers.metrics import BETTER
 from wisesr_helpers.published import number
 from wisesr_helpers.studies.claims import slips
-from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.studies.grid import PAPER_STUDIES
 
 
 def words():
@@ -13,7 +13,7 @@ def words():
     counts = ledger[ledger["kind"].isin(["count", "operation"]) & (ledger["source"] == "paper")]
     agree = counts["verdict"].isin(["exact", "agrees"])
     wise = claims.over_gap(printed.comparisons()).query("head == 'wise'")
-    papers = [study.name for study in STUDIES.values() if not study.datasets]
+    papers = [study.name for study in PAPER_STUDIES.values()]
     gains = {
         size: [number("Abstract", f"gain at {size} ({end})", "Top-1 accuracy gain") for end in ("low", "high")]
         for size in _GAINS

@@ -27,11 +27,7 @@ def outputs(name, kind):
 
 
 def figure(name, begins, source=(), scale=DEMO_NOTE):
-    """Show the first figure whose description begins so, and return its provenance, which says of what scale it is.
-
-    Raises:
-        LookupError: The notebook has none.
-    """
+    """Show the first figure whose description begins so, and return its provenance; LookupError if there is none."""
     for data in outputs(name, "image/png"):
         alt = "".join(data["text/plain"])
         if begins in alt[: len(begins) + 80]:
@@ -42,11 +38,7 @@ def figure(name, begins, source=(), scale=DEMO_NOTE):
 
 
 def rows(name, *columns):
-    """The first table of the notebook with these columns, as a DataFrame of text.
-
-    Raises:
-        LookupError: The notebook has none.
-    """
+    """The first table of the notebook with these columns, as a DataFrame of text; LookupError if it has none."""
     for data in outputs(name, "text/html"):
         found = _table("".join(data["text/html"]))
         if set(columns) <= set(found.columns):

@@ -82,7 +82,7 @@ def test_a_diagram_names_every_step_and_every_array():
         "67",
     ]
     faces = [to_hex(text.get_bbox_patch().get_facecolor()).upper() for text in ax.texts]
-    assert faces == [plots.ARRAY, *[plots.COMPUTING, plots.ARRAY] * 3]
+    assert faces == [heads.ARRAY, *[heads.COMPUTING, heads.ARRAY] * 3]
     assert plots.alt_text(ax.figure) == (
         "a feature map of 16×16×2048; average pooling (3×3) gives 5×5×2048; depthwise (5×5, weights ≥ 0) gives 2048; "
         "fully connected (softmax) gives 67."

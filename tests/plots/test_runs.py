@@ -10,7 +10,7 @@ from records import result
 
 from wisesr_helpers import plots
 from wisesr_helpers.metrics import wilson_interval
-from wisesr_helpers.plots.runs import row_styles
+from wisesr_helpers.plots.runs import OTHER_COLOURS, row_styles
 from wisesr_helpers.training import runs
 
 EARLY = records.diverged((), step=1, loss=None)
@@ -30,7 +30,7 @@ def marked(ax, mark):
 
 def test_a_head_keeps_its_colour():
     assert plots.colour("gap") != plots.colour("wise")
-    assert plots.colour("avg_fc") == plots.colour("avg_fc") in plots.OTHER_COLOURS
+    assert plots.colour("avg_fc") == plots.colour("avg_fc") in OTHER_COLOURS
 
 
 def test_rows_of_backbones_with_a_head_have_its_colour_and_dashes_of_their_own():

@@ -26,7 +26,7 @@ def comparison(images=300, seeds=3, classes=3, draw=0, **top1):
     correct = {head: rng.random((seeds, images)) < share for head, share in top1.items()}
     labels = np.arange(images) % classes
     params = {head: PARAMS[head] for head in top1}
-    return Comparison("small_conv", correct, params, {}, labels, tuple("abc"[:classes]), photographs=True)
+    return Comparison("small_conv", correct, params, {}, labels, tuple("abc"[:classes]))
 
 
 @pytest.mark.parametrize(("frozen", "backbone"), [(True, "small_conv"), (False, "small_patch")])

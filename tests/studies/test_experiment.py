@@ -311,7 +311,7 @@ def test_a_kept_run_comes_to_the_same_spec_without_a_look_at_folders_or_data(tra
         again = module.spec_of(run)
         for name in "study head parameters plan recipe head_options data_options".split():
             assert getattr(again, name) == getattr(spec, name)
-        assert report.is_current(run)
+        assert module.is_current(run)
 
 
 def test_one_row_alone(tmp_path):

@@ -9,7 +9,8 @@ from wisesr_helpers.data.embedded import COUNTS
 from wisesr_helpers.data.sources import SOURCES
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.published import number, printed, published
-from wisesr_helpers.studies import questions, report
+from wisesr_helpers.studies import questions
+from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.training import runs
 
@@ -125,7 +126,7 @@ def test_every_committed_record_is_current(root):
     own = [path for path in paths if path.stem not in asked or path.stem in demo_rows()]
     assert len(own) == len(demo_rows())
     for path in paths:
-        assert report.is_current(runs.read_run(path)), path.name
+        assert is_current(runs.read_run(path)), path.name
         assert json.loads(path.read_text(encoding="utf-8"))["identity"] == path.stem
 
 

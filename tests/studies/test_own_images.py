@@ -53,9 +53,7 @@ def test_a_kept_classifier_is_used_as_the_terminal_says(photos, tmp_path, capsys
     model.class_names = ("cat", "dog", "owl")
     correct = {"gap": np.array([[True] * 9 + [False]] * 2), "wise": np.zeros((2, 10), bool)}
     labels = np.arange(10) % 3
-    comparison = Comparison(
-        "small_patch", correct, {"gap": 1, "wise": 2}, {"gap": model}, labels, model.class_names, True
-    )
+    comparison = Comparison("small_patch", correct, {"gap": 1, "wise": 2}, {"gap": model}, labels, model.class_names)
     own_images.keep_classifier(comparison, None)
     assert capsys.readouterr().out.startswith("gap on small_patch, of seed 0 (9 of 10 test images right), is not kept.")
     path = own_images.check_model_path(str(tmp_path / "it's best.keras"))

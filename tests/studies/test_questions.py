@@ -2,7 +2,6 @@
 
 import pytest
 
-import wisesr_helpers as ws
 from wisesr_helpers.studies import questions
 from wisesr_helpers.studies.questions import QUESTIONS
 
@@ -61,10 +60,3 @@ def test_the_protocol_has_every_question_with_its_numbers(root):
     text = (root / "results/protocol.md").read_text(encoding="utf-8")
     for name, question in QUESTIONS.items():
         assert f"| `{name}` | {len(question.arms)} × {question.seeds} |" in text, name
-
-
-def test_the_overview_counts_runs_once_and_what_is_done(root):
-    table = questions.overview(ws.load_runs(root / "results")).set_index("question")
-    assert table["runs"].sum() - table["shared"].sum() == len(questions.runs()) + len(questions.runs(["jumps"]))
-    assert (table["left"] <= table["minutes"]).all()
-    assert table.loc["demos", "done"] > 0

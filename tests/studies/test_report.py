@@ -12,6 +12,7 @@ import wisesr_helpers as ws
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.metrics import wilson_interval
 from wisesr_helpers.studies import report
+from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.training import runs
 
 record = records.result
@@ -127,8 +128,8 @@ def todays(**changes):
 
 
 def test_a_record_is_current_while_versions_recipe_and_plan_are_todays():
-    assert report.is_current(todays())
-    assert report.is_current(todays(recipe={"epochs": 3}))  # more epochs go on with the same run
+    assert is_current(todays())
+    assert is_current(todays(recipe={"epochs": 3}))  # more epochs go on with the same run
 
 
 @pytest.mark.parametrize(
@@ -146,38 +147,7 @@ def test_a_record_is_current_while_versions_recipe_and_plan_are_todays():
     ],
 )
 def test_a_record_is_not_current_otherwise(changes):
-    assert not report.is_current(todays(**changes))
-
-
-def test_the_provenance_says_where_a_run_comes_from(tmp_path):
-    for seed, choices in enumerate(
-        (
-            {},
-            {"behaviour": {"layers": 0}, "clean": False},
-            {"commit": None, "clean": None},
-            records.diverged(()),  # its images are counted though no epoch was whole
-        )
-    ):
-        records.keep(tmp_path, seed=seed, **choices)
-    rows = report.provenance(runs.load_runs(tmp_path), "yours")
-    assert rows.loc[0].to_dict() == {
-        "run": "mit_512--demo--small_patch--wise--s0",
-        "whose": "yours",
-        "data": "embedded scenes, 1,500 + 300 images",
-        "device": "cpu:0, 2 threads, x86_64, Linux",
-        "software": "Python 3.12.1, Keras 3.13.2 on tensorflow",
-        "commit": "0123456789",
-        "code": "older",
-        "time": "1 min 40 s",
-        "command": "papermill notebooks/mit_512.ipynb runs/out.ipynb -p head wise -p seed 0",
-    }
-    assert list(rows["commit"][1:]) == [
-        "0123456789, with uncommitted changes",
-        "none: not run from a checkout",
-        "0123456789",
-    ]
-    assert rows["data"].nunique() == 1
-    assert list(rows["time"]) == ["1 min 40 s"] * 3 + ["0 s"]
+    assert not is_current(todays(**changes))
 
 
 def top1_of_table_9(root):

@@ -3,11 +3,6 @@
 import importlib
 
 _NAMES = {
-    "ARRAY": "heads",
-    "CHANCE": "runs",
-    "COLOURS": "runs",
-    "COMPUTING": "heads",
-    "OTHER_COLOURS": "runs",
     "accuracies": "runs",
     "alt_text": "figures",
     "attention": "images",

@@ -8,15 +8,7 @@ from wisesr_helpers.plots.runs import row_styles
 
 
 def differences(judged, ax):
-    """Judged differences with their 95% intervals, one in a row; filled where a difference is shown.
-
-    Args:
-        judged: Title → ``Difference``, see :func:`wisesr_helpers.metrics.judge`.
-        ax: Axes to draw on.
-
-    Returns:
-        ``ax``, described.
-    """
+    """Judged differences with their 95% intervals, one in a row; filled where a difference is shown."""
     said = []
     for place, (title, each) in enumerate(judged.items()):
         low, high, middle = 100 * each.low, 100 * each.high, 100 * each.difference
@@ -31,15 +23,7 @@ def differences(judged, ax):
 
 
 def radial_profile(weights, ax):
-    """The mean weight of cells by their distance from the centre, a line for every training.
-
-    Args:
-        weights: Title → list of arrays (H, W), one a seed: weights as multiples of global average pooling's.
-        ax: Axes to draw on.
-
-    Returns:
-        ``ax``, described: the weight in the middle half of the way to a corner, and beyond.
-    """
+    """The mean weight of cells by distance from the centre: a line for every training's map (H, W), average = 1."""
     said = []
     for (title, maps), (ink, dashes) in zip(weights.items(), row_styles(list(weights)), strict=True):
         inner, outer = [], []
@@ -59,25 +43,21 @@ def radial_profile(weights, ax):
     return described(ax, f"Mean weight by distance from the centre, as multiples of the average's. {'; '.join(said)}.")
 
 
+def distances(height, width):
+    """Distances of the cells' centres from the map's centre, in cells: float array (height, width)."""
+    rows, columns = (np.arange(side) - (side - 1) / 2 for side in (height, width))
+    return np.hypot(rows[:, None], columns)
+
+
 def profile(cells):
     """(distances, means over the cells at each) of a map (H, W); a corner has distance 1."""
-    rows, columns = (np.arange(side) - (side - 1) / 2 for side in cells.shape)
-    distance = np.hypot(rows[:, None], columns).round(6)
-    places, which = np.unique(distance, return_inverse=True)
+    places, which = np.unique(distances(*cells.shape).round(6), return_inverse=True)
     means = np.bincount(which.ravel(), cells.ravel()) / np.bincount(which.ravel())
     return places / places.max(), means
 
 
 def overfitting(runs, ax):
-    """Test accuracy by epoch, drawn, beside training accuracy, dashed: means over seeds, a colour a row.
-
-    Args:
-        runs: DataFrame as ``ws.Rows.run`` returns it, with several seeds a row.
-        ax: Axes to draw on.
-
-    Returns:
-        ``ax``, described: where both end.
-    """
+    """Test accuracy by epoch, drawn, beside training accuracy, dashed: means over seeds, a colour a row."""
     said, titles = [], list(dict.fromkeys(runs["row"]))
     for title, (ink, _) in zip(titles, row_styles(titles), strict=True):
         of_row = runs[runs["row"] == title]["run"]
@@ -97,15 +77,7 @@ def overfitting(runs, ax):
 
 
 def jumps(measured, ax):
-    """Test accuracy by epoch with moving statistics, drawn, and with new ones, dashed; a colour an arm.
-
-    Args:
-        measured: Title → list of dicts, one a seed: "moving" and "anew", test top-1 after every epoch.
-        ax: Axes to draw on.
-
-    Returns:
-        ``ax``, described: the mean change from epoch to epoch.
-    """
+    """Test accuracy by epoch with moving statistics, drawn, and with new ones, dashed; a colour an arm."""
     said = []
     for (title, seeds), (ink, _) in zip(measured.items(), row_styles(list(measured)), strict=True):
         changes = {}

@@ -25,17 +25,11 @@ TEXT_SIZE, PAD, ARROW = 8.5, 4, 15  # of a diagram's boxes and between them, in 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One layer of a head and its output.
+    """One layer of a head and its output."""
 
-    Attributes:
-        layer: What it computes, in the field's words.
-        detail: Its window, kernel or activation.
-        shape: Of the output for one image.
-    """
-
-    layer: str
-    detail: str
-    shape: tuple
+    layer: str  # what it computes, in the field's words
+    detail: str  # its window, kernel or activation
+    shape: tuple  # of the output for one image
 
 
 def head_steps(head, feature_shape):

@@ -18,8 +18,10 @@ from wisesr_helpers.metrics import (
 )
 from wisesr_helpers.plots import evidence
 from wisesr_helpers.plots.runs import accuracies, curves
+from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.studies.questions import CELLS, OURS, QUESTIONS, RIVALS, SEEN, TASKS, spec
-from wisesr_helpers.studies.report import NO_BETTER, is_current, only_guesses
+from wisesr_helpers.studies.report import NO_BETTER, only_guesses
+from wisesr_helpers.studies.run import count
 from wisesr_helpers.training.runs import as_table, project_root, shown
 
 CEILING = 0.5  # of averaging on separate patches, by construction
@@ -32,18 +34,11 @@ class MissingError(ValueError):
 
 
 class Found:
-    """What the records say about a question.
+    """What the records say about one of ``QUESTIONS``; those that today's code would not make don't count.
 
-    Args:
-        name: One of ``QUESTIONS``.
-        records: DataFrame as ``ws.load_runs`` returns it; those that today's code would not make don't count.
-        measured: Folder with ``weights.json`` and ``jumps.json``, for the questions that need them.
-
-    Attributes:
-        question: The ``Question``.
-        runs: DataFrame of its runs, with the arms' titles in a column "row", in the order of arms and seeds.
-        left: Titles with the seeds that have no finished record.
-        diverged: Titles with the seeds that diverged.
+    ``runs`` is a DataFrame in the order of arms and seeds, with the arms' titles in a column "row"; ``left`` and
+    ``diverged`` are titles with the seeds that have no finished record, or diverged. ``measured`` is the folder with
+    ``weights.json`` and ``jumps.json``, for the questions that need them.
     """
 
     def __init__(self, name, records, measured=None):
@@ -109,7 +104,7 @@ class Found:
             said.append(f"Diverged, and in no comparison: {'; '.join(self.diverged)}.")
         guesses = {title: sum(map(only_guesses, self.seeds(title))) for title in self._seeds}
         if any(guesses.values()):
-            named = [f"{title} ({count} of {self.question.seeds} seeds)" for title, count in guesses.items() if count]
+            named = [f"{title} ({k} of {self.question.seeds} seeds)" for title, k in guesses.items() if k]
             said.append(f"{NO_BETTER.capitalize()}: {'; '.join(named)}.")
         rising = [title for title in self._seeds if _rises(self.seeds(title))]
         if rising:
@@ -146,8 +141,8 @@ class Found:
     def _sample(self):
         """On what accuracies are compared."""
         images = self.runs[self.runs["status"] == "complete"]["images"]
-        span = " to ".join(f"{count:,}" for count in sorted({images.min(), images.max()}))
-        return f"{span} test images and {self.question.seeds} seed{'s' * (self.question.seeds > 1)}"
+        span = " to ".join(f"{number:,}" for number in sorted({images.min(), images.max()}))
+        return f"{span} test images and {count(self.question.seeds, 'seed')}"
 
     def pair(self, title):
         """What is compared, as a difference: the title, or both arms where it names none."""

@@ -39,8 +39,7 @@ from wisesr_helpers.studies.evidence import (
     Finding,
     Model,
 )
-from wisesr_helpers.studies.grid import STUDIES
-from wisesr_helpers.studies.support import PAPER_STUDIES, REPORT_STUDIES
+from wisesr_helpers.studies.grid import PAPER_STUDIES, REPORT_STUDIES, STUDIES
 from wisesr_helpers.training.runs import canonical
 
 FINAL_HEADS = {"Table 5": "wise_dropout", "Table 6": "wise", "Table 7": "wise_dropout", "Table 9": "wise"}
@@ -386,17 +385,8 @@ def _finals(runs):
     return ", ".join(f"{run.top1:.1%}" for run in runs)
 
 
-def demo_better(evidence, *names):
-    """Whether a head is better than another: study, backbone, head, other head."""
-    return _demo_comparison(evidence, recorded, *names)
-
-
-def demo_sooner(evidence, *names):
-    """The same early in training."""
-    return _demo_comparison(evidence, early, *names)
-
-
-def _demo_comparison(evidence, compared, study, backbone, head, other):
+def demo_comparison(evidence, compared, study, backbone, head, other):
+    """Whether a head is better than another, as ``compared`` by :func:`recorded` or :func:`early`."""
     found, seeds = compared(evidence, [(Model(study, backbone, head), Model(study, backbone, other))], "demo")
     if not found:
         return NO_DEMO
@@ -408,9 +398,9 @@ def _demo_comparison(evidence, compared, study, backbone, head, other):
 JUDGEMENTS = {
     "ahead then behind": ahead_then_behind,
     "demo above half": demo_above_half,
-    "demo better": demo_better,
+    "demo better": lambda evidence, *names: demo_comparison(evidence, recorded, *names),
     "demo ceiling": demo_ceiling,
-    "demo sooner": demo_sooner,
+    "demo sooner": lambda evidence, *names: demo_comparison(evidence, early, *names),
     "larger gain": larger_gain,
     "only chance": only_chance,
     "sooner": sooner,

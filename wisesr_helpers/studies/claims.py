@@ -181,11 +181,7 @@ def _slug(*words):
 
 
 def run(evidence, test, entry=None, tolerance=""):
-    """The ``Finding`` of a test as it is written: "gain: Table 5; Xception; wise; gap"; an empty one was not run.
-
-    Raises:
-        ValueError: There is no such test.
-    """
+    """The ``Finding`` of a test as it is written: "gain: Table 5; Xception; wise; gap"; an empty one was not run."""
     name, _, arguments = test.partition(": ")
     arguments = arguments.split("; ")
     if not name:
@@ -238,14 +234,10 @@ def value_verdict(value, entry, tolerance):
 
 
 def slips(table=None):
-    """Where a source contradicts itself, its own numbers, arithmetic, or the work that it cites.
+    """Where a source contradicts itself, its own numbers, arithmetic, or the work that it cites: text, a row a slip.
 
-    Args:
-        table: The ledger, as :func:`claims` returns it; default that one.
-
-    Returns:
-        DataFrame of text, a row per slip: "source", "where", "about", "printed", "should be" (computed; empty where the
-        slip is no value) and "why".
+    "should be" is computed, and empty where the slip is no value. ``table`` is the ledger, as :func:`claims` returns
+    it.
     """
     numbers, table = published(), (claims() if table is None else table).set_index("id")
     disagreeing = table[table["verdict"] == DISAGREES]
@@ -269,14 +261,7 @@ def slips(table=None):
 
 
 def main(arguments=None):
-    """``python -m wisesr_helpers.studies.claims``: the ledger, or what is asked for of it, in a terminal or as CSV.
-
-    Args:
-        arguments: List of strings; None for the process's own.
-
-    Returns:
-        Exit status: 0, or 1 where no claim is as asked for.
-    """
+    """``python -m wisesr_helpers.studies.claims``: the ledger, or what is asked for of it, in a terminal or as CSV."""
     parser = argparse.ArgumentParser("python -m wisesr_helpers.studies.claims", description="The ledger of claims.")
     parser.add_argument("--source", choices=("paper", "report", "demo"))
     parser.add_argument("--where", metavar="TEXT", help='a place, or how it begins: "Table 5", "Section 2"')

@@ -20,18 +20,8 @@ from wisesr_helpers.training import runs
 def import_runs(folder, runs_dir=None):
     """Take in the records of finished runs; nothing that is here is overwritten.
 
-    A record is taken whole, into a folder of its name, or refused. Weights are not taken.
-
-    Args:
-        folder: Folder with records, as :func:`wisesr_helpers.training.runs.load_runs` reads it, or a run's own.
-        runs_dir: Where they are kept; None: the default.
-
-    Returns:
-        (sentences about what was taken or was here already, sentences about what was refused or is in conflict).
-
-    Raises:
-        ValueError: ``folder`` is no folder, or holds no record.
-        OSError: ``runs_dir`` can't be written.
+    A record is taken whole, into a folder of its name, or refused. Weights are not taken. Returns sentences about what
+    was taken or was here already, and sentences about what was refused or is in conflict.
     """
     folder, runs_dir = pathlib.Path(folder).expanduser(), pathlib.Path(runs_dir or runs.default_runs_dir()).expanduser()
     paths = sorted([*folder.glob("*.json"), *folder.glob(f"*/{runs.RECORD}")])
@@ -75,17 +65,10 @@ def import_runs(folder, runs_dir=None):
 
 
 def check_run(run, path):
-    """Check that a record is a finished run of this project's, and agrees with itself.
+    """Check that a record is a finished run of this project's, and agrees with itself; ValueError names the file.
 
     Its hash shows damage; this shows what was written by something else, or edited with its hash. Nothing shows an
     invention that agrees with itself throughout.
-
-    Args:
-        run: ``RunResult``.
-        path: The record's file.
-
-    Raises:
-        ValueError: It is not; the sentence names the file.
     """
     try:
         _check_names(run)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from wisesr_helpers._keras import keras
 from wisesr_helpers.checks import check_whole, refusing
-from wisesr_helpers.data.dataset import DEMO_NOTE, Dataset
+from wisesr_helpers.data.dataset import Dataset
 from wisesr_helpers.metrics import (
     LEVEL,
     images_needed,
@@ -53,7 +53,6 @@ class Comparison:
         models: Head → its classifier of seed 0, with ``class_names``.
         labels: Integer array (N,), of the test images.
         classes: Class names.
-        photographs: False for the embedded scenes.
     """
 
     backbone: str
@@ -62,17 +61,11 @@ class Comparison:
     models: Mapping
     labels: np.ndarray
     classes: tuple
-    photographs: bool
 
     @property
     def images(self):
         """Number of test images."""
         return len(self.labels)
-
-    @property
-    def note(self):
-        """What figures say about the images; empty for photographs."""
-        return "" if self.photographs else DEMO_NOTE
 
     @property
     def baseline(self):
@@ -221,25 +214,15 @@ def _rounded(number):
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The checked arguments of a comparison.
+    """The checked arguments of a comparison."""
 
-    Attributes:
-        heads: Names, at least two.
-        backbone: Its name.
-        weights: The backbone's: None (random), "imagenet", or a path.
-        frozen: Whether only heads are trained, on features that the backbone gives once.
-        recipe: ``Recipe`` of every training.
-        seeds: Number of trainings of each head; the seeds are 0, 1, ….
-        options: Head → its further options.
-    """
-
-    heads: tuple
+    heads: tuple  # names, at least two
     backbone: str
-    weights: object
-    frozen: bool
-    recipe: Recipe
-    seeds: int
-    options: Mapping
+    weights: object  # the backbone's: None (random), "imagenet", or a path
+    frozen: bool  # whether only heads are trained, on features that the backbone gives once
+    recipe: Recipe  # of every training
+    seeds: int  # number of trainings of each head; the seeds are 0, 1, …
+    options: Mapping  # head → its further options
 
     def describe(self):
         """Sentences: what is compared, and how it is trained."""
@@ -381,7 +364,6 @@ def compare_heads(
         models=models,
         labels=np.asarray(dataset.test.labels),
         classes=dataset.classes,
-        photographs=dataset.photographs,
     )
     tell(comparison.recommendation)
     return comparison

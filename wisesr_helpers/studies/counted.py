@@ -12,7 +12,7 @@ import pandas as pd
 from wisesr_helpers.models.backbones import build_backbone
 from wisesr_helpers.models.counts import count_flops, count_params, head_flops, head_params
 from wisesr_helpers.published import number, published
-from wisesr_helpers.studies.support import PAPER_STUDIES, REPORT_STUDIES
+from wisesr_helpers.studies.grid import PAPER_STUDIES, REPORT_STUDIES
 
 PATH = pathlib.Path(__file__).with_name("counted.csv")
 COLUMNS = ("where", "backbone", "head", "image_size", "classes", "parameters", "flops", "feature_map")

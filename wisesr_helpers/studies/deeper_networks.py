@@ -11,7 +11,8 @@ from wisesr_helpers.plots.images import show_image
 from wisesr_helpers.plots.runs import curves, row_styles
 from wisesr_helpers.published import number, published
 from wisesr_helpers.studies.experiment import Experiment, Rows
-from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.studies.grid import REPORT_STUDIES, STUDIES
+from wisesr_helpers.studies.support import accuracies
 
 # A classifier's mistakes: which classes are taken for which, and which images.
 
@@ -153,7 +154,6 @@ def draw_misclassified(table, split, axes):
 # The course report "Deeper Networks for Image Classification": its table, its figures and its architectures.
 
 STUDY = STUDIES["deeper_networks"]
-DATASETS = {name: study for name, study in STUDY.datasets.items() if study.source}
 IMAGENET = int(number("Section 2", "ImageNet", "Number of Classes", source="report"))
 MEASURES = ("top-1", "top-5")
 # Kind of layer → what the names of its classes have in common.
@@ -223,17 +223,12 @@ def table_1():
         of its test set gives, and "beside the best": whether top-1 is worse than that of the dataset's best, by
         :func:`wisesr_helpers.metrics.judge`; only counts are known, so the comparisons are unpaired.
     """
-    printed = published().query("source == 'report' and where == 'Table 1'").set_index(["row", "column"])["value"]
-    spelt = {name.casefold(): name for name in STUDY.backbones}
+    printed = accuracies().query("source == 'report'")
     rows = []
-    for label in dict.fromkeys(row for row, _ in printed.index):
-        dataset, backbone = label.split(" / ")
-        study = next(study for study in DATASETS.values() if study.dataset.startswith(dataset))
-        row = {"dataset": study.dataset, "backbone": spelt[backbone.casefold()]}
-        for measure in MEASURES:
-            value = printed[label, f"{measure.capitalize()} accuracy"]
-            interval = "{:.4f} to {:.4f}".format(*wilson_interval(*_counts(value, study.dataset)))
-            row |= {measure: value, f"95% interval of {measure}": interval}
+    for (dataset, backbone), measures in printed.groupby(["dataset", "backbone"], sort=False):
+        row = {"dataset": REPORT_STUDIES[dataset].dataset, "backbone": backbone}
+        for each in measures.itertuples():
+            row |= {each.measure: each.printed, f"95% interval of {each.measure}": f"{each.low:.4f} to {each.high:.4f}"}
         rows.append(row)
     table = pd.DataFrame(rows)
     best = table.groupby("dataset")["top-1"].transform("max")  # four digits each: as text they sort alike
@@ -249,7 +244,7 @@ def table_1():
 
 def _counts(value, dataset):
     """(correct, all) test images of a dataset that give a printed accuracy."""
-    images = next(study.test_images for study in DATASETS.values() if study.dataset == dataset)
+    images = next(study.test_images for study in REPORT_STUDIES.values() if study.dataset == dataset)
     return round(float(value) * images), images
 
 
@@ -286,7 +281,7 @@ def published_bars(table, axes):
 def recipe_in_words():
     """What the report prints of its training, which every run at paper scale follows, in a sentence."""
     recipe, sizes = STUDY.recipe, {name: STUDY.size_for(name) for name in STUDY.backbones}
-    epochs = ", ".join(f"{study.recipe.epochs} epochs on {study.dataset}" for study in DATASETS.values())
+    epochs = ", ".join(f"{study.recipe.epochs} epochs on {study.dataset}" for study in REPORT_STUDIES.values())
     return (
         f"Learning rate {recipe.learning_rate:g}, batch {recipe.batch_size}, "
         f"{'augmented' if recipe.augmentation else 'no augmentation'}; {epochs}; images of "
@@ -318,12 +313,7 @@ def training_curves(runs, axes):
 
 
 def epoch_seconds(runs, ax):
-    """Seconds that each epoch took, measurement on the test split included: a line and a colour a row.
-
-    Args:
-        runs: DataFrame as ``ws.Rows.run`` returns it.
-        ax: Axes to draw on.
-    """
+    """Seconds that each epoch took, measurement on the test split included: a line and a colour a row."""
     said = []
     for row, (colour, dashes) in zip(runs.itertuples(), row_styles(runs["row"]), strict=True):
         seconds = row.run.execution["seconds"]
@@ -399,7 +389,7 @@ def parameters_beside_keras(table):
             "parameters, counted here": total,
             "parameters, keras.applications": getattr(keras.applications, backbone)(weights=None).count_params(),
         }
-        for classes in sorted({study.classes for study in DATASETS.values()}):
+        for classes in sorted({study.classes for study in REPORT_STUDIES.values()}):
             a_class = stages[-1] // IMAGENET
             row[f"{classes} classes, layer replaced"] = total + (classes - IMAGENET) * a_class
             row[f"{classes} classes, layer added"] = total + classes * (IMAGENET + 1)

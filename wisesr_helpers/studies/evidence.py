@@ -21,21 +21,13 @@ VERDICTS = (
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What a test found.
+    """What a test found."""
 
-    Attributes:
-        ours: Our value, or what was found, as text; empty where there is none yet.
-        verdict: One of ``VERDICTS``.
-        scale: "paper" or "demo", of runs; "printed", "counted", or empty.
-        seeds: Trainings of each model that it rests on.
-        command: What would settle it, where it is open or a demo that is not run.
-    """
-
-    ours: str = ""
-    verdict: str = NOT_RUN
-    scale: str = ""
-    seeds: int = 0
-    command: str = ""
+    ours: str = ""  # our value, or what was found; empty where there is none yet
+    verdict: str = NOT_RUN  # one of VERDICTS
+    scale: str = ""  # "paper" or "demo", of runs; "printed", "counted", or empty
+    seeds: int = 0  # trainings of each model that it rests on
+    command: str = ""  # what would settle it, where it is open or a demo that is not run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +50,7 @@ class Model:
 
 
 class Evidence:
-    """What tests draw on.
-
-    Args:
-        numbers: The printed numbers, as ``published()`` returns them.
-        counts: Counts of the printed models, as ``counted.stored()`` returns them.
-        runs: Records, as ``ws.load_runs`` returns them.
-    """
+    """What tests draw on: the printed numbers, counts of the printed models, and records (``ws.load_runs``)."""
 
     def __init__(self, numbers, counts, runs):
         self.numbers, self.counts = numbers, counts

@@ -83,35 +83,20 @@ EMBEDDED_OPTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec:
-    """A run of a study, resolved once from what was typed.
+    """A run of a study, resolved once from what was typed."""
 
-    Attributes:
-        study: ``Study``; of a study with several datasets, the one for the dataset that was asked for.
-        head: ``Head``.
-        parameters: ``RunParameters``: what tells the run from others.
-        plan: ``Demo``, the embedded images of demo and smoke; None at paper scale.
-        recipe: ``Recipe``, with the options and the number of epochs that were asked for.
-        head_options: Options for ``build_classifier``.
-        data_options: Options for ``load_dataset``, or of embedded scenes.
-        reason: Why this scale was chosen, in words.
-        folder: Where the run is kept.
-        data_dir: Where data is looked for first; None: the cache folder.
-        runs_dir: As typed; None: the default.
-        overwrite: Whether a finished run is trained again.
-    """
-
-    study: Study
+    study: Study  # of a study with several datasets, the one for the dataset that was asked for
     head: Head
-    parameters: runs.RunParameters
-    plan: Demo | None
-    recipe: Recipe
-    head_options: Mapping
-    data_options: Mapping
-    reason: str = ""
-    folder: pathlib.Path | None = None
-    data_dir: pathlib.Path | None = None
-    runs_dir: pathlib.Path | None = None
-    overwrite: bool = False
+    parameters: runs.RunParameters  # what tells the run from others
+    plan: Demo | None  # the embedded images of demo and smoke; None at paper scale
+    recipe: Recipe  # with the options and the number of epochs that were asked for
+    head_options: Mapping  # for build_classifier
+    data_options: Mapping  # for load_dataset, or of embedded scenes
+    reason: str = ""  # why this scale was chosen
+    folder: pathlib.Path | None = None  # where the run is kept
+    data_dir: pathlib.Path | None = None  # where data is looked for first; None: the cache folder
+    runs_dir: pathlib.Path | None = None  # as typed; None: the default
+    overwrite: bool = False  # whether a finished run is trained again
 
     @property
     def image_size(self):
@@ -178,11 +163,7 @@ def _folder(name, typed):
 def spec_of(run):
     """The ``RunSpec`` that a kept run's command gives today; no folder is touched and no data looked for.
 
-    Args:
-        run: ``RunResult``.
-
-    Raises:
-        ValueError: Its study, dataset, scale, head or an option no longer exists.
+    ValueError if its study, dataset, scale, head or an option no longer exists.
     """
     dataset = run.chosen_dataset
     study, head = get_study(run.study, dataset), get_head(run.head)
@@ -190,11 +171,7 @@ def spec_of(run):
 
 
 def is_current(run):
-    """Whether today's code would make a run from its command: versions of behaviour, recipe, and data asked for.
-
-    Args:
-        run: ``RunResult``.
-    """
+    """Whether today's code would make a run from its command: versions of behaviour, recipe, and data asked for."""
     if run.older:
         return False
     try:
@@ -258,20 +235,10 @@ def make_spec(study, head, backbone, scale, seed, epochs=0, options=None, datase
 
 
 def choose_scale(scale, study, backbone, data_dir):
-    """The scale of a run, and why it was chosen.
+    """The scale of a run, and why it was chosen, in words; ``WISESR_SCALE`` stands in for "auto".
 
-    Args:
-        scale: "auto", "paper", "demo" or "smoke"; ``WISESR_SCALE`` stands in for "auto".
-        study: ``Study``.
-        backbone: Its name; empty: the study's first.
-        data_dir: Where data is looked for first, or None.
-
-    Returns:
-        (scale, reason).
-
-    Raises:
-        ValueError: An unknown scale, or "paper" for a study that has none.
-        FileNotFoundError: "paper", and the study's data is not on this machine.
+    An empty backbone is the study's first. ValueError for an unknown scale, or "paper" for a study that has none;
+    FileNotFoundError for "paper" where the study's data is not on this machine.
     """
     asked = os.environ.get("WISESR_SCALE", "auto") if scale == "auto" else scale
     if asked not in ("auto", *SCALES):

@@ -18,8 +18,9 @@ from wisesr_helpers.models.backbones import SMALL, backbone_names, build_backbon
 from wisesr_helpers.models.counts import cells_looked_at, count_flops, count_params, head_flops, head_params
 from wisesr_helpers.models.heads import REGISTRY, get_head, head_layers
 from wisesr_helpers.plots.heads import head_steps, looked_at, looked_at_in_words
-from wisesr_helpers.published import number, printed, published
+from wisesr_helpers.published import number, published
 from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.studies.report import side_of_table_1
 from wisesr_helpers.training.runs import load_classifier
 
 # A head on a backbone: what it costs, which cells it looks at, and what the paper prints for it.
@@ -29,34 +30,19 @@ LARGEST = 2048  # side of the images in pixels: of larger ones, the cells of the
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Combination:
-    """The costs of a head on one backbone, and the cells it looks at, for one image size and number of classes.
-
-    Attributes:
-        head: One of ``ws.HEADS``.
-        backbone: Its Keras name, or one of the small ones.
-        image_size: Side in pixels.
-        classes: Number of classes.
-        feature_shape: (H, W, C) of the feature map.
-        head_params: Parameters of the head, the classifier included.
-        params: Parameters of the whole model.
-        head_flops: Operations of the head for one image, as :func:`wisesr_helpers.models.counts.count_flops` counts
-            them.
-        flops: Operations of the whole model.
-        seen: Array (H, W) of bool: the cells that the head looks at.
-        pool_size: Side of the averaged blocks in cells; 1 for a head that averages none.
-    """
+    """The costs of a head on one backbone, and the cells it looks at, for one image size and number of classes."""
 
     head: str
     backbone: str
-    image_size: int
+    image_size: int  # side in pixels
     classes: int
-    feature_shape: tuple
-    head_params: int
-    params: int
-    head_flops: int
-    flops: int
-    seen: np.ndarray
-    pool_size: int
+    feature_shape: tuple  # (H, W, C)
+    head_params: int  # the classifier included
+    params: int  # of the whole model
+    head_flops: int  # for one image
+    flops: int  # of the whole model
+    seen: np.ndarray  # (H, W) of bool: the cells that the head looks at
+    pool_size: int  # side of the averaged blocks in cells; 1 for a head that averages none
 
     def costs(self):
         """DataFrame, a row for the backbone, the head and the whole model: parameters, FLOPs for one image."""
@@ -69,12 +55,10 @@ class Combination:
         return pd.DataFrame(rows, columns=["part", "parameters", "FLOPs for one image"])
 
     def published(self):
-        """The values that the paper's tables print for exactly this combination.
+        """The values that the paper's tables print for exactly this combination, a row each; no rows if there are none.
 
-        Returns:
-            DataFrame, a row a printed value: where, study, what, printed, computed here (parameters and GFLOPs
-            counted; of an accuracy the 95% interval from the size of the test set), note (what is wrong with the
-            printed value, or ""). No rows if nothing is printed.
+        "computed here" is our own count, or of an accuracy the 95% interval from the size of the test set; "note" says
+        what is wrong with the printed value.
         """
         rows = []
         for entry in self._entries():
@@ -167,8 +151,7 @@ def _settings():
     """Table of the paper → (its ``Study`` or None, side in pixels, classes)."""
     tables = set(published().query("source == 'paper' and unit == 'fraction' and backbone != ''")["where"])
     studies = {study.table: study for study in STUDIES.values() if study.table in tables}
-    side = int(printed("Table 1 caption", "images", "Image Size").split("×")[0])
-    table_1 = (None, side, int(number("Table 1 caption", "classes", "Number of Classes")))
+    table_1 = (None, side_of_table_1(), int(number("Table 1 caption", "classes", "Number of Classes")))
     return {"Table 1": table_1} | {table: (s, s.image_size, s.classes) for table, s in studies.items()}
 
 
@@ -183,35 +166,20 @@ METHODS = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageMap:
-    """The map of one test image for one class, and the logit that it may sum to.
+    """The map of one test image for one class, and the logit that it may sum to."""
 
-    Attributes:
-        names: Class names.
-        index: The image's place in the test split.
-        label: The true class, an index.
-        predicted: The predicted class, an index.
-        chosen: The class of the map, an index.
-        method: One of ``METHODS``.
-        probability: The model's output for the chosen class.
-        logit: The chosen class's logit.
-        empty: The logit of a feature map of zeros, which the biases alone make.
-        values: Array (h, w) in the logit's unit; None where the head has no such map.
-        problem: Why there is no map, a sentence, or "".
-        precision: Relative precision of the arithmetic that the logit was computed in.
-    """
-
-    names: tuple
-    index: int
-    label: int
-    predicted: int
-    chosen: int
-    method: str
-    probability: float
-    logit: float
-    empty: float
-    values: np.ndarray | None
-    problem: str = ""
-    precision: float = 1e-3
+    names: tuple  # of the classes
+    index: int  # the image's place in the test split
+    label: int  # the true class
+    predicted: int  # the predicted class
+    chosen: int  # the class of the map
+    method: str  # one of METHODS
+    probability: float  # the model's output for the chosen class
+    logit: float  # of the chosen class
+    empty: float  # the logit of a feature map of zeros, which the biases alone make
+    values: np.ndarray | None  # (h, w) in the logit's unit; None where the head has no such map
+    problem: str = ""  # why there is no map, a sentence
+    precision: float = 1e-3  # relative, of the arithmetic that the logit was computed in
 
     @property
     def adds_up(self):
@@ -256,21 +224,9 @@ def _digits(value, sign=""):
 
 
 def image_map(model, dataset, index=0, chosen="predicted", method="contribution"):
-    """The map of one test image for one class.
+    """The ``ImageMap`` of one test image for one class, "predicted", "true" or an index, by one of ``METHODS``.
 
-    Args:
-        model: As ``ws.contribution_map`` takes it.
-        dataset: Dataset of the model's image size and classes.
-        index: The image's place in the test split; default 0.
-        chosen: "predicted" (default), "true", or the index of a class.
-        method: "contribution" (default), "HiResCAM" or "Grad-CAM".
-
-    Returns:
-        ImageMap.
-
-    Raises:
-        TypeError: ``model`` is no Keras model.
-        ValueError: Model and dataset don't go together, or there is no such image, class or method.
+    ValueError where model and dataset don't go together, or for an image, class or method that there is not.
     """
     split = split_at(model)
     check_fit(split, dataset)

@@ -38,24 +38,11 @@ NOTED = 16  # batches between two moments from which an interrupted computation 
 class FrozenFeatures:
     """The last feature maps of a dataset's images, computed once and memory-mapped afterwards.
 
-    Args:
-        dataset: ``Dataset``.
-        backbone: Name, see :func:`wisesr_helpers.models.backbones.build_backbone`.
-        weights: None (random, of seed 0), "imagenet", or the path of a weights file.
-        cache: Folder to keep the features in; None: a per-user cache folder.
-        preprocessing: See :func:`wisesr_helpers.models.backbones.preprocessing_mode`; None: for "imagenet" what those
-            weights were trained with, otherwise that function's default.
+    Weights are None (random, of seed 0), "imagenet", or the path of a weights file; ``preprocessing=None`` is for
+    "imagenet" what those weights were trained with. ``train`` and ``test`` are float16 arrays (N, h, w, C); ``state``
+    is the SHA-256 of the backbone's weights and layers. ``cache=None`` is the per-user folder.
 
-    Attributes:
-        backbone: ``keras.Model``, images in, features out.
-        state: SHA-256 of its weights and layers, hexadecimal.
-        train: float16 array (N, h, w, C) of the training images.
-        test: The same of the test images.
-
-    Raises:
-        ValueError: As ``build_backbone``, or a feature is larger than float16 can hold.
-        FileNotFoundError: The weights file isn't there.
-        OSError: The ImageNet weights can't be downloaded, or there is no room for the features.
+    ValueError where a feature is larger than float16 can hold, OSError where there is no room for the features.
     """
 
     def __init__(self, dataset, backbone, weights=None, cache=None, preprocessing=None):
@@ -101,22 +88,11 @@ class FrozenFeatures:
         return _read(path, shape)
 
     def train_head(self, head, seed, recipe=RECIPE, checkpoints=None, **options):
-        """Train one head on the features.
+        """Train one head on the features; a recipe's augmentation, weights and precision have no effect.
 
-        Args:
-            head: One of ``ws.HEADS``.
-            seed: Seed of its first weights, the order of the images and its dropout.
-            recipe: ``Recipe``; default Adam, batches of 32, 30 epochs. Its augmentation, weights and precision have no
-                effect.
-            checkpoints: ``Checkpoints`` that the trained head is kept in, and taken from where it is; None: nowhere.
-            **options: The head's options, see :func:`wisesr_helpers.models.heads.head_layers`.
-
-        Returns:
-            (model, correct): the classifier, images in and probabilities out, with the dataset's ``class_names``; and
-            which test images it gets right, a bool array (N,).
-
-        Raises:
-            ValueError: The head doesn't take an option, or the training diverged.
+        With ``checkpoints`` the trained head is kept there, and taken from there where it is. Returns the classifier,
+        images in and probabilities out, and which test images it gets right, a bool array (N,). ValueError if the
+        training diverged.
         """
         shape, classes = self.backbone.output_shape[1:], len(self.dataset.classes)
         keras.utils.set_random_seed(seed)

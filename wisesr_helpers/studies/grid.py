@@ -282,18 +282,12 @@ _DATASETS = {
 _REPORT = dataclasses.replace(_MNIST, title="Deeper networks", datasets=_DATASETS)
 
 STUDIES = {study.name: study for study in (*_PAPER, _REPORT)}
+PAPER_STUDIES = {study.table: study for study in _PAPER}
+REPORT_STUDIES = {dataset: study for dataset, study in _DATASETS.items() if study.source}
 
 
 def get_study(name, dataset=""):
-    """The study of that name.
-
-    Args:
-        name: One of ``STUDIES``.
-        dataset: For a study with several datasets, one of them; else empty.
-
-    Raises:
-        ValueError: There is none, or it has no such dataset; the valid names are listed.
-    """
+    """The study of that name, or of that dataset where it has several; ValueError lists the valid names."""
     if name not in STUDIES:
         raise ValueError(f"Unknown study '{name}'. Valid studies: {', '.join(STUDIES)}.")
     study = STUDIES[name]
@@ -306,12 +300,8 @@ def get_study(name, dataset=""):
 
 
 def get_paper_study(name):
-    """The study of that name, if it is one of the paper's.
-
-    Raises:
-        ValueError: Another name; the paper's four are listed.
-    """
-    papers = [known for known, study in STUDIES.items() if not study.datasets]
+    """The study of that name, if it is one of the paper's; ValueError lists the four."""
+    papers = [study.name for study in PAPER_STUDIES.values()]
     if name not in papers:
         raise ValueError(f"study must be one of the paper's four: {', '.join(papers)}; received {name!r}.")
     return STUDIES[name]

@@ -30,17 +30,11 @@ SHOWN = 12  # test images whose predictions are shown
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Images:
-    """The images of a comparison.
+    """The images of a comparison."""
 
-    Attributes:
-        folder: Folder or CSV of images by class.
-        new: Path of images to predict, or None.
-        cache: Where features and decoded images are kept; None: the per-user cache folder.
-    """
-
-    folder: object
-    new: object
-    cache: object
+    folder: object  # folder or CSV of images by class
+    new: object  # path of images to predict, or None
+    cache: object  # where features and decoded images are kept; None: the per-user cache folder
 
 
 @refusing()
@@ -89,12 +83,8 @@ def default_backbone(folder=""):
 def write_scenes(folder, image_size, train, test, seed=0):
     """Write embedded scenes as PNG files: "embedded_scenes/train/<class>" and "embedded_scenes/test/<class>".
 
-    Args:
-        folder: Where; made if missing.
-        image_size: Side in pixels, at least 192.
-        train: Number of training scenes; the two classes take turns.
-        test: Number of test scenes, from handwriting that no training scene holds.
-        seed: Every scene is a function of (seed, split, index).
+    The two classes take turns. Test scenes are from handwriting that no training scene holds; every scene is a function
+    of (seed, split, index).
     """
     from PIL import Image
 

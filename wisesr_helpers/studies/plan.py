@@ -49,15 +49,10 @@ PROCESS = 1e9  # bytes that a process with TensorFlow has before it trains
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row of the grid: one run.
-
-    Attributes:
-        spec: ``RunSpec``.
-        state: "missing", "running" (begun), "stale" (made by older code or settings), "complete" or "diverged".
-    """
+    """A row of the grid: one run."""
 
     spec: RunSpec
-    state: str
+    state: str  # "missing", "running" (begun), "stale" (made by older code or settings), "complete" or "diverged"
 
     @property
     def identity(self):
@@ -136,20 +131,11 @@ class Row:
 
 
 def plan(config=None):
-    """The rows of the grid that a configuration asks for.
+    """The rows of the grid that a configuration asks for, seed by seed: a list of ``Row``.
 
-    At paper scale those of the paper's tables and of the report's. At demo and smoke scale a row's backbone is the
-    small one unless ``backbones`` names it, the digits stand in for the report's datasets, and rows that coincide are
-    one.
-
-    Args:
-        config: Mapping with some of the keys of ``DEFAULTS``; None values are defaults.
-
-    Returns:
-        list of Row, seed by seed.
-
-    Raises:
-        ValueError: An unknown key, scale, head or backbone, or a seed that is none; with what is valid.
+    The configuration has some of the keys of ``DEFAULTS``. At paper scale rows are those of the paper's tables and of
+    the report's. At demo and smoke scale a row's backbone is the small one unless ``backbones`` names it, the digits
+    stand in for the report's datasets, and rows that coincide are one.
     """
     options = {name: str(value) for name, value in (config or {}).items() if value is not None}
     _check("configuration", options, DEFAULTS)
@@ -205,7 +191,7 @@ def describe(rows):
     )
 
 
-def _row(study, dataset, backbone, head, scale, seed, runs_dir="", data_dir=""):
+def _row(study, dataset, backbone, head, scale, seed, runs_dir, data_dir):
     """The ``Row`` of a ``Study`` (of the dataset), with its state as its record says; folders empty: the defaults."""
     return _placed(make_spec(study, get_head(head), backbone, scale, seed, dataset=dataset), runs_dir, data_dir)
 

@@ -2,36 +2,25 @@
 
 Every run is one of a study's demo scale (:mod:`wisesr_helpers.studies.grid`) with something of it changed, so that a
 record says by its name which it is, and questions share runs. ``results/protocol.md`` has the reasons and the costs; it
-was committed before the runs. ``python -m wisesr_helpers.studies.questions`` lists what is done and what is left.
+was committed before the runs.
 """
 
 import dataclasses
 from collections.abc import Mapping
 
-import pandas as pd
-
-from wisesr_helpers.studies.experiment import resolve
-from wisesr_helpers.studies.grid import STUDIES
-from wisesr_helpers.studies.report import is_current
+from wisesr_helpers.studies.experiment import Experiment
+from wisesr_helpers.studies.grid import PAPER_STUDIES
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """An experiment.
+    """An experiment."""
 
-    Attributes:
-        asks: The question.
-        arms: Title → keywords of ``ws.Experiment``; what is not said is the demo's own.
-        pairs: Title of a comparison → (first arm, second arm): what is compared, all in one table.
-        decides: The rule, in words.
-        seeds: Number of trainings of every arm; the seeds are 0, 1, ….
-    """
-
-    asks: str
-    arms: Mapping
-    pairs: Mapping
-    decides: str
-    seeds: int = 3
+    asks: str  # the question
+    arms: Mapping  # title → keywords of ws.Experiment; what is not said is the demo's own
+    pairs: Mapping  # title of a comparison → (first arm, second arm): what is compared, all in one table
+    decides: str  # the rule, in words
+    seeds: int = 3  # number of trainings of every arm; the seeds are 0, 1, …
 
     def runs(self):
         """Keywords of ``ws.Experiment`` for every run, seed by seed, so that an interrupted grid leaves whole seeds."""
@@ -45,9 +34,8 @@ class Question:
 def _by_study(suffix=""):
     """In each of the paper's studies, ``wise`` compared with ``gap``."""
     return {
-        f"{name}: wise − gap": (f"{name}, wise{suffix}", f"{name}, gap{suffix}")
-        for name, study in STUDIES.items()
-        if not study.datasets
+        f"{study.name}: wise − gap": (f"{study.name}, wise{suffix}", f"{study.name}, gap{suffix}")
+        for study in PAPER_STUDIES.values()
     }
 
 
@@ -63,8 +51,7 @@ BETTER = "Wilson's interval, and the one rule for better of wisesr_helpers.metri
 # 1. The demos: every head of every study on separate patches, and two on ordinary convolutions.
 DEMOS = {
     f"{study.name}, {head}": {"study": study.name, "head": head}
-    for study in STUDIES.values()
-    if not study.datasets
+    for study in PAPER_STUDIES.values()
     for head in study.heads
 }
 CONV = {f"{title}, small_conv": arm | {"backbone": "small_conv"} for title, arm in DEMOS.items()}
@@ -256,14 +243,7 @@ MEASURED = ("jumps",)  # by a loop of their own, not by records
 
 
 def runs(names=()):
-    """Keywords of ``ws.Experiment`` for the runs of questions, each once.
-
-    Args:
-        names: Of ``QUESTIONS``; empty: all but ``MEASURED``.
-
-    Raises:
-        ValueError: There is no such question; the valid ones are listed.
-    """
+    """Keywords of ``ws.Experiment`` for the runs of questions, each once; without names, of all but ``MEASURED``."""
     for name in names:
         if name not in QUESTIONS:
             raise ValueError(f"Unknown question '{name}'. Valid questions: {', '.join(QUESTIONS)}.")
@@ -275,66 +255,4 @@ def runs(names=()):
 
 def spec(typed):
     """The ``RunSpec`` of a run's keywords."""
-    named = {"head": "wise", "epochs": 0, "options": None, "dataset": ""} | typed
-    return resolve(**named, data_dir="", runs_dir="", overwrite=False)
-
-
-# Milliseconds of a training image on two quiet cores, at 224 and 512 with batches of 10; a test image takes a third.
-# Between the sizes it grows with the pixels.
-MILLISECONDS = {224: 1.5, 512: 4.5}
-SLOWER = {"small_conv": 2.1, "small_patch_3": 1.1, "small_patch_5": 1.2, "small_patch_7": 1.3}
-WITHOUT_AUGMENTATION = 0.4  # as a share
-BEGIN = 12  # seconds before the first step
-
-
-def seconds(run):
-    """What a run takes, estimated.
-
-    Args:
-        run: ``RunSpec``.
-    """
-    (small, low), (large, high) = MILLISECONDS.items()
-    per_image = low + (high - low) * (run.image_size**2 - small**2) / (large**2 - small**2)
-    share = 1 if run.recipe.augmentation else WITHOUT_AUGMENTATION
-    images = run.recipe.epochs * (run.plan.train + run.plan.test / 3)
-    return BEGIN + images * per_image * share * SLOWER.get(run.parameters.backbone, 1) / 1000
-
-
-def overview(records):
-    """The questions as a table, one a row.
-
-    Args:
-        records: DataFrame as ``ws.load_runs`` returns it.
-
-    Returns:
-        DataFrame: question, asks, runs, shared (with questions above it), done (by today's code and settings), and the
-        estimated minutes of its own runs: minutes, left.
-    """
-    done, counted, rows = {run.identity for run in records["run"] if is_current(run)}, set(), []
-    for name, question in QUESTIONS.items():
-        specs = {each.parameters.identity: each for each in map(spec, question.runs())}
-        own = {identity: each for identity, each in specs.items() if identity not in counted}
-        counted |= set(own)
-        rows.append(
-            {
-                "question": name,
-                "asks": question.asks,
-                "runs": len(specs),
-                "shared": len(specs) - len(own),
-                "done": len(done & set(specs)),
-                "minutes": round(sum(map(seconds, own.values())) / 60),
-                "left": round(sum(seconds(each) for identity, each in own.items() if identity not in done) / 60),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-if __name__ == "__main__":
-    from wisesr_helpers.training.runs import load_runs
-
-    table = overview(load_runs("results"))
-    print(table.drop(columns="asks").to_string(index=False))
-    number = table["runs"].sum() - table["shared"].sum()
-    print(
-        f"{number} runs; about {table['left'].sum()} of {table['minutes'].sum()} minutes are left, one after another."
-    )
+    return Experiment(**typed).spec

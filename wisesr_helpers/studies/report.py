@@ -15,11 +15,10 @@ from wisesr_helpers.metrics import (
 )
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
-from wisesr_helpers.progress import duration
 from wisesr_helpers.published import printed, published
 from wisesr_helpers.studies.counted import recount
-from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.studies.run import count
 from wisesr_helpers.studies.support import accuracies
 
 NO_BETTER = "no better than chance"
@@ -45,10 +44,10 @@ def describe_result(run):
     if run.final is None:
         return f"{model}: no whole epoch{kind}."
     learned = f" That is no better than a guess among {len(run.classes)} classes: nothing shows that it learned."
-    count = run.final["count"]
+    images = run.final["count"]
     return (
-        f"{model}: top-1 {run.top1:.1%} (95% interval {_interval(run.correct_images, count)}) after epoch "
-        f"{run.final['epoch']}, {run.correct_images} of {count} test images; chance is {run.chance:.1%}{kind}."
+        f"{model}: top-1 {run.top1:.1%} (95% interval {_interval(run.correct_images, images)}) after epoch "
+        f"{run.final['epoch']}, {run.correct_images} of {images} test images; chance is {run.chance:.1%}{kind}."
         + (learned if only_guesses(run) else "")
     )
 
@@ -102,11 +101,7 @@ def published_results(study):
 
 
 def impossible_accuracies(study):
-    """How many of a study's printed accuracies no whole number of its test images gives.
-
-    Returns:
-        (impossible, printed): numbers of accuracies, top-1 and top-5 together.
-    """
+    """(impossible, printed): how many of a study's printed accuracies no whole number of its test images gives."""
     printed = accuracies().query("study == @study")["possible"]
     return (~printed).sum(), len(printed)
 
@@ -158,20 +153,15 @@ def results_table(runs):
             "chance": [f"{run.chance:.1%}" for run in runs["run"]],
             "top-1, best epoch": [_best(run) for run in runs["run"]],
             "status": [status(run) for run in runs["run"]],
-            "kind": [_kind(row) for row in rows],
+            "kind": [row.run.note or row.scale for row in rows],
         }
     )
 
 
 def compare_rows(runs, reference):
-    """Every other complete run of a notebook's rows compared with one of them, on the same test images.
+    """Every other complete run of ``ws.Rows.run`` compared with the row of that title, on the same test images.
 
-    Args:
-        runs: DataFrame as ``ws.Rows.run`` returns it.
-        reference: Title of the row that the others, on the same backbone, are compared with.
-
-    Returns:
-        dict: title → ``Difference``, judged for all rows together; empty without a complete reference.
+    Title → ``Difference``, judged for all rows on the same backbone together; empty without a complete reference.
     """
     complete = {row.row: row for row in runs.itertuples() if row.status == "complete"}
     if reference not in complete:
@@ -198,7 +188,7 @@ def verdict(runs, reference):
     apart = [f"'{row.row}' {row.run.ending}" for row in runs.itertuples() if row.status != "complete"]
     if apart:
         parts.append(f"not counted: {', '.join(apart)}")
-    comparisons = "1 comparison" if len(compared) == 1 else f"{len(compared)} comparisons"
+    comparisons = count(len(compared), "comparison")
     return (
         f"Compared with '{reference}' on the same test images: {'; '.join(parts)}. McNemar's exact test at 5%, "
         f"corrected for {comparisons}, and the 95% interval of the difference. Each row is one run with one seed: "
@@ -211,44 +201,6 @@ def status(run):
     """How a run ended: "complete", "complete, no better than chance", "diverged in epoch 3, step 17", "running (…)"."""
     more = [f"step {run.divergence['step']}"] if run.divergence else [NO_BETTER] if only_guesses(run) else []
     return ", ".join([run.ending, *more])
-
-
-def provenance(runs, whose):
-    """Where runs come from, one row each: data, device, software, commit, time and the command that makes them.
-
-    Args:
-        runs: DataFrame as ``ws.load_runs`` returns it.
-        whose: "committed" or "yours".
-    """
-    rows = []
-    for row in runs.itertuples():
-        execution, run = row.run.execution, row.run
-        versions = execution["versions"]
-        rows.append(
-            {
-                "run": row.identity,
-                "whose": whose,
-                "data": f"{run.dataset}, {run.train_images:,} + {run.test_images:,} images",
-                "device": f"{execution['device']}, {execution['threads']} threads, {execution['machine']}",
-                "software": f"Python {versions['python']}, Keras {versions['keras']} on {execution['backend']}",
-                "commit": commit(execution),
-                "code": "today's" if is_current(run) else "older",
-                "time": duration(sum(execution["seconds"])),
-                "command": execution["command"],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def commit(execution):
-    """The commit of an execution in words."""
-    if execution["commit"] is None:
-        return "none: not run from a checkout"
-    return execution["commit"][:10] + ("" if execution["clean"] else ", with uncommitted changes")
-
-
-def _kind(row):
-    return row.run.note or row.scale
 
 
 def _interval(correct, images):

@@ -23,12 +23,7 @@ from wisesr_helpers.versions import behaviour
 
 
 def announce(spec, notebook=""):
-    """Print what was chosen, why, and how to start the paper's scale.
-
-    Args:
-        spec: ``RunSpec``.
-        notebook: Name of a notebook that runs several rows of a study; empty: the study's own.
-    """
+    """Print what was chosen, why, and how to start the paper's scale, in the study's own notebook or in another."""
     backbone, recipe = spec.parameters.backbone, spec.recipe
     print(f"Scale: {spec.parameters.scale}{f' ({DEMO_NOTE})' if spec.plan else ''}; {spec.reason}.")
     print(_data(spec))
@@ -139,13 +134,7 @@ def describe_data(spec, dataset):
 
 
 def say_speed(spec, seconds, epochs):
-    """Print how long a training will take, if it takes a minute or more.
-
-    Args:
-        spec: ``RunSpec``.
-        seconds: Seconds that an epoch takes, measured on the first steps.
-        epochs: Number of epochs still to be trained.
-    """
+    """Print how long so many epochs will take, if it is a minute or more, from the seconds that one takes."""
     if seconds * epochs < 60:
         return
     an_epoch, whole = duration(seconds), duration(seconds * epochs)
@@ -170,16 +159,8 @@ _MACHINE = ("backend", "device", "processor", "threads", "commit", "clean")
 def finished_run(spec, dataset=None):
     """The kept run of a spec, if it has as many epochs as asked for or diverged; takes no lock and writes nothing.
 
-    Args:
-        spec: ``RunSpec``.
-        dataset: ``Dataset`` to compare the run's data with; None: not compared, since reading the photographs of the
-            paper's scale only for this would take minutes.
-
-    Returns:
-        RunResult, or None.
-
-    Raises:
-        ValueError: The run has more epochs than asked for; training it shorter would lose them.
+    Without a dataset, the run's data is not compared with today's: reading photographs only for this would take
+    minutes. ValueError where the run has more epochs than asked for; training it shorter would lose them.
     """
     result = None if spec.overwrite else _recorded_run(spec)
     if result is None:
@@ -358,15 +339,7 @@ def _keep_models(folder, model, training, checkpoints):
 
 
 def seeded_classifier(parameters, classes, image_size, recipe, options=None):
-    """The untrained classifier of a run, its random weights drawn from the run's seed.
-
-    Args:
-        parameters: ``RunParameters``.
-        classes: Number of classes.
-        image_size: Side in pixels, or (height, width).
-        recipe: ``Recipe``, for the backbone's weights and the precision.
-        options: The head's options.
-    """
+    """The untrained classifier of a run, its random weights drawn from the run's seed, in the recipe's precision."""
     keras.utils.set_random_seed(parameters.seed)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.precision)

@@ -13,10 +13,8 @@ from scipy.stats import norm
 
 from wisesr_helpers.metrics import LEVEL, images_needed, judge, paired_comparison, unpaired_comparison, wilson_interval
 from wisesr_helpers.published import published
-from wisesr_helpers.studies.grid import STUDIES
+from wisesr_helpers.studies.grid import PAPER_STUDIES, REPORT_STUDIES
 
-PAPER_STUDIES = {study.table: study for study in STUDIES.values() if not study.datasets}
-REPORT_STUDIES = {name: study for name, study in STUDIES["deeper_networks"].datasets.items() if study.source}
 MEASURES = {"Top-1 accuracy": "top-1", "Top-5 accuracy": "top-5"}
 
 OVER_GAP, STEPS, NETWORKS = "over GAP", "step by step", "between networks"
@@ -193,14 +191,8 @@ def right_images(correct, other_correct, images, together):
 def settling(correct, other_correct, images):
     """What it would take to show a difference as large as the printed one, by itself, with a power of 80%.
 
-    Args:
-        correct: Test images that the first model got right.
-        other_correct: The same of the second.
-        images: Of the test set.
-
-    Returns:
-        (test images, if the two models' mistakes are independent; trainings of each model on this test set, if
-        trainings differ by a standard deviation of ``SPREAD``); 0, 0 if the two are printed alike.
+    Returns (test images, if the two models' mistakes are independent; trainings of each model on this test set, if
+    trainings differ by a standard deviation of ``SPREAD``); 0, 0 if the two are printed alike.
     """
     if correct == other_correct:
         return 0, 0

@@ -28,17 +28,11 @@ LEARNED = "two depthwise layers"  # title of the reduction with weights of its o
 
 @dataclasses.dataclass(frozen=True)
 class Ablation:
-    """One of the paper's attempts.
+    """One of the paper's attempts."""
 
-    Attributes:
-        options: Of the head ``wise``, by name.
-        section: Where the paper has it: its section, and its item there.
-        finding: What the paper says of it, in our words.
-    """
-
-    options: Mapping
-    section: str
-    finding: str
+    options: Mapping  # of the head "wise", by name
+    section: str  # where the paper has it: its section, and its item there
+    finding: str  # what the paper says of it, in our words
 
 
 def ablations(pool_size):
@@ -188,11 +182,10 @@ def _built(layer, height, width):
 
 
 def geometry(height, width, pool_size):
-    """What each reduction leaves of a map, exactly.
+    """What each reduction leaves of a map, exactly, a row a reduction.
 
-    Returns:
-        DataFrame, a row a reduction: "row", "map" (after it), "learned weights a channel" (with the pooling's behind
-        it, biases left out), "cells not read", "largest weight of a cell" (the mean is 1; of fixed ones only).
+    "learned weights a channel" are with the pooling's behind it, biases left out; "largest weight of a cell" is of
+    fixed ones only, the mean being 1.
     """
     rows = []
     for title, layer in reductions(pool_size).items():

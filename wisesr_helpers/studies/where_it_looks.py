@@ -11,6 +11,7 @@ from wisesr_helpers.checks import check_whole, refusing
 from wisesr_helpers.metrics import minus
 from wisesr_helpers.models.attribution import contribution_map, grad_cam, hires_cam, split_at
 from wisesr_helpers.models.heads import REGISTRY, get_head
+from wisesr_helpers.plots.evidence import distances
 from wisesr_helpers.plots.figures import described, figure
 from wisesr_helpers.plots.heads import weight_colours
 from wisesr_helpers.plots.images import attention
@@ -79,9 +80,8 @@ def class_maps(models, image, label):
 def likeness(models, images, classes):
     """How alike Grad-CAM and the contribution maps are, over images; arguments as for :func:`decomposition`.
 
-    Returns:
-        DataFrame, one row a head: "head", "images", "correlation, median", "correlation, lowest" (of the two maps of
-        an image, over their cells) and "other sign" (images whose two sums differ in sign).
+    Correlations are of the two maps of an image, over their cells; "other sign" counts images whose two sums differ in
+    sign.
     """
     rows = []
     for head, model in models.items():
@@ -301,22 +301,11 @@ def describe_selection(right):
 # The weight of each position of each channel in the pooled vector, and figures of the weights.
 
 
-def distances(height, width):
-    """Distances of the cells' centres from the map's centre, in cells: float array (height, width)."""
-    rows, columns = (np.arange(side) - (side - 1) / 2 for side in (height, width))
-    return np.hypot(rows[:, None], columns)
-
-
 def radial_profile(weights):
-    """Mean weight by distance from the centre of the map.
+    """Mean weight by distance from the centre of the map, of weights (H, W, C), one row a ring, from the centre.
 
-    Args:
-        weights: Array (H, W, C), as :func:`wisesr_helpers.models.attribution.pooling_weights` returns it.
-
-    Returns:
-        DataFrame, one row a ring, from the centre; ring k holds the cells at a distance from k to below k + 1 cells:
-        distance (their mean, in cells), cells (their number), mean (over cells and channels), low and high (the 10%
-        and 90% quantiles over the channels of each one's mean in the ring).
+    Ring k holds the cells at a distance from k to below k + 1 cells. "distance" is their mean; "low" and "high" are the
+    10% and 90% quantiles over the channels of each one's mean in the ring.
     """
     away = distances(*weights.shape[:2])
     rows = []

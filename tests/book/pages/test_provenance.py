@@ -32,6 +32,29 @@ def test_a_block_says_scale_seeds_commit_time_and_command(runs):
     assert "wisesr_helpers/plots/runs.py" in block
 
 
+def test_a_block_says_where_each_run_comes_from(runs):
+    for seed, choices in enumerate(
+        (
+            {},
+            {"behaviour": {"layers": 0}, "clean": False},
+            {"commit": None, "clean": None},
+            records.diverged(()),  # its images are counted though no epoch was whole
+        )
+    ):
+        made = runs(seed=seed, **choices)
+    block = provenance.of_runs(made, "a.csv").data
+    for fact, said in {
+        "data": "embedded scenes, 1,500 + 300 images",
+        "device": "cpu:0, 2 threads, x86_64, Linux",
+        "software": "Python 3.12.1, Keras 3.13.2 on tensorflow",
+        "commit": "0123456789; 0123456789, with uncommitted changes; none: not run from a checkout",
+        "time": "5 min 0 s of training in all",
+        "code": "4 of 4 runs are of older code: the same commands may give other numbers now",
+    }.items():
+        assert f"<dt>{fact}</dt><dd>{said}</dd>" in block
+    assert "papermill notebooks/mit_512.ipynb runs/out.ipynb -p head wise -p seed 0" in block
+
+
 def test_older_code_has_a_badge(runs):
     assert provenance.STALE in provenance.of_runs(runs(behaviour={"layers": 0}), "a.csv").data
     made = {"commit": "abc", "minutes": 1.5, "versions": {"layers": 0}}
