@@ -107,7 +107,8 @@ def test_chance_is_beaten_where_the_score_test_rejects_it(count, classes):
 
 
 def test_the_confidence_is_95_percent():
-    assert no_better_than_chance(61, 300, 6)  # at 90% it would not be
+    assert no_better_than_chance(61, 300, 6)
+    assert binomtest(61, 300).proportion_ci(0.9, method="wilson").low > 1 / 6  # at 90% it would not be
 
 
 def test_one_of_the_papers_models_at_512_is_no_better_than_chance():

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from wisesr_helpers.data import embedded
-from wisesr_helpers.studies.grid import get_study
+from wisesr_helpers.studies.experiment import Experiment
 from wisesr_helpers.training.runs import load_runs, project_root
 
 SIZE = 512
@@ -114,18 +114,14 @@ def test_scenes_are_functions_of_seed_split_and_index():
     assert not np.array_equal(a.train.images[:4], a.test.images)
 
 
-@pytest.mark.parametrize("study", ["mit_224", "digits"])
-def test_images_are_those_of_the_committed_records(study):
-    demo = get_study("deeper_networks", "digits").demo if study == "digits" else get_study(study).demo
-    make = (
-        embedded.digits_dataset
-        if study == "digits"
-        else functools.partial(embedded.scenes_dataset, classes=demo.classes)
-    )
-    runs = load_runs(project_root() / "results").query("scale == 'demo' and options == '' and head == 'gap'")
-    runs = runs[runs["identity"].str.contains(study)]
-    assert len(runs) > 2
-    assert {run.data_fingerprint for run in runs["run"]} == {make(224, train=demo.train, test=demo.test).fingerprint}
+@pytest.mark.parametrize(
+    ("study", "dataset"),
+    [("mit_224", ""), ("deeper_networks", "digits"), pytest.param("mit_512", "", marks=pytest.mark.slow)],
+)
+def test_images_are_those_of_the_committed_records(study, dataset):
+    records = load_runs(project_root() / "results").query("study == @study and scale == 'demo' and options == ''")
+    experiment = Experiment(study, "gap", scale="demo", dataset=dataset)
+    assert {run.data_fingerprint for run in records["run"]} == {experiment.dataset.fingerprint}
 
 
 def test_noise_is_rounded_alike_by_every_processor():

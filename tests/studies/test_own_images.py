@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import wisesr_helpers as ws
+from wisesr_helpers._keras import keras
 from wisesr_helpers.studies import own_images
 from wisesr_helpers.studies.compare import Comparison
 
@@ -23,6 +24,7 @@ def photos(tmp_path):
 
 def test_predictions_name_files_and_true_classes(photos):
     dataset = ws.image_folder(photos, 64)
+    keras.utils.set_random_seed(0)
     model = ws.build_classifier("small_patch", "gap", 3, 64)
     model.class_names = dataset.classes
     table = own_images.predictions(model, dataset)

@@ -95,10 +95,10 @@ def _grains():
 
 
 def _to_pixels(coarse):
-    """Grains along the last axis → pixels, float32.
+    """Grains along the last axis → pixels, float32: the weighted sum of two grains.
 
-    Spelt out, since how a matrix product is rounded depends on the processor, and with it some grey levels: one product
-    is rounded, the other is added before it is.
+    Other processors would round a matrix product differently, and a few grey levels with it. Here the first product is
+    rounded, and the second, which float64 holds exactly, is added as by a fused multiply-add.
     """
     first, weight, other = _grains()
     return (coarse[..., first] * weight + coarse[..., first + 1].astype(np.float64) * other).astype(np.float32)
