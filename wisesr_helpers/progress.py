@@ -33,6 +33,11 @@ def duration(seconds):
     return f"{seconds / 86400:.1f} days"
 
 
+def how_many(number, noun):
+    """A number with its noun: "1 epoch", "3 epochs"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def say(text):
     """Print a text; in a notebook that a program executes, show it on the program's terminal too."""
     if in_notebook():

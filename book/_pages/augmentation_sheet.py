@@ -11,6 +11,7 @@ from sklearn.datasets import load_sample_images
 
 from _pages import inputs
 from _pages.markup import radios, script_data, table
+from wisesr_helpers.metrics import minus
 from wisesr_helpers.training.recipes import PAPER_CONVENTION
 
 EPOCHS = 8
@@ -56,7 +57,7 @@ def facts():
 
 
 def _whole(value):
-    return f"{value:.0f}".replace("-", "−")
+    return minus(f"{value:.0f}")
 
 
 def sheet():

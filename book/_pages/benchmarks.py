@@ -7,6 +7,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from _pages.markup import csv_link, table, words
+from wisesr_helpers.metrics import minus
 from wisesr_helpers.training.runs import project_root
 from wisesr_helpers.versions import are_current
 
@@ -107,7 +108,7 @@ def _rounded(value):
     if not isinstance(value, float):
         return value
     text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return "" if math.isnan(value) else text.replace("-", "−")
+    return "" if math.isnan(value) else minus(text)
 
 
 def _yes(whether):

@@ -14,10 +14,10 @@ from _pages.results import committed, draw_ceiling
 from wisesr_helpers import plots
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.metrics import p_text, points
+from wisesr_helpers.progress import how_many
 from wisesr_helpers.studies.answers import Found, MissingError
 from wisesr_helpers.studies.grid import get_study
 from wisesr_helpers.studies.questions import MEASURED, QUESTIONS
-from wisesr_helpers.studies.run import count
 
 CODE = ("wisesr_helpers/studies/questions.py", "wisesr_helpers/studies/answers.py", "wisesr_helpers/plots/evidence.py")
 COMMAND = re.compile(r"make results|python scripts/measure\.py \w+")
@@ -114,7 +114,7 @@ def figure(name, results=None):
     own, drawn = found(name, results), _drawn(name, results)
     if drawn is None:
         arms = "; ".join(map(html.escape, own.question.arms))
-        seeds, decides = count(own.question.seeds, "seed"), html.escape(own.question.decides)
+        seeds, decides = how_many(own.question.seeds, "seed"), html.escape(own.question.decides)
         return HTML(f'<p class="slot">To come, {seeds} each: {arms}. What decides: {decides}</p>')
     plots.show(drawn)
     rows = comparisons(own)

@@ -9,6 +9,7 @@ from IPython.display import HTML
 from _pages.markup import radios, script_data, table
 from wisesr_helpers._keras import keras
 from wisesr_helpers.layers.pooling import START
+from wisesr_helpers.metrics import minus
 from wisesr_helpers.models.heads import head_layers
 
 SIDE = 7  # of the map, in cells
@@ -59,7 +60,7 @@ def _share(mask):
 
 
 def _number(value):
-    return f"{value:.3f}".replace("-", "−")
+    return minus(f"{value:.3f}")
 
 
 def pictures():

@@ -10,13 +10,13 @@ from _pages.markup import table
 from _pages.results import committed, paper_runs
 from wisesr_helpers import metrics
 from wisesr_helpers.layers.pooling import START
+from wisesr_helpers.progress import how_many
 from wisesr_helpers.published import published
 from wisesr_helpers.studies import support
 from wisesr_helpers.studies.claim_tests import setting
 from wisesr_helpers.studies.claims import SETTINGS, STUDIES_OF_COLUMNS
 from wisesr_helpers.studies.evidence import is_evidence
 from wisesr_helpers.studies.grid import STUDIES, get_study
-from wisesr_helpers.studies.run import count
 
 GAIN = "over GAP, points (95% interval)"
 
@@ -67,7 +67,7 @@ def here(again):
     if not again:
         return ""
     yours = ", yours" if any(row.whose == "yours" for row in again) else ""
-    return f"{sum(row.top1 for row in again) / len(again):.1%} ({count(len(again), 'seed')}{yours})"
+    return f"{sum(row.top1 for row in again) / len(again):.1%} ({how_many(len(again), 'seed')}{yours})"
 
 
 def shown(study, paper, name):
@@ -97,7 +97,7 @@ def rerun(*studies, results=None):
 def on_photographs(wanted, results=None):
     """How many committed runs at paper scale are such, by a function of a ``RunResult``: "none", "1 run", …."""
     runs = [run for run in committed(results)["run"] if run.scale == "paper" and is_evidence(run) and wanted(run)]
-    return count(len(runs), "run") if runs else "none"
+    return how_many(len(runs), "run") if runs else "none"
 
 
 def missing(study, paper):

@@ -14,9 +14,9 @@ from _pages.markup import table, words
 from wisesr_helpers import plots
 from wisesr_helpers.data.dataset import DEMO_NOTE
 from wisesr_helpers.metrics import BETTER, NO_DIFFERENCE, WORSE, judge, mean_interval, paired_comparison
+from wisesr_helpers.progress import how_many
 from wisesr_helpers.studies import report
 from wisesr_helpers.studies.grid import get_study
-from wisesr_helpers.studies.run import count
 from wisesr_helpers.training.runs import default_runs_dir, load_runs, project_root
 
 NONE = "No record of a demo run is committed."
@@ -81,7 +81,7 @@ class ResultsPage:
         runs = self._on(backbone)
         parts = []
         for head, group in runs[runs["status"] == "complete"].groupby("head"):
-            parts.append(f"{head} {group['top1'].mean():.1%} ({count(len(group), 'seed')})")
+            parts.append(f"{head} {group['top1'].mean():.1%} ({how_many(len(group), 'seed')})")
         means = ", ".join(parts) or "no run is complete"
         return "; ".join([f"Mean test top-1 on {backbone}: {means}", *_exceptions(runs)]) + "."
 
@@ -261,7 +261,7 @@ def _comparison(runs, backbones, verdicts):
     words = {}
     for backbone, each in compared.items():
         words.setdefault(each.word, []).append(backbone)
-    seeds = count(min(len(head) for head, _ in pairs.values()), "seed")
+    seeds = how_many(min(len(head) for head, _ in pairs.values()), "seed")
     said = "; ".join(f"{backbone} {each.in_words()}" for backbone, each in compared.items())
     counted = f"wise − gap on {said}; {seeds} a head"
     if len(words) == 1:

@@ -11,6 +11,7 @@ from IPython.display import HTML
 
 from _pages import mirrored
 from _pages.markup import radios, script_data, table
+from wisesr_helpers.metrics import minus
 from wisesr_helpers.models.attribution import contribution_map
 from wisesr_helpers.plots import colour
 from wisesr_helpers.studies.where_it_looks import decomposition
@@ -145,7 +146,7 @@ def _map(held, picture):
     for cell, value in enumerate(lead):
         row, column = divmod(cell, side)
         kind = "for" if value > 0 else "against"
-        number = f"{value:+.2f}".replace("-", "−") if value else ""
+        number = minus(f"{value:+.2f}") if value else ""
         drawn.append(
             f'<rect class="{kind}" x="{40 * column + 1}" y="{40 * row + 1}" width="38" height="38" '
             f'fill-opacity="{0.75 * abs(value) / most:.2f}"/>'
@@ -182,7 +183,7 @@ def _verdict(held):
 
 
 def _number(value):
-    return f"{value:.{DIGITS_SHOWN}f}".replace("-", "−")
+    return minus(f"{value:.{DIGITS_SHOWN}f}")
 
 
 def logits():

@@ -12,16 +12,17 @@ from wisesr_helpers.metrics import (
     WORSE,
     judge,
     mean_interval,
+    minus,
     paired_comparison,
     points,
     wilson_interval,
 )
 from wisesr_helpers.plots import evidence
 from wisesr_helpers.plots.runs import accuracies, curves
+from wisesr_helpers.progress import how_many
 from wisesr_helpers.studies.experiment import is_current
 from wisesr_helpers.studies.questions import CELLS, OURS, QUESTIONS, RIVALS, SEEN, TASKS, spec
 from wisesr_helpers.studies.report import NO_BETTER, only_guesses
-from wisesr_helpers.studies.run import count
 from wisesr_helpers.training.runs import as_table, project_root, shown
 
 CEILING = 0.5  # of averaging on separate patches, by construction
@@ -142,7 +143,7 @@ class Found:
         """On what accuracies are compared."""
         images = self.runs[self.runs["status"] == "complete"]["images"]
         span = " to ".join(f"{number:,}" for number in sorted({images.min(), images.max()}))
-        return f"{span} test images and {count(self.question.seeds, 'seed')}"
+        return f"{span} test images and {how_many(self.question.seeds, 'seed')}"
 
     def pair(self, title):
         """What is compared, as a difference: the title, or both arms where it names none."""
@@ -307,7 +308,7 @@ def _convergence(found):
             f"Epochs to {level:.1%}, {title}: {np.mean(first):.2f} and {np.mean(second):.2f}, difference {mean:+.2f} "
             f"(95% interval {low:.2f} to {high:.2f})."
         )
-    return [sentence.replace("-", "−") for sentence in (f"{'; '.join(words)}.", *said)]
+    return [minus(sentence) for sentence in (f"{'; '.join(words)}.", *said)]
 
 
 def _better_head(found):
@@ -352,7 +353,7 @@ def _weights(found):
         for name, (each, form) in values.items():
             mean, low, high = map(form.format, (_of_shares if "%" in form else mean_interval)(each))
             texts.append(f"{name} {mean} ({low} to {high})")
-        said.append(f"{title}: {', '.join(texts)}.".replace("-", "−"))
+        said.append(minus(f"{title}: {', '.join(texts)}."))
     at_once, in_the_end = (f"{min(each):.1%} to {max(each):.1%}" for each in spans.values())
     return [
         f"The first update sets {at_once} of the weights to 0; after training {in_the_end} are 0.",
@@ -388,7 +389,7 @@ def _smaller(differences):
     """(Whether differences over seeds are below 0, in a word; their mean and interval in points)."""
     mean, low, high = (100 * value for value in mean_interval(differences))
     word = "smaller" if high < 0 else "larger" if low > 0 else NO_DIFFERENCE
-    return word, f"difference {mean:+.2f}, 95% interval {low:.2f} to {high:.2f}".replace("-", "−")
+    return word, minus(f"difference {mean:+.2f}, 95% interval {low:.2f} to {high:.2f}")
 
 
 _SAID = {

@@ -28,11 +28,11 @@ from wisesr_helpers.metrics import (
 from wisesr_helpers.models.backbones import build_backbone, check_backbone, check_weights, preprocessing_of_weights
 from wisesr_helpers.models.counts import count_params
 from wisesr_helpers.models.heads import check_head, head_layers
-from wisesr_helpers.progress import duration, say, tell
+from wisesr_helpers.progress import duration, how_many, say, tell
 from wisesr_helpers.storage import folder_lock
 from wisesr_helpers.studies.frozen import RECIPE, FrozenFeatures
 from wisesr_helpers.studies.grid import get_study
-from wisesr_helpers.studies.run import count, describe_augmentation, describe_steps, seeded_classifier
+from wisesr_helpers.studies.run import describe_augmentation, describe_steps, seeded_classifier
 from wisesr_helpers.training.checkpoints import Checkpoints
 from wisesr_helpers.training.loop import train
 from wisesr_helpers.training.recipes import Recipe
@@ -238,7 +238,7 @@ class Choice:
         )
         augmented = [describe_augmentation(recipe.augmentation)] if recipe.augmentation and not self.frozen else []
         return [
-            f"Heads: {', '.join(self.heads)}; {count(self.seeds, 'seed')} each.",
+            f"Heads: {', '.join(self.heads)}; {how_many(self.seeds, 'seed')} each.",
             way,
             f"Each training: {describe_steps(recipe)}. It is kept: interrupted, the same command goes on from there.",
             *augmented,

@@ -20,12 +20,11 @@ from wisesr_helpers.data.load import is_prepared, load_dataset
 from wisesr_helpers.data.sources import find, get_source, missing
 from wisesr_helpers.models.backbones import check_backbone
 from wisesr_helpers.models.heads import Head, check_head, get_head
-from wisesr_helpers.progress import duration, say, tell
+from wisesr_helpers.progress import duration, how_many, say, tell
 from wisesr_helpers.storage import accelerators, default_cache
 from wisesr_helpers.studies.grid import STUDIES, Demo, Study, get_study
 from wisesr_helpers.studies.run import (
     announce,
-    count,
     demo_seconds,
     describe_data,
     finished_run,
@@ -466,7 +465,7 @@ class Rows:
         spec = self.first.spec
         announce(spec, notebook)
         titles = ", ".join(f"'{title}'" for title in self.experiments)
-        print(f"The same for {count(len(self.experiments), 'row')}: {titles}.")
+        print(f"The same for {how_many(len(self.experiments), 'row')}: {titles}.")
         if spec.plan:
             print(f"All of them: about {duration(demo_seconds(spec) * len(self.experiments))} on two cores.")
 

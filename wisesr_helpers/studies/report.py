@@ -15,10 +15,10 @@ from wisesr_helpers.metrics import (
 )
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
+from wisesr_helpers.progress import how_many
 from wisesr_helpers.published import printed, published
 from wisesr_helpers.studies.counted import recount
 from wisesr_helpers.studies.grid import get_study
-from wisesr_helpers.studies.run import count
 from wisesr_helpers.studies.support import accuracies
 
 NO_BETTER = "no better than chance"
@@ -188,7 +188,7 @@ def verdict(runs, reference):
     apart = [f"'{row.row}' {row.run.ending}" for row in runs.itertuples() if row.status != "complete"]
     if apart:
         parts.append(f"not counted: {', '.join(apart)}")
-    comparisons = count(len(compared), "comparison")
+    comparisons = how_many(len(compared), "comparison")
     return (
         f"Compared with '{reference}' on the same test images: {'; '.join(parts)}. McNemar's exact test at 5%, "
         f"corrected for {comparisons}, and the 95% interval of the difference. Each row is one run with one seed: "

@@ -10,7 +10,7 @@ from wisesr_helpers.data.embedded import SIDE as DIGIT
 from wisesr_helpers.models.backbones import SMALL
 from wisesr_helpers.models.classifiers import build_classifier
 from wisesr_helpers.models.counts import count_flops, count_params
-from wisesr_helpers.progress import duration, say
+from wisesr_helpers.progress import duration, how_many, say
 from wisesr_helpers.storage import accelerators, folder_lock, sweep
 from wisesr_helpers.studies.grid import STUDIES, get_study
 from wisesr_helpers.training import runs
@@ -84,7 +84,7 @@ def describe_steps(recipe):
     falls = f" × {recipe.decay_rate:.3g} every {every}" if recipe.decay_rate != 1 else ""
     optimizer = "Adam" if recipe.momentum is None else f"SGD with momentum {recipe.momentum:g}"
     return (
-        f"{count(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, {optimizer}, learning rate "
+        f"{how_many(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, {optimizer}, learning rate "
         f"{recipe.learning_rate:g}{falls}"
     )
 
@@ -219,8 +219,8 @@ def _recorded_run(spec):
 def _refuse_fewer(spec, done):
     if done > spec.recipe.epochs:
         raise ValueError(
-            f"'{spec.shown_folder}' holds {count(done, 'epoch')} of this run already; epochs={spec.recipe.epochs} is "
-            f"fewer. Ask for at least {done}, or pass overwrite=True to train it again."
+            f"'{spec.shown_folder}' holds {how_many(done, 'epoch')} of this run already; "
+            f"epochs={spec.recipe.epochs} is fewer. Ask for at least {done}, or pass overwrite=True to train it again."
         )
 
 
@@ -258,7 +258,7 @@ def _train(spec, dataset):
             machine={name: execution[name] for name in _MACHINE},
         )
     except KeyboardInterrupt:
-        done = count(max(checkpoints.epochs(), default=0), "whole epoch")
+        done = how_many(max(checkpoints.epochs(), default=0), "whole epoch")
         say(f"Interrupted: '{spec.shown_folder}' keeps {done}; the same command goes on from there.")
         raise
     with runs.write_errors(folder):
@@ -364,8 +364,3 @@ def _outcome(spec, dataset, model, training):
         "recipe": dataclasses.asdict(spec.recipe),
         **{name: getattr(training, name) for name in ("history", "status", "divergence", "final", "best", "correct")},
     }
-
-
-def count(number, noun):
-    """A number with its noun: "1 epoch", "3 epochs"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
